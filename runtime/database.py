@@ -1,0 +1,106 @@
+"""Postgres pools with deadlines, and the bootstrap of a database with least-privilege roles."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import asyncpg
+
+from runtime.errors import StartFailed
+
+Connection: TypeAlias = (
+    "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+)
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+COMMAND_SECONDS = 10.0
+"""No statement of ours needs longer; the server ends it a little earlier than the client gives up."""
+CONNECT_SECONDS = 3.0
+
+UNREACHABLE = (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError,
+               asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.TooManyConnectionsError,
+               asyncpg.InterfaceError)  # fmt: skip
+"""What asyncpg raises when the server is away, starting, stopping or full. Border code translates these."""
+
+
+async def open_pool(dsn: str, *, name: str, size: int = 10, command_seconds: float = COMMAND_SECONDS) -> Pool:
+    """A pool that connects on demand, so a process starts while its database is still away."""
+    pool = asyncpg.create_pool(
+        dsn,
+        min_size=0,
+        max_size=size,
+        timeout=CONNECT_SECONDS,
+        command_timeout=command_seconds,
+        max_inactive_connection_lifetime=60.0,
+        server_settings={
+            "application_name": name,
+            "statement_timeout": str(int(command_seconds * 1000)),
+            # A client that dies between two statements must not hold its locks for long.
+            "idle_in_transaction_session_timeout": str(int(command_seconds * 2000)),
+        },
+    )
+    return await pool
+
+
+async def reach(dsn: str, *, deadline_seconds: float = 20.0) -> "asyncpg.Connection[asyncpg.Record]":
+    """Connect, trying again while the server starts; StartFailed after the deadline."""
+    try:
+        async with asyncio.timeout(deadline_seconds):
+            while True:
+                try:
+                    return await asyncpg.connect(dsn, timeout=CONNECT_SECONDS)
+                except UNREACHABLE:
+                    await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise StartFailed(
+            f"Postgres at {address(dsn)} did not answer within {deadline_seconds:g} s"
+        ) from None
+    except asyncpg.PostgresError as error:
+        raise StartFailed(f"Postgres at {address(dsn)} refuses: {error}") from error
+
+
+def address(dsn: str) -> str:
+    """The part of a DSN that may be shown: host, port and database, without user and password."""
+    return dsn.rpartition("@")[2].partition("?")[0]
+
+
+async def bootstrap(admin_dsn: str, database: str, owner: str, roles: Mapping[str, str]) -> None:
+    """Create login roles (name → password) and a database that `owner` owns; running it again is harmless.
+
+    Roles are plain: no superuser, no BYPASSRLS, no right to create anything but what `owner` grants.
+    """
+    connection = await reach(admin_dsn)
+    try:
+        for role, password in roles.items():
+            await _create_role(connection, role, password)
+        await _create_database(connection, database, owner)
+    finally:
+        await connection.close()
+
+
+async def _create_role(connection: Connection, role: str, password: str) -> None:
+    exists = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role)
+    # Utility statements take no parameters: the server itself quotes what it is given.
+    verb = "ALTER" if exists else "CREATE"
+    plain = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS NOREPLICATION"
+    statement = await connection.fetchval(
+        f"SELECT format('{verb} ROLE %I {plain} PASSWORD %L', $1::text, $2::text)",
+        role,
+        password,
+    )
+    await connection.execute(statement)
+
+
+async def _create_database(connection: Connection, database: str, owner: str) -> None:
+    if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
+        await connection.execute(
+            await connection.fetchval(
+                "SELECT format('CREATE DATABASE %I OWNER %I', $1::text, $2::text)", database, owner
+            )
+        )
+    # Only named roles may connect, and nobody but the owner may create schemas.
+    await connection.execute(
+        await connection.fetchval(
+            "SELECT format('REVOKE ALL ON DATABASE %I FROM PUBLIC', $1::text)", database
+        )
+    )

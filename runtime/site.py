@@ -1,0 +1,86 @@
+"""An aiohttp application bound to an address, as a part of a lifecycle."""
+
+import errno
+import socket
+from typing import Any
+
+from aiohttp import web
+
+from runtime.errors import StartFailed
+from runtime.lifecycle import Part
+
+
+class Site:
+    """Serves `application` on host:port. Port 0 lets the system choose; `port` then tells which.
+
+    `handler_cancellation` is on: without it a client that closes a stream leaves a live task behind.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        application: web.Application,
+        host: str,
+        port: int,
+        *,
+        setting: str = "PORT",
+        reuse_port: bool = False,
+        drain_seconds: float = 10.0,
+        **server_options: Any,
+    ) -> None:
+        self.name, self.host, self.port = name, host, port
+        self._setting = setting
+        self._reuse_port = reuse_port
+        self._drain_seconds = drain_seconds
+        self._runner = web.AppRunner(
+            application,
+            handle_signals=False,
+            access_log=None,
+            handler_cancellation=True,
+            shutdown_timeout=drain_seconds,
+            **server_options,
+        )
+        self._listener: web.BaseSite | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    async def start(self) -> None:
+        await self._runner.setup()
+        self._listener = web.SockSite(self._runner, self._bound(), backlog=1024)
+        await self._listener.start()
+
+    def _bound(self) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if self._reuse_port:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        try:
+            listener.bind((self.host, self.port))
+        except OSError as error:
+            listener.close()
+            raise StartFailed(self._refused(error)) from error
+        listener.setblocking(False)
+        self.port = listener.getsockname()[1]
+        return listener
+
+    def _refused(self, error: OSError) -> str:
+        if error.errno == errno.EADDRINUSE:
+            return f"port {self.port} on {self.host} is taken: stop what uses it, or set {self._setting}"
+        return f"{self.name} cannot listen on {self.host}:{self.port}: {error.strerror or error}"
+
+    async def drain(self) -> None:
+        """Take no new connections; the ones that are open finish in `stop`."""
+        if self._listener is not None:
+            await self._listener.stop()
+
+    async def stop(self) -> None:
+        await self._runner.cleanup()
+
+    def part(self) -> Part:
+        """This site as a part: it drains by closing its listener, and stops once requests are done."""
+        return Part(
+            self.name, self.start, self.drain, self.stop, stop_deadline_seconds=self._drain_seconds + 5.0
+        )

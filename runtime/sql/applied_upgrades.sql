@@ -1,0 +1,2 @@
+-- What this database has already been through.
+SELECT number, phase, checksum FROM upgrades.applied WHERE component = $1

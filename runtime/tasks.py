@@ -1,0 +1,81 @@
+"""The one place that may create background tasks.
+
+A bare `asyncio.create_task` loses its exception and may be collected while it runs; here every task
+has a name, an owner that waits for it, and a log line when it dies.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from runtime import logs
+from runtime.backoff import Backoff
+from runtime.clock import Clock, SystemClock
+
+log = logs.get("runtime.tasks")
+
+
+class Tasks:
+    """Background tasks of one owner. `close` ends all of them; no task outlives it."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._running: set[asyncio.Task[Any]] = set()
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Tasks {len(self._running)} running{' closed' if self._closed else ''}>"
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def spawn(self, name: str, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run `work` once; a failure is logged and kept in the task for whoever awaits it."""
+        if self._closed:
+            work.close()
+            raise RuntimeError(f"task {name!r} came after its owner closed")
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def keep(
+        self, name: str, work: Callable[[], Awaitable[None]], backoff: Backoff | None = None
+    ) -> asyncio.Task[Any]:
+        """Run `work` again and again: at once when it returns, after `backoff` when it fails."""
+        return self.spawn(name, self._keep(name, work, backoff or Backoff()))
+
+    async def _keep(self, name: str, work: Callable[[], Awaitable[None]], backoff: Backoff) -> None:
+        failures = 0
+        while True:
+            started = self._clock.monotonic()
+            try:
+                await work()
+                failures = 0
+                await asyncio.sleep(0)  # work that returns without waiting must not starve the loop
+                continue
+            except Exception as error:
+                # A run that lasted longer than the longest wait counts as recovered.
+                if self._clock.monotonic() - started > backoff.cap_seconds:
+                    failures = 0
+                log.warning("task_failed", task=name, error=repr(error), failures=failures + 1)
+            await self._clock.sleep(backoff.wait_seconds(failures, random.random()))  # noqa: S311 jitter
+            failures += 1
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("task_died", task=task.get_name(), error=repr(error), exc_info=error)
+
+    async def close(self, deadline_seconds: float = 5.0) -> None:
+        """Cancel everything and wait; what still runs at the deadline is named in the log."""
+        self._closed = True
+        tasks = [task for task in self._running if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=deadline_seconds)
+        for task in late:
+            log.error("task_will_not_end", task=task.get_name(), deadline_seconds=deadline_seconds)
