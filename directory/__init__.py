@@ -1,1 +1,16 @@
-"""directory."""
+"""The one truth of which cell a tenant lives in, and which cells exist; the only place where programs meet.
+
+In reading order:
+
+- `values`     what the directory speaks of: cells, tenants, assignments, changes, snapshots
+- `rules/`     pure: state tables of cells and tenants, names, which addresses may be connected to
+- `truth`      the seam of the truth; `postgres` keeps it, `memory` is its twin for tests and trials
+- `feed`       the seam of the cache that routers follow; `redis_feed` keeps it, `memory_feed` is its twin
+- `wire`       snapshots and changes as bytes (pure)
+- `publisher`  carries changes from the truth to the cache; may die, run twice, or start from nothing
+- `fence/`     the SQL by which a cell's own database refuses writes that are not its own
+- `control/`   the contract between the control plane and a cell: models, client, tokens
+
+The truth decides; every cache may be stale, lost or wrong without harm, because the fence in the cell's
+database refuses what does not belong there. I/O happens in `postgres`, `redis_feed` and `control.client`.
+"""

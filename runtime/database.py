@@ -8,9 +8,8 @@ import asyncpg
 
 from runtime.errors import StartFailed
 
-Connection: TypeAlias = (
-    "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
-)
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+PoolConnection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 COMMAND_SECONDS = 10.0
@@ -52,9 +51,7 @@ async def reach(dsn: str, *, deadline_seconds: float = 20.0) -> "asyncpg.Connect
                 except UNREACHABLE:
                     await asyncio.sleep(0.05)
     except TimeoutError:
-        raise StartFailed(
-            f"Postgres at {address(dsn)} did not answer within {deadline_seconds:g} s"
-        ) from None
+        raise StartFailed(f"Postgres at {address(dsn)} did not answer within {deadline_seconds:g} s") from None
     except asyncpg.PostgresError as error:
         raise StartFailed(f"Postgres at {address(dsn)} refuses: {error}") from error
 
@@ -100,7 +97,5 @@ async def _create_database(connection: Connection, database: str, owner: str) ->
         )
     # Only named roles may connect, and nobody but the owner may create schemas.
     await connection.execute(
-        await connection.fetchval(
-            "SELECT format('REVOKE ALL ON DATABASE %I FROM PUBLIC', $1::text)", database
-        )
+        await connection.fetchval("SELECT format('REVOKE ALL ON DATABASE %I FROM PUBLIC', $1::text)", database)
     )

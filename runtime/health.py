@@ -44,9 +44,7 @@ class Health:
         try:
             remark = await asyncio.wait_for(check(), self._deadline_seconds)
         except TimeoutError:
-            return Finding(
-                name, ok=False, required=required, detail=f"no answer in {self._deadline_seconds} s"
-            )
+            return Finding(name, ok=False, required=required, detail=f"no answer in {self._deadline_seconds} s")
         except Exception as error:
             # The type only: driver messages may carry addresses with passwords.
             return Finding(name, ok=False, required=required, detail=_reason(error))

@@ -66,9 +66,7 @@ class Lifecycle:
     async def stop(self) -> None:
         """Drain everything at once, then stop in reverse."""
         self.health.draining = True
-        drains = [
-            _step(part, "drain", part.drain, self.drain_seconds) for part in self._started if part.drain
-        ]
+        drains = [_step(part, "drain", part.drain, self.drain_seconds) for part in self._started if part.drain]
         await asyncio.gather(*drains)
         while self._started:
             part = self._started.pop()

@@ -67,7 +67,7 @@ def configure(program: str, level: str = "info", form: Format = "auto", stream: 
 
 def get(name: str) -> Any:
     """A logger; its `name` tells which module speaks."""
-    return structlog.get_logger(logger=name)
+    return structlog.get_logger(source=name)
 
 
 @contextmanager

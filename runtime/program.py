@@ -20,9 +20,7 @@ EXIT_SETTINGS = 2
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
-def main(
-    program: str, settings_class: type[SettingsT], build: Callable[[SettingsT], Awaitable[Lifecycle]]
-) -> int:
+def main(program: str, settings_class: type[SettingsT], build: Callable[[SettingsT], Awaitable[Lifecycle]]) -> int:
     """Run `program` until a signal; returns its exit code. Faults are one sentence, not a traceback."""
     try:
         settings = settings_class.load()

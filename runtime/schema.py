@@ -50,9 +50,7 @@ def upgrades(package: str, folder: str = "schema") -> list[Upgrade]:
     return sorted(found)
 
 
-async def upgrade(
-    connection: Connection, component: str, steps: list[Upgrade], phases: Phases = "all"
-) -> int:
+async def upgrade(connection: Connection, component: str, steps: list[Upgrade], phases: Phases = "all") -> int:
     """Apply what is missing, in one transaction; returns how many files were applied.
 
     SchemaError: a file changed after it was applied, the database is newer than this program, or
@@ -66,9 +64,7 @@ async def upgrade(
         _refuse_strangers(component, steps, applied)
         missing = [step for step in steps if (step.number, step.phase) not in applied]
         if phases == "none" and any(step.phase == "pre" for step in missing):
-            raise SchemaError(
-                f"the schema of {component} is older than this program: apply {_names(missing)}"
-            )
+            raise SchemaError(f"the schema of {component} is older than this program: apply {_names(missing)}")
         todo = [step for step in missing if phases == "all" or (phases == "pre" and step.phase == "pre")]
         for step in todo:
             await connection.execute(step.text)
@@ -86,9 +82,7 @@ def _refuse_strangers(component: str, steps: list[Upgrade], applied: dict[tuple[
     for key, checksum in applied.items():
         step = known.get(key)
         if step is None:
-            raise SchemaError(
-                f"the schema of {component} is newer ({key[0]:04d}) than this program: upgrade it"
-            )
+            raise SchemaError(f"the schema of {component} is newer ({key[0]:04d}) than this program: upgrade it")
         if step.checksum != checksum:
             raise SchemaError(
                 f"upgrade {key[0]:04d} of {component} changed after it was applied: restore that file"

@@ -81,6 +81,4 @@ class Site:
 
     def part(self) -> Part:
         """This site as a part: it drains by closing its listener, and stops once requests are done."""
-        return Part(
-            self.name, self.start, self.drain, self.stop, stop_deadline_seconds=self._drain_seconds + 5.0
-        )
+        return Part(self.name, self.start, self.drain, self.stop, stop_deadline_seconds=self._drain_seconds + 5.0)

@@ -1,0 +1,126 @@
+"""The caller's side of the control contract.
+
+When the cell is away, calls raise `Unavailable` by their deadline and may be repeated: all of them are idempotent.
+The address is checked again when it is connected to, after its name was resolved; redirects are not followed.
+"""
+
+import json
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import aiohttp
+from pydantic import BaseModel, ValidationError
+from yarl import URL
+
+from directory.control.contract import (
+    CellReport,
+    CheckList,
+    FenceList,
+    KeyList,
+    KeyOrder,
+    KeyReport,
+    TenantOrder,
+    TenantReport,
+)
+from directory.control.token import control_token
+from directory.errors import NotFound, Refused, Stale, Unavailable
+from directory.resolver import CheckedResolver, checked
+from directory.values import Cell
+
+CONNECT_SECONDS = 1.0
+CALL_SECONDS = 10.0
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class CellControl:
+    """Calls to any registered cell, with one pool of connections for all of them."""
+
+    def __init__(self, control_key: str) -> None:
+        self._control_key = control_key
+        self._session: aiohttp.ClientSession | None = None
+
+    def _client(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(resolver=CheckedResolver(), limit=100),
+                timeout=aiohttp.ClientTimeout(total=CALL_SECONDS, sock_connect=CONNECT_SECONDS),
+            )
+        return self._session
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def cell(self, cell: Cell) -> CellReport:
+        """Who answers there."""
+        return await self._call(cell, "GET", "cell", CellReport)
+
+    async def put_tenant(self, cell: Cell, tenant_id: str, order: TenantOrder) -> TenantReport:
+        """Carry a decision out: open the fence, set the tenant's state, make its first key. Stale."""
+        return await self._call(cell, "PUT", f"tenants/{quote(tenant_id)}", TenantReport, body=order)
+
+    async def delete_tenant(self, cell: Cell, tenant_id: str, epoch: int, revision: int) -> TenantReport:
+        """Remove every row of the tenant, and close the fence at `revision` for good. Stale."""
+        query = f"?epoch={epoch}&revision={revision}"
+        return await self._call(cell, "DELETE", f"tenants/{quote(tenant_id)}{query}", TenantReport)
+
+    async def keys(self, cell: Cell, tenant_id: str) -> KeyList:
+        """NotFound when the tenant does not live there."""
+        return await self._call(cell, "GET", f"tenants/{quote(tenant_id)}/keys", KeyList)
+
+    async def create_key(self, cell: Cell, tenant_id: str, order: KeyOrder) -> KeyReport:
+        """NotFound when the tenant does not live there."""
+        return await self._call(cell, "POST", f"tenants/{quote(tenant_id)}/keys", KeyReport, body=order)
+
+    async def revoke_key(self, cell: Cell, tenant_id: str, key_id: str) -> KeyReport:
+        """NotFound when there is no such key; revoking again does nothing."""
+        path = f"tenants/{quote(tenant_id)}/keys/{quote(key_id)}:revoke"
+        return await self._call(cell, "POST", path, KeyReport)
+
+    async def fences(self, cell: Cell, after: str = "", limit: int = 1000) -> FenceList:
+        """One page."""
+        return await self._call(cell, "GET", f"fences?after={quote(after)}&limit={limit}", FenceList)
+
+    async def checks(self, cell: Cell) -> CheckList:
+        """The cell's view of its own invariants."""
+        return await self._call(cell, "GET", "checks", CheckList)
+
+    async def _call(
+        self, cell: Cell, method: str, path: str, model: type[ModelT], body: BaseModel | None = None
+    ) -> ModelT:
+        url = f"{checked(cell.control_address)}/control/v1/{path}"
+        headers = {"Authorization": f"Bearer {control_token(self._control_key, cell.cell_id)}"}
+        content = None if body is None else body.model_dump_json().encode()
+        if content is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            async with self._client().request(
+                method, URL(url, encoded=True), headers=headers, data=content, allow_redirects=False
+            ) as response:
+                return _answer(cell, response.status, await response.read(), model)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise Unavailable(f"cell {cell.cell_id} does not answer: {type(error).__name__}") from error
+
+
+def _answer(cell: Cell, status: int, body: bytes, model: type[ModelT]) -> ModelT:
+    if status >= 500:
+        raise Unavailable(f"cell {cell.cell_id} answers {status}: {_message(body)}")
+    if status == 404:
+        raise NotFound(_message(body))
+    if status == 409:
+        raise Stale(_message(body))
+    if status >= 300:
+        raise Refused(f"cell {cell.cell_id} refuses ({status}): {_message(body)}")
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise Unavailable(f"what answers for cell {cell.cell_id} is no cell of this version") from error
+
+
+def _message(body: bytes) -> str:
+    try:
+        problem: dict[str, Any] = json.loads(body)
+        return str(problem["message"])[:500]
+    except (ValueError, KeyError, TypeError):
+        return "no reason given"

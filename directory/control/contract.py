@@ -1,0 +1,110 @@
+"""Paths and bodies of the control contract. All calls are idempotent; every one carries a revision or an epoch,
+and a cell refuses what is older than what it knows, so a messenger that comes late does no harm.
+
+    GET    /control/v1/cell                                  CellReport
+    PUT    /control/v1/tenants/{tenant}                      TenantOrder   -> TenantReport
+    DELETE /control/v1/tenants/{tenant}?epoch=&revision=                   -> TenantReport
+    GET    /control/v1/tenants/{tenant}/keys                               -> KeyList
+    POST   /control/v1/tenants/{tenant}/keys                 KeyOrder      -> KeyReport
+    POST   /control/v1/tenants/{tenant}/keys/{key}:revoke                  -> KeyReport
+    GET    /control/v1/fences?after=&limit=                                -> FenceList
+    GET    /control/v1/checks                                              -> CheckList
+"""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from runtime.api.texts import Line
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class TenantOrder(_Value):
+    """What the directory has decided about a tenant that lives in this cell.
+
+    `first_key_seed`, when given, makes sure that a first API key exists and returns it. The same seed gives
+    the same key, so that a retried creation answers as the first did although no secret is stored anywhere.
+    """
+
+    epoch: int = Field(gt=0)
+    revision: int = Field(gt=0)
+    state: Literal["active", "suspended"]
+    display_name: Line
+    plan: str
+    first_key_seed: str | None = Field(default=None, min_length=16, max_length=200)
+
+
+class TenantReport(_Value):
+    """What the cell now holds. `api_key` is a secret: shown once, never logged."""
+
+    tenant_id: str
+    epoch: int
+    revision: int
+    state: Literal["active", "suspended", "deleted"]
+    api_key: str | None = None
+
+
+class KeyOrder(_Value):
+    """A further API key; the same `seed` again gives the same key."""
+
+    display_name: Line
+    seed: str = Field(min_length=16, max_length=200)
+
+
+class KeyReport(_Value):
+    """An API key; `api_key` is the secret, present only in the answer that made it."""
+
+    key_id: str
+    display_name: str
+    created_at: datetime
+    revoked_at: datetime | None = None
+    api_key: str | None = None
+
+
+class KeyList(_Value):
+    """All keys of a tenant, revoked ones too."""
+
+    keys: list[KeyReport]
+
+
+class CellReport(_Value):
+    """Who answers at this address."""
+
+    cell_id: str
+    region: str
+    version: str
+    tenants: int
+
+
+class FenceReport(_Value):
+    """One row of the cell's fence."""
+
+    tenant_id: str
+    epoch: int
+    state: Literal["active", "importing", "fenced", "moved"]
+    move_id: str | None = None
+
+
+class FenceList(_Value):
+    """A page of fences by tenant name; fewer than asked for means that it is the last."""
+
+    fences: list[FenceReport]
+
+
+class Check(_Value):
+    """One invariant that the cell examined in itself; `remedy` says what to do when it does not hold."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+    remedy: str = ""
+
+
+class CheckList(_Value):
+    """All of them."""
+
+    checks: list[Check]

@@ -1,0 +1,20 @@
+"""The fence: one row a tenant in a cell's own database that says whether this cell may write, and at which epoch.
+
+It belongs to the contract between the control plane and any database that holds tenants, ours or not, so it is
+kept here and applied before the database's own schema. `schema/` holds its upgrades; `tables` puts its guard on
+a table. All of it lives in the Postgres schema `cellway`.
+"""
+
+from importlib.resources import files
+
+from runtime.schema import upgrades
+
+COMPONENT = "fence"
+UPGRADES = upgrades("directory.fence")
+NOT_HERE = "CW001"
+"""SQLSTATE: the fence refuses this tenant at this epoch. DETAIL holds the epoch that this database knows."""
+OUTDATED = "CW002"
+"""SQLSTATE: a decision arrived after a later one. DETAIL holds the epoch that this database knows."""
+
+GUARD_TABLE = files("directory.fence").joinpath("guard_table.sql").read_text(encoding="utf-8")
+"""`{table}` is guarded and its rows are visible to their own tenant only."""

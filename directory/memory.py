@@ -1,0 +1,237 @@
+"""The truth's twin in memory: the same promises and errors, for tests and for trying things out."""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+
+from directory.errors import AlreadyExists, CellFull, Gap, NotFound, Stale
+from directory.rules import addresses, names, states
+from directory.rules.states import CellEvent, TenantEvent
+from directory.values import (
+    Assignment,
+    Cell,
+    CellEntry,
+    Change,
+    NewCell,
+    NewTenant,
+    Snapshot,
+    Tenant,
+    TenantEntry,
+    TenantState,
+)
+from runtime.clock import Clock, SystemClock
+
+
+class MemoryDirectory:
+    """`Directory` in dictionaries. Every method runs without awaiting in between, so each is atomic."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._identity = str(uuid.uuid4())
+        self._cells: dict[str, Cell] = {}
+        self._tenants: dict[str, Tenant] = {}
+        self._changes: list[Change] = []
+        self._epoch = 0
+        self._seq = 0
+        self._changed = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<MemoryDirectory {len(self._cells)} cells, {len(self._tenants)} tenants, change {self._seq}>"
+
+    # Cells
+
+    async def register_cell(self, new: NewCell) -> Cell:
+        names.check_name("cell", new.cell_id)
+        address, control_address = _checked(new)
+        if new.cell_id in self._cells:
+            raise AlreadyExists(f"cell {new.cell_id} is registered already")
+        now = self._clock.now()
+        return self._put_cell(
+            Cell(
+                cell_id=new.cell_id,
+                region=new.region,
+                state="joining",
+                address=address,
+                control_address=control_address,
+                capacity_tenants=new.capacity_tenants,
+                tenants=0,
+                version=new.version,
+                tags=new.tags,
+                registered_at=now,
+                updated_at=now,
+            )
+        )
+
+    async def update_cell(self, new: NewCell) -> Cell:
+        address, control_address = _checked(new)
+        return self._put_cell(
+            replace(
+                self._cell(new.cell_id),
+                address=address,
+                control_address=control_address,
+                capacity_tenants=new.capacity_tenants,
+                version=new.version,
+                tags=new.tags,
+                updated_at=self._clock.now(),
+            )
+        )
+
+    async def change_cell(self, cell_id: str, event: CellEvent) -> Cell:
+        cell = self._cell(cell_id)
+        state = states.after(states.CELLS, cell.state, event)
+        return self._put_cell(replace(cell, state=state, updated_at=self._clock.now()))
+
+    async def cell(self, cell_id: str) -> Cell:
+        return self._cell(cell_id)
+
+    async def cells(self) -> Sequence[Cell]:
+        return [self._cells[name] for name in sorted(self._cells)]
+
+    # Tenants
+
+    async def create_tenant(self, new: NewTenant, cell_id: str) -> Tenant:
+        names.check_name("tenant", new.tenant_id)
+        if new.tenant_id in self._tenants:
+            raise AlreadyExists(f"tenant {new.tenant_id} exists already, or existed once")
+        self._take_place(cell_id)
+        revision, now = self._next_epoch(), self._clock.now()
+        assignment = Assignment(new.tenant_id, cell_id, self._next_epoch())
+        self._record(TenantEntry(new.tenant_id, cell_id, assignment.epoch))
+        return self._put_tenant(
+            Tenant(
+                tenant_id=new.tenant_id,
+                display_name=new.display_name,
+                plan=new.plan,
+                region=new.region,
+                state="active",
+                revision=revision,
+                applied_revision=0,
+                created_at=now,
+                updated_at=now,
+                assignment=assignment,
+                creation_key=new.creation_key,
+                creation_digest=new.creation_digest,
+            )
+        )
+
+    async def tenant(self, tenant_id: str) -> Tenant:
+        return self._tenant(tenant_id)
+
+    async def tenants(
+        self, *, after: str = "", limit: int = 100, cell_id: str | None = None, state: TenantState | None = None
+    ) -> Sequence[Tenant]:
+        found = [self._tenants[name] for name in sorted(self._tenants) if name > after]
+        if cell_id is not None:
+            found = [t for t in found if t.assignment is not None and t.assignment.cell_id == cell_id]
+        return [t for t in found if state is None or t.state == state][:limit]
+
+    async def change_tenant(self, tenant_id: str, event: TenantEvent) -> Tenant:
+        tenant = self._tenant(tenant_id)
+        state = states.after(states.TENANTS, tenant.state, event)
+        now = self._clock.now()
+        return self._put_tenant(replace(tenant, state=state, revision=self._next_epoch(), updated_at=now))
+
+    async def applied(self, tenant_id: str, revision: int) -> Tenant:
+        tenant = self._tenant(tenant_id)
+        if tenant.revision != revision:
+            raise Stale(f"tenant {tenant_id} is at revision {tenant.revision}, not {revision}")
+        assignment = tenant.assignment
+        if tenant.state == "deleted" and assignment is not None:
+            self._give_place(assignment.cell_id)
+            self._record(TenantEntry(tenant_id, None, revision))
+            assignment = None
+        now = self._clock.now()
+        return self._put_tenant(replace(tenant, applied_revision=revision, assignment=assignment, updated_at=now))
+
+    async def unsettled(self, limit: int = 100) -> Sequence[Tenant]:
+        found = [tenant for tenant in self._tenants.values() if not tenant.settled]
+        return sorted(found, key=lambda tenant: tenant.revision)[:limit]
+
+    async def reassign(self, tenant_id: str, epoch: int, cell_id: str) -> Assignment:
+        tenant = self._tenant(tenant_id)
+        if tenant.assignment is None or tenant.assignment.epoch != epoch:
+            raise Stale(f"tenant {tenant_id} is no longer at epoch {epoch}: {tenant.assignment}")
+        left = tenant.assignment.cell_id
+        if left != cell_id:
+            self._take_place(cell_id)
+            self._give_place(left)
+        assignment = Assignment(tenant_id, cell_id, self._next_epoch())
+        self._put_tenant(replace(tenant, assignment=assignment))
+        self._record(TenantEntry(tenant_id, cell_id, assignment.epoch))
+        return assignment
+
+    # The stream
+
+    async def head(self) -> int:
+        return self._seq
+
+    async def changes(self, after: int, limit: int = 1000) -> Sequence[Change]:
+        found = [change for change in self._changes if change.seq > after]
+        if after > self._seq or (found and found[0].seq != after + 1) or (not found and after < self._seq):
+            raise Gap(f"the changes after {after} are not kept")
+        return found[:limit]
+
+    async def wait(self, after: int, seconds: float) -> None:
+        self._changed.clear()
+        if self._seq > after:
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), seconds)
+
+    async def snapshot(self) -> Snapshot:
+        cells = {cell.cell_id: CellEntry(cell.cell_id, cell.state, cell.address) for cell in self._cells.values()}
+        homes = [tenant.assignment for tenant in self._tenants.values() if tenant.assignment is not None]
+        tenants = {home.tenant_id: TenantEntry(home.tenant_id, home.cell_id, home.epoch) for home in homes}
+        return Snapshot(self._identity, self._seq, cells, tenants)
+
+    async def forget_changes(self, keep: int) -> int:
+        kept = [change for change in self._changes if change.seq > self._seq - keep]
+        gone = len(self._changes) - len(kept)
+        self._changes = kept
+        return gone
+
+    # Inside
+
+    def _cell(self, cell_id: str) -> Cell:
+        if cell_id not in self._cells:
+            raise NotFound(f"no cell {cell_id}")
+        return self._cells[cell_id]
+
+    def _tenant(self, tenant_id: str) -> Tenant:
+        if tenant_id not in self._tenants:
+            raise NotFound(f"no tenant {tenant_id}")
+        return self._tenants[tenant_id]
+
+    def _put_cell(self, cell: Cell) -> Cell:
+        self._cells[cell.cell_id] = cell
+        self._record(CellEntry(cell.cell_id, cell.state, cell.address))
+        return cell
+
+    def _put_tenant(self, tenant: Tenant) -> Tenant:
+        self._tenants[tenant.tenant_id] = tenant
+        return tenant
+
+    def _take_place(self, cell_id: str) -> None:
+        cell = self._cells.get(cell_id)
+        if cell is None or cell.state != "open" or not cell.free_tenants:
+            raise CellFull(f"cell {cell_id} is full, or not open")
+        self._cells[cell_id] = replace(cell, tenants=cell.tenants + 1)
+
+    def _give_place(self, cell_id: str) -> None:
+        cell = self._cells[cell_id]
+        self._cells[cell_id] = replace(cell, tenants=cell.tenants - 1)
+
+    def _next_epoch(self) -> int:
+        self._epoch += 1
+        return self._epoch
+
+    def _record(self, entry: CellEntry | TenantEntry) -> None:
+        self._seq += 1
+        self._changes.append(Change(self._seq, entry))
+        self._changed.set()
+
+
+def _checked(new: NewCell) -> tuple[str, str]:
+    return addresses.check_origin(new.address), addresses.check_origin(new.control_address)

@@ -1,0 +1,264 @@
+"""The truth, kept in Postgres: the control database. Every write is one transaction."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import asyncpg
+
+from directory import wire
+from directory.errors import AlreadyExists, CellFull, Gap, NotFound, Stale, Unavailable
+from directory.rules import addresses, names, states
+from directory.rules.states import CellEvent, TenantEvent
+from directory.values import (
+    Assignment,
+    Cell,
+    CellEntry,
+    Change,
+    NewCell,
+    NewTenant,
+    Snapshot,
+    Tenant,
+    TenantEntry,
+    TenantState,
+)
+from runtime.database import CONNECT_SECONDS, UNREACHABLE, Connection, Pool, PoolConnection
+from runtime.queries import Queries
+from runtime.schema import upgrades
+
+SQL = Queries("directory")
+UPGRADES = upgrades("directory")
+COMPONENT = "directory"
+CHANNEL = "directory_changes"
+
+
+class PostgresDirectory:
+    """`Directory` over a pool of connections as role `directory_writer`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._changed = asyncio.Event()
+        self._listening: PoolConnection | None = None
+
+    @contextlib.asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Connection]:
+        try:
+            async with self._pool.acquire(timeout=CONNECT_SECONDS) as connection, connection.transaction():
+                yield connection
+        except UNREACHABLE as error:
+            raise Unavailable(f"the control database is away: {type(error).__name__}") from error
+
+    async def _row(self, query: str, *parameters: Any) -> asyncpg.Record | None:
+        async with self._transaction() as connection:
+            return await connection.fetchrow(SQL[query], *parameters)
+
+    async def _rows(self, query: str, *parameters: Any) -> list[asyncpg.Record]:
+        async with self._transaction() as connection:
+            return await connection.fetch(SQL[query], *parameters)
+
+    # Cells
+
+    async def register_cell(self, new: NewCell) -> Cell:
+        names.check_name("cell", new.cell_id)
+        async with self._transaction() as connection:
+            row = await connection.fetchrow(SQL["insert_cell"], new.cell_id, new.region, *_particulars(new))
+            if row is None:
+                raise AlreadyExists(f"cell {new.cell_id} is registered already")
+            return await _announced(connection, _cell(row))
+
+    async def update_cell(self, new: NewCell) -> Cell:
+        async with self._transaction() as connection:
+            row = await connection.fetchrow(SQL["update_cell"], new.cell_id, *_particulars(new))
+            return await _announced(connection, _cell(_found(row, "cell", new.cell_id)))
+
+    async def change_cell(self, cell_id: str, event: CellEvent) -> Cell:
+        async with self._transaction() as connection:
+            row = _found(await connection.fetchrow(SQL["lock_cell"], cell_id), "cell", cell_id)
+            state = states.after(states.CELLS, row["state"], event)
+            changed = await connection.fetchrow(SQL["set_cell_state"], cell_id, state)
+            return await _announced(connection, _cell(_found(changed, "cell", cell_id)))
+
+    async def cell(self, cell_id: str) -> Cell:
+        return _cell(_found(await self._row("get_cell", cell_id), "cell", cell_id))
+
+    async def cells(self) -> Sequence[Cell]:
+        return [_cell(row) for row in await self._rows("list_cells")]
+
+    # Tenants
+
+    async def create_tenant(self, new: NewTenant, cell_id: str) -> Tenant:
+        names.check_name("tenant", new.tenant_id)
+        async with self._transaction() as connection:
+            described = (
+                new.tenant_id,
+                new.display_name,
+                new.plan,
+                new.region,
+                new.creation_key,
+                new.creation_digest,
+            )
+            if await connection.fetchval(SQL["insert_tenant"], *described) is None:
+                raise AlreadyExists(f"tenant {new.tenant_id} exists already, or existed once")
+            await _take_place(connection, cell_id)
+            epoch = await connection.fetchval(SQL["insert_assignment"], new.tenant_id, cell_id)
+            await _record(connection, TenantEntry(new.tenant_id, cell_id, epoch))
+            return _tenant(
+                _found(await connection.fetchrow(SQL["get_tenant"], new.tenant_id), "tenant", new.tenant_id)
+            )
+
+    async def tenant(self, tenant_id: str) -> Tenant:
+        return _tenant(_found(await self._row("get_tenant", tenant_id), "tenant", tenant_id))
+
+    async def tenants(
+        self, *, after: str = "", limit: int = 100, cell_id: str | None = None, state: TenantState | None = None
+    ) -> Sequence[Tenant]:
+        return [_tenant(row) for row in await self._rows("list_tenants", after, limit, cell_id, state)]
+
+    async def change_tenant(self, tenant_id: str, event: TenantEvent) -> Tenant:
+        async with self._transaction() as connection:
+            row = _found(await connection.fetchrow(SQL["lock_tenant"], tenant_id), "tenant", tenant_id)
+            await connection.execute(
+                SQL["set_tenant_state"], tenant_id, states.after(states.TENANTS, row["state"], event)
+            )
+            return _tenant(_found(await connection.fetchrow(SQL["get_tenant"], tenant_id), "tenant", tenant_id))
+
+    async def applied(self, tenant_id: str, revision: int) -> Tenant:
+        async with self._transaction() as connection:
+            row = _found(await connection.fetchrow(SQL["lock_tenant"], tenant_id), "tenant", tenant_id)
+            if row["revision"] != revision:
+                raise Stale(f"tenant {tenant_id} is at revision {row['revision']}, not {revision}")
+            await connection.execute(SQL["set_applied"], tenant_id, revision)
+            if row["state"] == "deleted":
+                await _leave(connection, tenant_id, revision)
+            return _tenant(_found(await connection.fetchrow(SQL["get_tenant"], tenant_id), "tenant", tenant_id))
+
+    async def unsettled(self, limit: int = 100) -> Sequence[Tenant]:
+        return [_tenant(row) for row in await self._rows("list_unsettled", limit)]
+
+    async def reassign(self, tenant_id: str, epoch: int, cell_id: str) -> Assignment:
+        async with self._transaction() as connection:
+            tenant = _tenant(_found(await connection.fetchrow(SQL["get_tenant"], tenant_id), "tenant", tenant_id))
+            row = await connection.fetchrow(SQL["reassign"], tenant_id, epoch, cell_id)
+            if row is None:
+                raise Stale(f"tenant {tenant_id} is no longer at epoch {epoch}: {tenant.assignment}")
+            if row["left_cell_id"] != cell_id:
+                await _take_place(connection, cell_id)
+                await connection.execute(SQL["give_place"], row["left_cell_id"])
+            await _record(connection, TenantEntry(tenant_id, cell_id, row["epoch"]))
+            return Assignment(tenant_id, cell_id, row["epoch"])
+
+    # The stream
+
+    async def head(self) -> int:
+        return int(_found(await self._row("get_head"), "directory", "head")["seq"])
+
+    async def changes(self, after: int, limit: int = 1000) -> Sequence[Change]:
+        async with self._transaction() as connection:
+            head = await connection.fetchrow(SQL["get_head"])
+            rows = await connection.fetch(SQL["list_changes"], after, limit)
+        if after > _found(head, "directory", "head")["seq"] or (rows and rows[0]["seq"] != after + 1):
+            raise Gap(f"the changes after {after} are not kept")
+        if not rows and after < _found(head, "directory", "head")["seq"]:
+            raise Gap(f"the changes after {after} are not kept")
+        return [wire.decode_change(row["seq"], row["entry"]) for row in rows]
+
+    async def wait(self, after: int, seconds: float) -> None:
+        await self._listen()
+        self._changed.clear()
+        if await self.head() > after:
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), seconds)
+
+    async def _listen(self) -> None:
+        if self._listening is not None and not self._listening.is_closed():
+            return
+        await self.close()
+        try:
+            self._listening = await self._pool.acquire(timeout=CONNECT_SECONDS)
+            await self._listening.add_listener(CHANNEL, self._notified)
+        except UNREACHABLE as error:
+            raise Unavailable(f"the control database is away: {type(error).__name__}") from error
+
+    def _notified(self, *_about: object) -> None:
+        self._changed.set()
+
+    async def close(self) -> None:
+        """Give the listening connection back to the pool."""
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            with contextlib.suppress(*UNREACHABLE):
+                await listening.remove_listener(CHANNEL, self._notified)
+            await self._pool.release(listening)
+
+    async def snapshot(self) -> Snapshot:
+        try:
+            async with (
+                self._pool.acquire(timeout=CONNECT_SECONDS) as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
+                head = _found(await connection.fetchrow(SQL["get_head"]), "directory", "head")
+                cells = await connection.fetch(SQL["list_cells"])
+                rows = await connection.fetch(SQL["snapshot_tenants"])
+        except UNREACHABLE as error:
+            raise Unavailable(f"the control database is away: {type(error).__name__}") from error
+        return Snapshot(
+            identity=head["identity"],
+            seq=head["seq"],
+            cells={row["cell_id"]: _cell_entry(_cell(row)) for row in cells},
+            tenants={row["tenant_id"]: TenantEntry(*row.values()) for row in rows},
+        )
+
+    async def forget_changes(self, keep: int) -> int:
+        async with self._transaction() as connection:
+            status = await connection.execute(SQL["forget_changes"], keep)
+        return int(status.split()[-1])
+
+
+def _particulars(new: NewCell) -> tuple[object, ...]:
+    address = addresses.check_origin(new.address)
+    control_address = addresses.check_origin(new.control_address)
+    return address, control_address, new.capacity_tenants, new.version, list(new.tags)
+
+
+async def _take_place(connection: Connection, cell_id: str) -> None:
+    if await connection.fetchval(SQL["take_place"], cell_id) is None:
+        raise CellFull(f"cell {cell_id} is full, or not open")
+
+
+async def _leave(connection: Connection, tenant_id: str, revision: int) -> None:
+    cell_id = await connection.fetchval(SQL["delete_assignment"], tenant_id)
+    if cell_id is not None:
+        await connection.execute(SQL["give_place"], cell_id)
+        await _record(connection, TenantEntry(tenant_id, None, revision))
+
+
+async def _announced(connection: Connection, cell: Cell) -> Cell:
+    await _record(connection, _cell_entry(cell))
+    return cell
+
+
+async def _record(connection: Connection, entry: CellEntry | TenantEntry) -> None:
+    await connection.execute(SQL["record_change"], wire.encode_entry(entry))
+
+
+def _found(row: asyncpg.Record | None, what: str, name: str) -> asyncpg.Record:
+    if row is None:
+        raise NotFound(f"no {what} {name}")
+    return row
+
+
+def _cell_entry(cell: Cell) -> CellEntry:
+    return CellEntry(cell.cell_id, cell.state, cell.address)
+
+
+def _cell(row: asyncpg.Record) -> Cell:
+    return Cell(**{**dict(row), "tags": tuple(row["tags"])})
+
+
+def _tenant(row: asyncpg.Record) -> Tenant:
+    fields = dict(row)
+    cell_id, epoch = fields.pop("cell_id"), fields.pop("epoch")
+    assignment = None if cell_id is None else Assignment(row["tenant_id"], cell_id, epoch)
+    return Tenant(**fields, assignment=assignment)

@@ -1,0 +1,51 @@
+"""The lives of cells and tenants, as tables: state × event → state. What is not in a table is refused."""
+
+from collections.abc import Mapping
+from typing import Literal, TypeVar
+
+from directory.errors import NotAllowed
+from directory.values import CellState, TenantState
+
+CellEvent = Literal["open", "cordon", "drain", "empty", "retire", "fail"]
+TenantEvent = Literal["suspend", "resume", "delete"]
+
+CELLS: Mapping[tuple[CellState, CellEvent], CellState] = {
+    # A cell joins unopened: it takes tenants once it has proved who it is.
+    ("joining", "open"): "open",
+    ("joining", "fail"): "failed",
+    ("joining", "retire"): "retired",
+    ("open", "cordon"): "cordoned",  # keeps its tenants, takes no new ones
+    ("open", "drain"): "draining",
+    ("open", "fail"): "failed",
+    ("cordoned", "open"): "open",
+    ("cordoned", "drain"): "draining",
+    ("cordoned", "fail"): "failed",
+    ("draining", "open"): "open",  # a drain can be called off
+    ("draining", "cordon"): "cordoned",
+    ("draining", "empty"): "empty",
+    ("draining", "fail"): "failed",
+    ("empty", "open"): "open",
+    ("empty", "retire"): "retired",
+    ("empty", "fail"): "failed",
+    ("failed", "cordon"): "cordoned",  # back, but an operator decides when it takes tenants again
+    ("failed", "open"): "open",
+}
+
+TENANTS: Mapping[tuple[TenantState, TenantEvent], TenantState] = {
+    ("active", "suspend"): "suspended",
+    ("suspended", "resume"): "active",
+    # Nobody is deleted while being served: suspending first is the moment to notice a mistake.
+    ("suspended", "delete"): "deleted",
+}
+
+StateT = TypeVar("StateT", bound=str)
+EventT = TypeVar("EventT", bound=str)
+
+
+def after(table: Mapping[tuple[StateT, EventT], StateT], state: StateT, event: EventT) -> StateT:
+    """The next state; NotAllowed says what would be possible."""
+    try:
+        return table[state, event]
+    except KeyError:
+        possible = ", ".join(sorted(known for at, known in table if at == state)) or "nothing"
+        raise NotAllowed(f"{event} is not possible while {state}; possible: {possible}") from None

@@ -1,0 +1,2 @@
+-- One cell.
+SELECT * FROM directory.cells WHERE cell_id = $1

@@ -1,0 +1,8 @@
+-- A page of tenants by name, of one cell or state when asked.
+SELECT t.*, a.cell_id, a.epoch
+FROM directory.tenants t LEFT JOIN directory.assignments a USING (tenant_id)
+WHERE t.tenant_id > $1
+  AND ($3::text IS NULL OR a.cell_id = $3)
+  AND ($4::text IS NULL OR t.state = $4)
+ORDER BY t.tenant_id
+LIMIT $2

@@ -1,0 +1,2 @@
+-- The next number of the stream, in the transaction of the change itself.
+SELECT directory.record($1::jsonb)

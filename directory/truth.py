@@ -1,0 +1,74 @@
+"""The seam of the truth. Whoever implements it keeps these promises, and one contract suite checks them:
+
+- every write is atomic; what was acknowledged is durable
+- epochs and revisions come from one sequence and only grow
+- a change that routers must know gets the next number, without gaps, in the order of commits
+- a call that acted on something outdated changes nothing and raises `Stale`
+- when the store is away, calls raise `Unavailable` within their deadline
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from directory.rules.states import CellEvent, TenantEvent
+from directory.values import Assignment, Cell, Change, NewCell, NewTenant, Snapshot, Tenant, TenantState
+
+
+class Directory(Protocol):
+    """Cells, tenants and assignments, and the numbered stream of what changed."""
+
+    async def register_cell(self, new: NewCell) -> Cell:
+        """A cell in state `joining`. AlreadyExists; BadName; BadAddress."""
+
+    async def update_cell(self, new: NewCell) -> Cell:
+        """Addresses, capacity, version and tags anew; region stays. NotFound; BadAddress."""
+
+    async def change_cell(self, cell_id: str, event: CellEvent) -> Cell:
+        """The next state of its table. NotFound; NotAllowed."""
+
+    async def cell(self, cell_id: str) -> Cell:
+        """NotFound."""
+
+    async def cells(self) -> Sequence[Cell]:
+        """All cells in the order of their names."""
+
+    async def create_tenant(self, new: NewTenant, cell_id: str) -> Tenant:
+        """Reserve a place in an open cell and assign it at a fresh epoch. AlreadyExists; CellFull; BadName.
+
+        The tenant is not settled until `applied` says that the cell has opened for it.
+        """
+
+    async def tenant(self, tenant_id: str) -> Tenant:
+        """NotFound."""
+
+    async def tenants(
+        self, *, after: str = "", limit: int = 100, cell_id: str | None = None, state: TenantState | None = None
+    ) -> Sequence[Tenant]:
+        """Tenants whose name is greater than `after`, in the order of their names."""
+
+    async def change_tenant(self, tenant_id: str, event: TenantEvent) -> Tenant:
+        """Record a decision at a fresh revision. NotFound; NotAllowed."""
+
+    async def applied(self, tenant_id: str, revision: int) -> Tenant:
+        """The cell has carried out `revision`. A deleted tenant gives up its place. NotFound; Stale."""
+
+    async def unsettled(self, limit: int = 100) -> Sequence[Tenant]:
+        """Tenants whose last decision has not been carried out, the oldest decision first."""
+
+    async def reassign(self, tenant_id: str, epoch: int, cell_id: str) -> Assignment:
+        """Compare-and-set: from `epoch` to a fresh epoch in another cell. NotFound; Stale; CellFull."""
+
+    async def head(self) -> int:
+        """The number of the latest change, 0 before the first."""
+
+    async def changes(self, after: int, limit: int = 1000) -> Sequence[Change]:
+        """The changes after number `after`. Gap when they are no longer kept."""
+
+    async def wait(self, after: int, seconds: float) -> None:
+        """Return when there is a change after number `after`, or when the time is over."""
+
+    async def snapshot(self) -> Snapshot:
+        """Everything that routers know, at one moment."""
+
+    async def forget_changes(self, keep: int) -> int:
+        """Drop all but the latest `keep` changes; returns how many went."""

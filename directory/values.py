@@ -1,0 +1,128 @@
+"""What the directory speaks of. Frozen; one meaning a field."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+CellState = Literal["joining", "open", "cordoned", "draining", "empty", "retired", "failed"]
+TenantState = Literal["active", "suspended", "deleted"]
+
+
+@dataclass(frozen=True, slots=True)
+class NewCell:
+    """A cell as it registers. Addresses are origins such as http://10.0.0.7:8000."""
+
+    cell_id: str
+    region: str
+    address: str
+    control_address: str
+    capacity_tenants: int
+    version: str = ""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A registered cell. `tenants` counts the assignments to it."""
+
+    cell_id: str
+    region: str
+    state: CellState
+    address: str
+    control_address: str
+    capacity_tenants: int
+    tenants: int
+    version: str
+    tags: tuple[str, ...]
+    registered_at: datetime
+    updated_at: datetime
+
+    @property
+    def free_tenants(self) -> int:
+        """How many more tenants fit."""
+        return max(0, self.capacity_tenants - self.tenants)
+
+
+@dataclass(frozen=True, slots=True)
+class NewTenant:
+    """A tenant as it is asked for. `creation_key` and `creation_digest` recognise a retry of the same request."""
+
+    tenant_id: str
+    display_name: str
+    plan: str = "standard"
+    region: str | None = None
+    creation_key: str | None = None
+    creation_digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """tenant → cell, since `epoch`. Epochs come from one sequence and only grow."""
+
+    tenant_id: str
+    cell_id: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """A tenant and where it lives.
+
+    `state` is what was decided, at `revision`; the cell has carried out `applied_revision`. They differ while a
+    decision is on its way. A deleted tenant keeps its name, so that nobody can take over what is left of it.
+    """
+
+    tenant_id: str
+    display_name: str
+    plan: str
+    region: str | None
+    state: TenantState
+    revision: int
+    applied_revision: int
+    created_at: datetime
+    updated_at: datetime
+    assignment: Assignment | None
+    creation_key: str | None = None
+    creation_digest: str | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether the cell has carried out the last decision."""
+        return self.applied_revision == self.revision
+
+
+@dataclass(frozen=True, slots=True)
+class CellEntry:
+    """What routers know of a cell."""
+
+    cell_id: str
+    state: CellState
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class TenantEntry:
+    """What routers know of a tenant. `cell_id` None says that it lives nowhere any more."""
+
+    tenant_id: str
+    cell_id: str | None
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One numbered change. Numbers have no gaps and follow the order of commits."""
+
+    seq: int
+    entry: CellEntry | TenantEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that routers know, as of change number `seq`, in the directory called `identity`."""
+
+    identity: str
+    seq: int
+    cells: Mapping[str, CellEntry] = field(default_factory=dict)
+    tenants: Mapping[str, TenantEntry] = field(default_factory=dict)
