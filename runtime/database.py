@@ -70,7 +70,7 @@ async def bootstrap(admin_dsn: str, database: str, owner: str, roles: Mapping[st
     try:
         for role, password in roles.items():
             await _create_role(connection, role, password)
-        await _create_database(connection, database, owner)
+        await _create_database(connection, database, owner, list(roles))
     finally:
         await connection.close()
 
@@ -88,7 +88,7 @@ async def _create_role(connection: Connection, role: str, password: str) -> None
     await connection.execute(statement)
 
 
-async def _create_database(connection: Connection, database: str, owner: str) -> None:
+async def _create_database(connection: Connection, database: str, owner: str, roles: list[str]) -> None:
     if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
         await connection.execute(
             await connection.fetchval(
@@ -96,6 +96,11 @@ async def _create_database(connection: Connection, database: str, owner: str) ->
             )
         )
     # Only named roles may connect, and nobody but the owner may create schemas.
-    await connection.execute(
-        await connection.fetchval("SELECT format('REVOKE ALL ON DATABASE %I FROM PUBLIC', $1::text)", database)
+    statements = await connection.fetch(
+        "SELECT format('REVOKE ALL ON DATABASE %I FROM PUBLIC', $1::text) AS statement UNION ALL "
+        "SELECT format('GRANT CONNECT ON DATABASE %I TO %I', $1::text, role) FROM unnest($2::text[]) role",
+        database,
+        roles,
     )
+    for row in statements:
+        await connection.execute(row["statement"])
