@@ -1,0 +1,220 @@
+"""Which parts make a platform of N cells, and what each of them is told.
+
+control postgres ─┬─▶ placement            cell-N postgres ─┬─▶ cell-N api
+directory redis  ─┴─▶ router               cell-N redis    ─┴─▶ cell-N worker
+"""
+
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from console.platform.layout import OPERATOR_TOKEN, Layout
+from console.platform.parts import HOST, Part, Program, ProgramPart, ServerPart
+from console.platform.settings import UpSettings
+from directory.control.token import control_token
+from runtime import database
+from runtime.embedded.postgres import PostgresServer
+from runtime.embedded.redis import RedisServer
+
+CONTROL_POSTGRES = "control postgres"
+DIRECTORY_REDIS = "directory redis"
+PLACEMENT = "placement"
+ROUTER = "router"
+
+DIRECTORY_ROLES = ("directory_owner", "directory_writer")
+CELL_ROLES = ("cell_owner", "cell_app", "cell_control", "cell_relay")
+
+_SHARED_SECRETS = (OPERATOR_TOKEN, "control_key", "page_key", "key_pepper")
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """How the programs are run; tests put stand-ins here."""
+
+    placement: tuple[str, ...] = (sys.executable, "-m", "placement")
+    router: tuple[str, ...] = (sys.executable, "-m", "router")
+    cell: tuple[str, ...] = (sys.executable, "-m", "cell")
+    worker: tuple[str, ...] = (sys.executable, "-m", "cell.worker")
+
+
+def secret_names(cells: tuple[str, ...]) -> tuple[str, ...]:
+    """Every secret that a platform with these cells has."""
+    control = (CONTROL_POSTGRES, DIRECTORY_REDIS, *DIRECTORY_ROLES)
+    of_cells = (f"{cell} {name}" for cell in cells for name in ("postgres", "redis", *CELL_ROLES))
+    return (*_SHARED_SECRETS, *control, *of_cells)
+
+
+def public_ports(settings: UpSettings) -> dict[str, int]:
+    """The ports that people know, by part; 0 is chosen by us."""
+    return {
+        PLACEMENT: settings.placement_port,
+        ROUTER: settings.router_port,
+        f"{ROUTER} admin": settings.router_admin_port,
+    }
+
+
+def port_names(cells: tuple[str, ...]) -> tuple[str, ...]:
+    """Every port that a platform with these cells listens on."""
+    control = (CONTROL_POSTGRES, DIRECTORY_REDIS, PLACEMENT, f"{PLACEMENT} admin", ROUTER, f"{ROUTER} admin")
+    of_cell = ("postgres", "redis", "api", "api admin", "worker admin")
+    return (*control, *(f"{cell} {name}" for cell in cells for name in of_cell))
+
+
+class Blueprint:
+    """Builds the parts. `ports` and `secrets` are by the names above."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        settings: UpSettings,
+        ports: Mapping[str, int],
+        secrets: Mapping[str, str],
+        commands: Commands,
+    ) -> None:
+        self._layout = layout
+        self._settings = settings
+        self._ports = ports
+        self._secrets = secrets
+        self._commands = commands
+
+    def parts(self, cells: tuple[str, ...]) -> list[Part]:
+        """All parts, in the order in which people read them."""
+        of_cells = [part for cell_id in cells for part in self._cell(cell_id)]
+        return [*self._control(), self._placement(), self._router(), *of_cells]
+
+    def directory_dsn(self, role: str) -> str:
+        """The directory's database, for a role."""
+        own = self._settings.control_postgres
+        host = (
+            urlsplit(own.get_secret_value()).netloc.rpartition("@")[2] if own else self._address(CONTROL_POSTGRES)
+        )
+        return f"postgresql://{role}:{quote(self._secrets[role], safe='')}@{host}/directory"
+
+    def directory_redis_url(self) -> str:
+        """The directory's Redis."""
+        own = self._settings.directory_redis
+        return own.get_secret_value() if own else self._redis_url(DIRECTORY_REDIS)
+
+    async def prepare_directory(self) -> None:
+        """Create the directory's roles and database, in our Postgres or in one's own."""
+        own = self._settings.control_postgres
+        admin = (
+            own.get_secret_value()
+            if own
+            else self._dsn(CONTROL_POSTGRES, "postgres", "postgres", CONTROL_POSTGRES)
+        )
+        roles = {role: self._secrets[role] for role in DIRECTORY_ROLES}
+        await database.bootstrap(admin, database="directory", owner="directory_owner", roles=roles)
+
+    def _control(self) -> list[Part]:
+        folder = self._layout.control
+        parts: list[Part] = []
+        if self._settings.control_postgres is None:
+            server = self._postgres(CONTROL_POSTGRES, folder)
+            parts.append(ServerPart(CONTROL_POSTGRES, server, self.prepare_directory))
+        if self._settings.directory_redis is None:
+            parts.append(ServerPart(DIRECTORY_REDIS, self._redis(DIRECTORY_REDIS, folder)))
+        return parts
+
+    def _placement(self) -> Part:
+        environment = {
+            "DIRECTORY_DSN": self.directory_dsn("directory_writer"),
+            "DIRECTORY_OWNER_DSN": self.directory_dsn("directory_owner"),
+            "DIRECTORY_REDIS_URL": self.directory_redis_url(),
+            "OPERATOR_TOKENS": self._secrets[OPERATOR_TOKEN],
+            "CONTROL_KEY": self._secrets["control_key"],
+            "PAGE_KEY": self._secrets["page_key"],
+        }
+        return self._program(
+            PLACEMENT, self._commands.placement, "CELLWAY_PLACEMENT_", environment, needs=self._embedded_control()
+        )
+
+    def _router(self) -> Part:
+        environment = {
+            "DIRECTORY_REDIS_URL": self.directory_redis_url(),
+            "SNAPSHOT_PATH": str(self._layout.snapshot),
+        }
+        needs = tuple(name for name in self._embedded_control() if name == DIRECTORY_REDIS)
+        # It stops first, so that no client sees the cells behind it go.
+        return self._program(ROUTER, self._commands.router, "CELLWAY_ROUTER_", environment, needs=needs, rank=2)
+
+    def _embedded_control(self) -> tuple[str, ...]:
+        return tuple(part.name for part in self._control())
+
+    def _cell(self, cell_id: str) -> list[Part]:
+        folder = self._layout.cell(cell_id)
+        postgres, redis = f"{cell_id} postgres", f"{cell_id} redis"
+        environment = self._cell_environment(cell_id)
+        return [
+            ServerPart(postgres, self._postgres(postgres, folder), self._cell_preparation(cell_id)),
+            ServerPart(redis, self._redis(redis, folder)),
+            *(
+                self._program(f"{cell_id} {name}", command, "CELLWAY_CELL_", environment, needs=(postgres, redis))
+                for name, command in (("api", self._commands.cell), ("worker", self._commands.worker))
+            ),
+        ]
+
+    def _cell_environment(self, cell_id: str) -> dict[str, str]:
+        def dsn(role: str) -> str:
+            return self._dsn(f"{cell_id} postgres", "cell", role, f"{cell_id} {role}")
+
+        return {
+            "CELL_ID": cell_id,
+            "REGION": self._settings.region,
+            "OWNER_DSN": dsn("cell_owner"),
+            "APP_DSN": dsn("cell_app"),
+            "CONTROL_DSN": dsn("cell_control"),
+            "RELAY_DSN": dsn("cell_relay"),
+            "REDIS_URL": self._redis_url(f"{cell_id} redis"),
+            "CONTROL_TOKEN": control_token(self._secrets["control_key"], cell_id),
+            "KEY_PEPPER": self._secrets["key_pepper"],
+            "PAGE_KEY": self._secrets["page_key"],
+        }
+
+    def _cell_preparation(self, cell_id: str) -> Callable[[], Awaitable[None]]:
+        async def prepare() -> None:
+            name = f"{cell_id} postgres"
+            roles = {role: self._secrets[f"{cell_id} {role}"] for role in CELL_ROLES}
+            admin = self._dsn(name, "postgres", "postgres", name)
+            await database.bootstrap(admin, database="cell", owner="cell_owner", roles=roles)
+
+        return prepare
+
+    def _program(
+        self,
+        name: str,
+        command: tuple[str, ...],
+        prefix: str,
+        environment: Mapping[str, str],
+        *,
+        needs: tuple[str, ...],
+        rank: int = 1,
+    ) -> Part:
+        port, admin_port = self._ports.get(name), self._ports[f"{name} admin"]
+        own = {"HOST": HOST, "ADMIN_PORT": str(admin_port), **environment}
+        if port is not None:
+            own["PORT"] = str(port)
+        if self._settings.consul is not None:
+            own["CONSUL_URL"] = self._settings.consul
+        told = {prefix + key: value for key, value in own.items()}
+        program = Program(name, command, told, port, admin_port, needs, rank)
+        return ProgramPart(program, self._layout.log(name), self._layout.record(name))
+
+    def _postgres(self, name: str, folder: Path) -> PostgresServer:
+        return PostgresServer(
+            folder / "postgres", self._secrets[name], self._layout.log(name), port=self._ports[name]
+        )
+
+    def _redis(self, name: str, folder: Path) -> RedisServer:
+        return RedisServer(folder / "redis", self._secrets[name], self._layout.log(name), port=self._ports[name])
+
+    def _address(self, name: str) -> str:
+        return f"{HOST}:{self._ports[name]}"
+
+    def _dsn(self, server: str, base: str, role: str, secret: str) -> str:
+        return f"postgresql://{role}:{self._secrets[secret]}@{self._address(server)}/{base}"
+
+    def _redis_url(self, name: str) -> str:
+        return f"redis://:{self._secrets[name]}@{self._address(name)}/0"

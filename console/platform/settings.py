@@ -1,0 +1,30 @@
+"""What `cellway up` can be told: public ports, and servers of one's own instead of embedded ones."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from runtime.settings import Port, SecretStr, Settings
+
+
+class UpSettings(Settings):
+    """Keys with the prefix `CELLWAY_UP_`. A port of 0 is chosen by us, and remembered."""
+
+    env_prefix: ClassVar[str] = "CELLWAY_UP_"
+
+    router_port: Port = Field(default=8080, description="where tenants call")
+    placement_port: Port = Field(default=8081, description="where operators call")
+    router_admin_port: Port = Field(default=8082, description="the router's metrics and health")
+    region: str = Field(default="local", description="the region that the cells are in")
+    capacity_tenants: int = Field(default=10_000, gt=0, description="how many tenants a cell may hold")
+    control_postgres: SecretStr | None = Field(
+        default=None, description="DSN of an administrator of one's own Postgres, for the directory"
+    )
+    directory_redis: SecretStr | None = Field(
+        default=None, description="URL of one's own Redis, for the directory"
+    )
+    consul: str | None = Field(default=None, description="URL of a Consul agent")
+
+
+SYSTEM_PORTS = {"router_port": 0, "placement_port": 0, "router_admin_port": 0}
+"""For tests: `UpSettings(**SYSTEM_PORTS)`."""

@@ -1,0 +1,1 @@
+"""Tests of the supervisor: real servers, and small stand-ins for our programs."""

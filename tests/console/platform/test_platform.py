@@ -1,0 +1,194 @@
+"""A whole platform: real servers, stand-ins for our programs."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from console.platform.errors import AlreadyRunning, FewerCellsThanThere
+from console.platform.platform import Platform
+from console.platform.states import State
+from runtime.embedded.errors import PortTaken
+from tests.console.platform.stage import SETTINGS, ask, stand_ins
+from tests.runtime.embedded.processes import ended
+
+KINDS = ("control postgres", "directory redis", "placement", "router")
+CELL_KINDS = ("cell-1 postgres", "cell-1 redis", "cell-1 api", "cell-1 worker")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where everything is; the stand-ins hear of it through the environment."""
+    made = tmp_path_factory.mktemp("platform")
+    os.environ["STAND_IN_FOLDER"] = str(made)
+    yield made
+    del os.environ["STAND_IN_FOLDER"]
+
+
+def platform_in(folder: Path, cells: int | None = None) -> Platform:
+    return Platform(folder / ".cellway", cells, SETTINGS, commands=stand_ins())
+
+
+@pytest.fixture(scope="module")
+async def platform(folder: Path) -> AsyncIterator[Platform]:
+    async with platform_in(folder, 1) as running:
+        yield running
+
+
+def told(folder: Path) -> Any:
+    return json.loads((folder / "cells.json").read_text())
+
+
+async def test_every_part_is_ready_and_every_cell_is_known_to_placement(folder: Path, platform: Platform) -> None:
+    """`start` returns when somebody could use it."""
+    assert {status.name for status in platform.parts} == {*KINDS, *CELL_KINDS}
+    assert {status.state for status in platform.parts} == {State.READY}
+    assert told(folder)["cell-1"]["address"] == platform.url("cell-1 api")
+    assert told(folder)["cell-1"]["control_address"] == platform.url("cell-1 api admin")
+    assert await ask(platform.url("cell-1 api")) == {"kind": "cell", "cell": "cell-1"}
+    assert platform.tenants() == {"cell-1": 1}
+
+
+@pytest.mark.parametrize("name", [*KINDS, *CELL_KINDS])
+async def test_a_part_that_is_killed_comes_back_and_its_neighbours_stay(platform: Platform, name: str) -> None:
+    """`kill -9` of each kind of part."""
+    before = {status.name: status.pid for status in platform.parts}
+    pid = before[name]
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    back = await platform.returned(name, pid)
+    assert back.restarts >= 1
+    after = {status.name: status.pid for status in platform.parts}
+    assert {other for other in after if after[other] != before[other]} == {name}
+
+
+async def test_no_secret_is_where_others_can_read_it(platform: Platform) -> None:
+    """Neither in platform.json, nor on a command line, nor in a log."""
+    secrets = set(platform.layout.secrets().values.values())
+    public = [platform.layout.root / "platform.json", *platform.layout.logs.iterdir()]
+    public += [Path(f"/proc/{status.pid}/cmdline") for status in platform.parts]
+    for path in public:
+        text = path.read_text(errors="replace")
+        assert not [secret for secret in secrets if secret in text], path
+
+
+async def test_a_second_platform_in_the_folder_is_refused(folder: Path, platform: Platform) -> None:
+    """And the first is not disturbed."""
+    with pytest.raises(AlreadyRunning):
+        await platform_in(folder).start()
+    assert {status.state for status in platform.parts} == {State.READY}
+
+
+async def test_a_taken_public_port_is_one_sentence(folder: Path, platform: Platform, tmp_path: Path) -> None:
+    """It names the setting; nothing was started."""
+    settings = SETTINGS.model_copy(update={"router_port": platform.ports["router"]})
+    second = Platform(tmp_path / "other", 1, settings, commands=stand_ins())
+    with pytest.raises(PortTaken, match=rf"Port {platform.ports['router']} .* set CELLWAY_UP_ROUTER_PORT"):
+        await second.start()
+    assert second.parts == []
+
+
+async def test_data_ports_and_secrets_survive_a_restart_and_cells_can_be_added(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was committed is there; the old cell keeps its address, the new one is registered."""
+    monkeypatch.setenv("STAND_IN_FOLDER", str(tmp_path))
+    async with platform_in(tmp_path, 1) as first:
+        secrets = first.layout.secrets().values
+        password, port = secrets["cell-1 cell_owner"], first.ports["cell-1 postgres"]
+        dsn = f"postgresql://cell_owner:{password}@127.0.0.1:{port}/cell"
+        connection = await asyncpg.connect(dsn)
+        await connection.execute("CREATE TABLE kept AS SELECT 7 AS number")
+        await connection.close()
+    async with platform_in(tmp_path, 2) as second:
+        assert {name: second.ports[name] for name in first.ports} == first.ports
+        assert second.operator_token == first.operator_token
+        connection = await asyncpg.connect(dsn)
+        assert await connection.fetchval("SELECT number FROM kept") == 7
+        await connection.close()
+        assert second.cells == ("cell-1", "cell-2")
+        assert {name: cell["told"] for name, cell in told(tmp_path).items()} == {"cell-1": 2, "cell-2": 1}
+    with pytest.raises(FewerCellsThanThere, match="has 2 cells, and 1 were asked for"):
+        await platform_in(tmp_path, 1).start()
+
+
+UP = """
+import asyncio, sys
+from pathlib import Path
+from console.platform.up import up
+from tests.console.platform.stage import SETTINGS, stand_ins
+sys.exit(asyncio.run(up(Path(sys.argv[1]), 1, SETTINGS, commands=stand_ins())))
+"""
+
+
+def up_in(folder: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-u", "-c", UP, str(folder / ".cellway")],
+        env=os.environ | {"STAND_IN_FOLDER": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def lines_until(process: "subprocess.Popen[str]", words: str) -> list[str]:
+    lines: list[str] = []
+    assert process.stdout is not None
+    while not lines or words not in lines[-1]:
+        line = process.stdout.readline()
+        assert line, (lines, process.stderr and process.stderr.read())
+        lines.append(line)
+    return lines
+
+
+def pids(folder: Path) -> set[int]:
+    records = [*(folder / ".cellway").rglob("*.process")]
+    return {json.loads(record.read_text())["pid"] for record in records}
+
+
+def test_ctrl_c_stops_everything(tmp_path: Path) -> None:
+    """The exit code is 0, nothing runs, and every part was announced."""
+    with up_in(tmp_path) as process:
+        lines = lines_until(process, "Ctrl-C stops everything")
+        running = pids(tmp_path)
+        assert len(running) == 8
+        process.send_signal(signal.SIGINT)
+        output, complaints = process.communicate(timeout=60)
+        assert (process.returncode, complaints) == (0, "")
+    assert "Stopped. The data stays in" in output
+    assert sum(" ready (pid " in line for line in lines) == 8
+    assert all(ended(pid, seconds=0) for pid in running)
+
+
+def test_when_the_supervisor_is_killed_nothing_outlives_it_and_it_can_start_again(tmp_path: Path) -> None:
+    """`kill -9` of `cellway up` itself."""
+    with up_in(tmp_path) as process:
+        lines_until(process, "Ctrl-C stops everything")
+        running = pids(tmp_path)
+        process.kill()
+        assert all(ended(pid) for pid in running)
+    with up_in(tmp_path) as process:
+        lines_until(process, "Ctrl-C stops everything")
+        assert not pids(tmp_path) & running
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+
+
+def test_a_part_that_refuses_to_start_is_one_sentence_and_an_exit_code(tmp_path: Path) -> None:
+    """Not a traceback; what had started is stopped."""
+    (tmp_path / "router.refuses").write_text("router: SNAPSHOT_PATH: cannot be written")
+    with up_in(tmp_path) as process:
+        _, complaints = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert complaints.startswith(
+        "cellway: router ended with code 1: router: SNAPSHOT_PATH: cannot be written (log: "
+    )
+    assert complaints.count("\n") == 1
+    assert pids(tmp_path) == set()
