@@ -1,19 +1,21 @@
 """Servers for all tests: one Postgres and one Redis a session, a database of its own for whoever asks."""
 
-import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 import redis
 
-from directory import postgres as directory_postgres
-from runtime import database, schema
 from runtime.embedded.postgres import PostgresServer
 from runtime.embedded.redis import RedisServer
+from tests.servers import PASSWORD, ControlDatabase, new_control_database
 
-PASSWORD = "test-" + secrets.token_hex(8)
+# Machines are noisy, so no example is judged by its time.
+hypothesis.settings.register_profile(
+    "cellway", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+)
+hypothesis.settings.load_profile("cellway")
 
 
 @pytest.fixture(scope="session")
@@ -38,33 +40,6 @@ def redis_url(redis_server: RedisServer) -> str:
     with redis.Redis.from_url(redis_server.url) as client:
         client.flushall()
     return redis_server.url
-
-
-@dataclass(frozen=True, slots=True)
-class ControlDatabase:
-    """A control database with its schema, and the addresses of its roles."""
-
-    admin_dsn: str
-    owner_dsn: str
-    writer_dsn: str
-
-
-async def new_control_database(server: PostgresServer) -> ControlDatabase:
-    """A fresh control database, named at random."""
-    name = f"directory_{secrets.token_hex(4)}"
-    roles = {"directory_owner": PASSWORD, "directory_writer": PASSWORD}
-    await database.bootstrap(server.admin_dsn, name, "directory_owner", roles)
-    made = ControlDatabase(
-        admin_dsn=server.dsn(name),
-        owner_dsn=server.dsn(name, "directory_owner", PASSWORD),
-        writer_dsn=server.dsn(name, "directory_writer", PASSWORD),
-    )
-    connection = await database.reach(made.owner_dsn)
-    try:
-        await schema.upgrade(connection, directory_postgres.COMPONENT, directory_postgres.UPGRADES)
-    finally:
-        await connection.close()
-    return made
 
 
 @pytest.fixture

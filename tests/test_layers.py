@@ -19,8 +19,17 @@ MAY_IMPORT = {
     "console": {"directory", "runtime"},
     "loadtests": {"console", "runtime"},
 }
-IMPURE = {"asyncio", "time", "random", "socket", "subprocess", "logging", "structlog", "aiohttp", "asyncpg", "redis",
-          "secrets", "os", "pathlib", "threading", "httpx", "dramatiq", "prometheus_client"}  # fmt: skip
+IMPURE = {
+    "aiohttp",
+    "asyncio",
+    "asyncpg",
+    "dramatiq",
+    "httpx",
+    "logging",
+    "os",
+    "pathlib",
+    "prometheus_client",
+} | {*("random", "redis", "secrets", "socket", "structlog", "subprocess", "threading", "time")}
 UNNAMED = {"utils", "util", "helpers", "helper", "common", "manager", "managers", "base", "misc"}
 
 

@@ -1,0 +1,153 @@
+"""The contract of the cache, asked of every implementation (`cache` is Redis and its twin in turn)."""
+
+import asyncio
+
+import pytest
+
+from directory.errors import Gap, Unavailable
+from directory.feed import Cache
+from directory.memory import MemoryDirectory
+from directory.publisher import Publisher
+from directory.redis_feed import RedisFeed
+from directory.values import CellEntry, Change, Snapshot, TenantEntry
+from runtime.embedded import ports
+from tests.directory.examples import new_tenant, open_cell
+
+CELL = CellEntry("cell-1", "open", "http://127.0.0.1:9000")
+
+
+def _change(seq: int, tenant: str = "acme", cell: str | None = "cell-1") -> Change:
+    return Change(seq, TenantEntry(tenant, cell, seq * 10))
+
+
+def _snapshot(seq: int, *tenants: str) -> Snapshot:
+    entries = {name: TenantEntry(name, "cell-1", number + 1) for number, name in enumerate(tenants)}
+    return Snapshot("directory-1", seq, {"cell-1": CELL}, entries)
+
+
+async def test_an_empty_cache_has_nothing_and_says_so(cache: Cache) -> None:
+    """Empty is not the same as "there is no such tenant"."""
+    assert await cache.snapshot() is None
+    assert await cache.published() is None
+    with pytest.raises(Unavailable):
+        await cache.look_up("acme")
+    with pytest.raises(Gap):
+        await cache.publish([_change(1)])
+
+
+async def test_a_filled_cache_answers_like_its_snapshot(cache: Cache) -> None:
+    """Snapshot, number and look-up agree."""
+    snapshot = _snapshot(7, "acme", "bolt")
+    await cache.fill(snapshot)
+    assert await cache.snapshot() == snapshot
+    assert await cache.published() == 7
+    assert await cache.look_up("bolt") == snapshot.tenants["bolt"]
+    assert await cache.look_up("nobody") is None
+
+
+async def test_published_changes_are_read_after_a_number(cache: Cache) -> None:
+    """A reader names where it stands and gets the rest in order."""
+    await cache.fill(_snapshot(0))
+    assert await cache.publish([_change(1), Change(2, CELL), _change(3, "bolt")]) == 3
+    assert await cache.changes(1, 0.01) == [Change(2, CELL), _change(3, "bolt")]
+    assert await cache.changes(3, 0.01) == []
+    assert await cache.look_up("bolt") == TenantEntry("bolt", "cell-1", 30)
+
+
+async def test_publishing_twice_does_nothing(cache: Cache) -> None:
+    """Publishers may die and repeat, or run side by side."""
+    await cache.fill(_snapshot(0))
+    await cache.publish([_change(1), _change(2)])
+    assert await cache.publish([_change(1, "other"), _change(2), _change(3)]) == 3
+    assert await cache.changes(0, 0.01) == [_change(1), _change(2), _change(3)]
+    assert await cache.look_up("other") is None
+
+
+async def test_a_gap_is_refused_when_publishing_and_told_when_reading(cache: Cache) -> None:
+    """Numbers without gaps are how readers know that they missed nothing."""
+    await cache.fill(_snapshot(5))
+    with pytest.raises(Gap):
+        await cache.publish([_change(7)])
+    await cache.publish([_change(6)])
+    for nowhere in (3, 4, 9):
+        with pytest.raises(Gap):
+            await cache.changes(nowhere, 0.01)
+
+
+async def test_a_tenant_that_left_is_unknown(cache: Cache) -> None:
+    """Also to those who look one up."""
+    await cache.fill(_snapshot(0, "acme"))
+    await cache.publish([_change(1, "acme", None)])
+    assert await cache.look_up("acme") is None
+
+
+async def test_filling_anew_forgets_what_was_there(cache: Cache) -> None:
+    """A cache that comes from elsewhere is replaced as a whole."""
+    await cache.fill(_snapshot(0, "old"))
+    await cache.publish([_change(1, "older")])
+    await cache.fill(_snapshot(9, "new"))
+    assert [await cache.look_up(name) for name in ("old", "older")] == [None, None]
+    assert await cache.look_up("new") is not None
+    with pytest.raises(Gap):
+        await cache.changes(1, 0.01)
+
+
+async def test_a_reader_is_woken_by_a_change(cache: Cache) -> None:
+    """The change travels when it happens, not when somebody polls."""
+    await cache.fill(_snapshot(0))
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        reading = group.create_task(cache.changes(0, 600.0))
+        await asyncio.sleep(0)
+        await cache.publish([_change(1)])
+    assert reading.result() == [_change(1)]
+
+
+async def test_the_publisher_carries_everything_in_order(cache: Cache) -> None:
+    """From an empty cache on: what the truth knows, the cache knows."""
+    truth = MemoryDirectory()
+    publisher = Publisher(truth, cache)
+    await open_cell(truth)
+    await truth.create_tenant(new_tenant("acme"), "cell-1")
+    await publisher.step()
+    await truth.create_tenant(new_tenant("bolt"), "cell-1")
+    assert await publisher.step() == await truth.head()
+    tenants = (await truth.snapshot()).tenants
+    assert {name: await cache.look_up(name) for name in tenants} == tenants
+
+
+async def test_two_publishers_side_by_side_do_no_harm(cache: Cache) -> None:
+    """Nobody has to be the only one."""
+    truth = MemoryDirectory()
+    await open_cell(truth, capacity_tenants=100)
+    await Publisher(truth, cache).step()
+    for n in range(60):
+        await truth.create_tenant(new_tenant(f"tenant-{n}"), "cell-1")
+    await asyncio.gather(*(Publisher(truth, cache).step() for _ in range(4)))
+    found = await cache.changes(2, 0.01)
+    assert [change.seq for change in found] == list(range(3, 63))
+
+
+async def test_the_publisher_fills_a_cache_of_another_directory_anew(cache: Cache) -> None:
+    """After a restore or a mix-up the cache follows the truth, never the reverse."""
+    await cache.fill(_snapshot(1000, "stranger"))
+    truth = MemoryDirectory()
+    await open_cell(truth)
+    await Publisher(truth, cache).step()
+    assert await cache.snapshot() == await truth.snapshot()
+    assert await cache.look_up("stranger") is None
+
+
+async def test_a_redis_that_is_away_is_unavailable_at_once() -> None:
+    """Every call says so by its deadline, none hangs and none invents an answer."""
+    feed = RedisFeed(f"redis://127.0.0.1:{ports.free_port('127.0.0.1')}/0")
+    calls = [
+        feed.snapshot(),
+        feed.changes(0, 0.01),
+        feed.look_up("acme"),
+        feed.published(),
+        feed.publish([_change(1)]),
+    ]
+    for call in calls:
+        with pytest.raises(Unavailable):
+            await call
+    await feed.close()
