@@ -8,7 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from console.platform.layout import OPERATOR_TOKEN, Layout
 from console.platform.parts import HOST, Part, Program, ProgramPart, ServerPart
@@ -85,12 +85,12 @@ class Blueprint:
         return [*self._control(), self._placement(), self._router(), *of_cells]
 
     def directory_dsn(self, role: str) -> str:
-        """The directory's database, for a role."""
-        own = self._settings.control_postgres
-        host = (
-            urlsplit(own.get_secret_value()).netloc.rpartition("@")[2] if own else self._address(CONTROL_POSTGRES)
-        )
-        return f"postgresql://{role}:{quote(self._secrets[role], safe='')}@{host}/directory"
+        """The directory's database, for a role; of one's own server, with its parameters (TLS and the like)."""
+        if self._settings.control_postgres is None:
+            return self._dsn(CONTROL_POSTGRES, "directory", role, role)
+        own = urlsplit(self._settings.control_postgres.get_secret_value())
+        host = own.netloc.rpartition("@")[2]
+        return own._replace(netloc=f"{role}:{self._secrets[role]}@{host}", path="/directory").geturl()
 
     def directory_redis_url(self) -> str:
         """The directory's Redis."""

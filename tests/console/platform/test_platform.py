@@ -16,6 +16,9 @@ from console.platform.errors import AlreadyRunning, FewerCellsThanThere
 from console.platform.platform import Platform
 from console.platform.states import State
 from runtime.embedded.errors import PortTaken
+from runtime.embedded.postgres import PostgresServer
+from runtime.embedded.redis import RedisServer
+from runtime.settings import SecretStr
 from tests.console.platform.stage import SETTINGS, ask, stand_ins
 from tests.runtime.embedded.processes import ended
 
@@ -117,6 +120,39 @@ async def test_data_ports_and_secrets_survive_a_restart_and_cells_can_be_added(
         assert {name: cell["told"] for name, cell in told(tmp_path).items()} == {"cell-1": 2, "cell-2": 1}
     with pytest.raises(FewerCellsThanThere, match="has 2 cells, and 1 were asked for"):
         await platform_in(tmp_path, 1).start()
+
+
+def environment_of(pid: int | None) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+async def test_servers_of_ones_own_are_used_instead_of_embedded_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The directory's roles and database are created there; only the cells have embedded servers."""
+    monkeypatch.setenv("STAND_IN_FOLDER", str(tmp_path))
+    with (
+        PostgresServer(tmp_path / "own", "secret") as postgres,
+        RedisServer(tmp_path / "redis", "secret") as redis,
+    ):
+        admin, url = SecretStr(f"{postgres.admin_dsn}?sslmode=disable"), SecretStr(redis.url)
+        settings = SETTINGS.model_copy(
+            update={"control_postgres": admin, "directory_redis": url, "consul": "http://c"}
+        )
+        async with Platform(tmp_path / ".cellway", 1, settings, commands=stand_ins()) as running:
+            assert {status.name for status in running.parts} == {"placement", "router", *CELL_KINDS}
+            told = environment_of(running.part("placement").pid)
+    assert told["CELLWAY_PLACEMENT_DIRECTORY_REDIS_URL"] == redis.url
+    assert told["CELLWAY_PLACEMENT_CONSUL_URL"] == "http://c"
+    assert told["CELLWAY_PLACEMENT_DIRECTORY_DSN"].startswith("postgresql://directory_writer:")
+    assert told["CELLWAY_PLACEMENT_DIRECTORY_DSN"].endswith(
+        f"@127.0.0.1:{postgres.port}/directory?sslmode=disable"
+    )
+    with PostgresServer(tmp_path / "own", "secret", port=postgres.port):
+        connection = await asyncpg.connect(told["CELLWAY_PLACEMENT_DIRECTORY_OWNER_DSN"])
+        assert await connection.fetchval("SELECT current_user") == "directory_owner"
+        await connection.close()
 
 
 UP = """
