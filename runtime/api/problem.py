@@ -98,6 +98,11 @@ def not_found(what: str, name: str) -> ApiError:
     return ApiError("NOT_FOUND", f"no {what} {json.dumps(name[:100])}")
 
 
+def unauthenticated() -> ApiError:
+    """The one answer to every credential that is not good: missing, malformed, revoked, or of nobody known."""
+    return ApiError("UNAUTHENTICATED", "a valid API key is needed: Authorization: Bearer ck_<tenant>_<secret>")
+
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Translate = Callable[[Exception], ApiError | None]
 
