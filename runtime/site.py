@@ -1,4 +1,4 @@
-"""An aiohttp application bound to an address, as a part of a lifecycle."""
+"""An aiohttp application, or a runner with a server of its own kind, bound to an address as a part."""
 
 import errno
 import socket
@@ -11,7 +11,7 @@ from runtime.lifecycle import Part
 
 
 class Site:
-    """Serves `application` on host:port. Port 0 lets the system choose; `port` then tells which.
+    """Serves `application` (or what a runner was made for) on host:port. Port 0 lets the system choose; `port` then tells which.
 
     `handler_cancellation` is on: without it a client that closes a stream leaves a live task behind.
     """
@@ -19,7 +19,7 @@ class Site:
     def __init__(
         self,
         name: str,
-        application: web.Application,
+        application: web.Application | web.BaseRunner,
         host: str,
         port: int,
         *,
@@ -32,13 +32,17 @@ class Site:
         self._setting = setting
         self._reuse_port = reuse_port
         self._drain_seconds = drain_seconds
-        self._runner = web.AppRunner(
-            application,
-            handle_signals=False,
-            access_log=None,
-            handler_cancellation=True,
-            shutdown_timeout=drain_seconds,
-            **server_options,
+        self._runner: web.BaseRunner = (
+            application
+            if isinstance(application, web.BaseRunner)
+            else web.AppRunner(
+                application,
+                handle_signals=False,
+                access_log=None,
+                handler_cancellation=True,
+                shutdown_timeout=drain_seconds,
+                **server_options,
+            )
         )
         self._listener: web.BaseSite | None = None
 
