@@ -3,7 +3,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 VENV := .venv
 BIN := $(VENV)/bin
-CELLS ?= 3
+CELLS ?=
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint requirements.lock
@@ -13,7 +13,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: $(VENV)/installed ## Start the whole platform on embedded servers (CELLS=5 for five cells); Ctrl-C stops it
-	@exec $(BIN)/cellway up --cells $(CELLS)
+	@exec $(BIN)/cellway up $(if $(CELLS),--cells $(CELLS))
 
 demo: $(VENV)/installed ## In a second terminal: create tenants, use their API, see which cell serves whom
 	@exec $(BIN)/cellway demo

@@ -8,6 +8,7 @@ In reading order:
 - `feed`       the seam of the cache that routers follow; `redis_feed` keeps it, `memory_feed` is its twin
 - `wire`       snapshots and changes as bytes (pure)
 - `publisher`  carries changes from the truth to the cache; may die, run twice, or start from nothing
+- `registry`   the seam of who is running and where: Redis, Consul, and a twin; `announcing` uses it
 - `fence/`     the SQL by which a cell's own database refuses writes that are not its own
 - `control/`   the contract between the control plane and a cell: models, client, tokens
 

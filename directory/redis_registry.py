@@ -1,0 +1,52 @@
+"""The registry in Redis: one key an instance, which expires when the instance falls silent."""
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Iterator, Sequence
+
+import redis.asyncio
+import redis.exceptions
+
+from directory.errors import Unavailable
+from directory.registry import LIVES_SECONDS, Instance
+
+CALL_SECONDS = 2.0
+PREFIX = "cellway:instance"
+
+
+@contextlib.contextmanager
+def _reaching() -> Iterator[None]:
+    try:
+        yield
+    except (redis.exceptions.RedisError, OSError, TimeoutError) as error:
+        raise Unavailable(f"the directory's Redis is away: {type(error).__name__}") from error
+
+
+class RedisRegistry:
+    """`Registry` over the directory's Redis."""
+
+    def __init__(self, url: str) -> None:
+        self._redis = redis.asyncio.Redis.from_url(url, socket_timeout=CALL_SECONDS, socket_connect_timeout=1.0)
+
+    async def announce(self, instance: Instance) -> None:
+        with _reaching():
+            await self._redis.set(_key(instance), json.dumps(dataclasses.asdict(instance)), ex=LIVES_SECONDS)
+
+    async def withdraw(self, instance: Instance) -> None:
+        with _reaching():
+            await self._redis.delete(_key(instance))
+
+    async def instances(self, service: str) -> Sequence[Instance]:
+        with _reaching():
+            keys = [key async for key in self._redis.scan_iter(f"{PREFIX}:{service}:*", count=1000)]
+            values = await self._redis.mget(sorted(keys)) if keys else []
+        # One may expire between the two calls.
+        return [Instance(**json.loads(value)) for value in values if value is not None]
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+
+
+def _key(instance: Instance) -> str:
+    return f"{PREFIX}:{instance.service}:{instance.instance_id}"
