@@ -108,6 +108,15 @@ class Platform:
         await self._running().until(back, deadline_seconds)
         return self.part(name)
 
+    async def hold(self, *names: str) -> None:
+        """Kill these parts and keep them down, to see how the rest does without them."""
+        await self._running().hold(names)
+
+    async def release(self, *names: str, deadline_seconds: float = 30.0) -> None:
+        """Let them come back, and wait until they are ready."""
+        self._running().release(names)
+        await self._running().until_ready(names, deadline_seconds)
+
     def tenants(self) -> dict[str, int]:
         """How many tenants each cell has, as far as placement tells. Blocking."""
         return self._placement().tenants()

@@ -57,6 +57,7 @@ class Supervisor:
             for part in self._parts.values()
         }
         self._ready_once: set[str] = set()
+        self._held: set[str] = set()
         self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
         self._fault: RuntimeFault | None = None
@@ -110,6 +111,19 @@ class Supervisor:
         await self._tasks.close()
         self._threads.shutdown(wait=False)
 
+    async def hold(self, names: Iterable[str], deadline_seconds: float = 10.0) -> None:
+        """Kill these parts and keep them down until `release`, to see how the rest does without them."""
+        held = set(names)
+        self._held |= held
+        for name in held:
+            self._parts[name].kill()
+        await self.until(lambda: all(self._statuses[name].pid is None for name in held), deadline_seconds)
+
+    def release(self, names: Iterable[str]) -> None:
+        """Let them come back."""
+        self._held -= set(names)
+        self._wake()
+
     def hurry(self) -> None:
         """Somebody pressed Ctrl-C again: kill what still runs."""
         for part in self._parts.values():
@@ -121,6 +135,8 @@ class Supervisor:
             await self._changed.wait()
         failures = 0
         while not self._stopping.is_set():
+            while part.name in self._held:
+                await self._changed.wait()
             started = time.monotonic()
             self._note(part, Event.STARTED, self._statuses[part.name].remark)
             fault, remark = await self._run(part)
@@ -175,9 +191,13 @@ class Supervisor:
             since=time.monotonic(),
             remark=remark,
         )
+        self._wake()
+        self._tell(status)
+
+    def _wake(self) -> None:
+        """Whoever waits for a change looks again."""
         self._changed.set()
         self._changed = asyncio.Event()
-        self._tell(status)
 
 
 def _ending(code: int, words: str) -> str:

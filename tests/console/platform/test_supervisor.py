@@ -115,3 +115,17 @@ def test_the_last_words_are_those_that_explain() -> None:
         last_words(["Traceback (most recent call last):", '  File "x"', "ValueError: no", ""]) == "ValueError: no"
     )
     assert last_words([]) == ""
+
+
+async def test_a_part_that_is_held_stays_down_until_it_is_released(stage: Stage) -> None:
+    """Faults are tried out on a running platform: what is held must not come back by itself."""
+    parts = stage.part("one"), stage.part("two")
+    async with stage.running(*parts) as supervisor:
+        await supervisor.until_ready(("one", "two"), 20)
+        await supervisor.hold(["one"])
+        os.kill(supervisor.status("two").pid or 0, signal.SIGKILL)
+        await supervisor.until(lambda: supervisor.status("two").restarts == 1, 10)
+        await supervisor.until_ready(["two"], 20)
+        assert supervisor.status("one").state is State.BACKING_OFF
+        supervisor.release(["one"])
+        await supervisor.until_ready(["one"], 20)
