@@ -1,0 +1,88 @@
+"""Tenants that the table does not have: one look-up for all who ask at once, and a short memory of who is unknown.
+
+Both are bounded, because names come from outside: anybody can ask for a million tenants that do not exist.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+
+from directory.errors import DirectoryError
+from directory.feed import Feed
+from directory.values import TenantEntry
+from router import metrics
+from router.table import Table
+from runtime.tasks import Tasks
+
+MOST_AT_ONCE = 256
+LOOK_UP_SECONDS = 1.0
+
+
+class Away(Exception):
+    """The directory's cache cannot be asked now."""
+
+
+class LookUps:
+    """Asks the directory's cache for one tenant. What it answers goes into the table."""
+
+    def __init__(self, feed: Feed, table: Table, tasks: Tasks, *, unknown_seconds: float, most_unknown: int) -> None:
+        self._feed, self._table, self._tasks = feed, table, tasks
+        self._unknown_seconds, self._most_unknown = unknown_seconds, most_unknown
+        self._under_way: dict[str, asyncio.Task[TenantEntry | str | None]] = {}
+        self._unknown: OrderedDict[str, float] = OrderedDict()
+
+    def __repr__(self) -> str:
+        return f"<LookUps {len(self._under_way)} under way, {len(self._unknown)} unknown>"
+
+    def unknown_for_seconds(self, tenant_id: str) -> float | None:
+        """How long ago the tenant was found to be unknown; None when it may be asked for."""
+        at = self._unknown.get(tenant_id)
+        if at is None or time.monotonic() - at > self._unknown_seconds:
+            return None
+        return time.monotonic() - at
+
+    async def find(self, tenant_id: str) -> TenantEntry | None:
+        """A tenant that the table does not have. Away when nobody can tell."""
+        if self.unknown_for_seconds(tenant_id) is not None:
+            metrics.LOOK_UPS.labels("remembered").inc()
+            return self._table.find(tenant_id)
+        return await self.refresh(tenant_id)
+
+    async def refresh(self, tenant_id: str) -> TenantEntry | None:
+        """What the directory says now; those who ask for the same tenant at the same time share one answer. Away."""
+        task = self._under_way.get(tenant_id)
+        if task is None:
+            if len(self._under_way) >= MOST_AT_ONCE:
+                metrics.LOOK_UPS.labels("shed").inc()
+                raise Away("too many look-ups at once")
+            task = self._tasks.spawn("look-up", self._ask(tenant_id))
+            self._under_way[tenant_id] = task
+            task.add_done_callback(lambda _done: self._under_way.pop(tenant_id, None))
+        # Shielded: whoever goes away must not take the answer from the others.
+        found = await asyncio.shield(task)
+        if isinstance(found, str):
+            raise Away(found)
+        return self._table.find(tenant_id)
+
+    async def _ask(self, tenant_id: str) -> TenantEntry | str | None:
+        """The answer, or as text why there is none."""
+        try:
+            async with asyncio.timeout(LOOK_UP_SECONDS):
+                entry = await self._feed.look_up(tenant_id)
+        except (DirectoryError, TimeoutError) as error:
+            metrics.LOOK_UPS.labels("away").inc()
+            return str(error) or "no answer in time"
+        if entry is None or entry.cell_id is None:
+            metrics.LOOK_UPS.labels("unknown").inc()
+            self._remember(tenant_id)
+            return None
+        metrics.LOOK_UPS.labels("found").inc()
+        self._unknown.pop(tenant_id, None)
+        self._table.learn(entry)
+        return entry
+
+    def _remember(self, tenant_id: str) -> None:
+        self._unknown[tenant_id] = time.monotonic()
+        self._unknown.move_to_end(tenant_id)
+        while len(self._unknown) > self._most_unknown:
+            self._unknown.popitem(last=False)

@@ -1,0 +1,110 @@
+"""What the router can be told, by `CELLWAY_ROUTER_*`."""
+
+import ipaddress
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+
+from directory.rules.names import is_name
+from router.rules.adoption import Caution
+from router.rules.identify import Sources
+from router.rules.silence import Patience
+from router.rules.strict import TOKEN
+from runtime.settings import CommaList, Port, Settings
+
+Source = Literal["host", "path", "header", "key"]
+
+
+def _split(value: Any) -> Any:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+SourceList = Annotated[tuple[Source, ...], BeforeValidator(_split)]
+
+
+class RouterSettings(Settings):
+    """See each field's description; deadlines are in seconds, sizes in bytes."""
+
+    env_prefix: ClassVar[str] = "CELLWAY_ROUTER_"
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    admin_port: Port = Field(default=8082, description="metrics, health, the table; process i listens at this + i")
+    directory_redis_url: SecretStr
+    snapshot_path: str = Field(default="", description="where the table is kept for a restart; empty: nowhere")
+    snapshot_every_seconds: float = Field(default=1.0, gt=0, description="the shortest time between two writings")
+
+    domains: CommaList = Field(default=("api.localhost",), description="a tenant's host name is <tenant>.<domain>")
+    identify: SourceList = Field(default=("host", "path", "header", "key"), min_length=1)
+    tenant_header: str = "X-Tenant"
+    require_api_key: bool = True
+    trusted_proxies: CommaList = Field(default=(), description="networks whose X-Forwarded-* is believed")
+
+    vanishing_share: float = Field(default=0.5, gt=0, le=1, description="a snapshot that loses more is refused")
+    vanishing_floor: int = Field(default=20, ge=1, description="with fewer tenants any share may vanish")
+    negative_seconds: float = Field(default=1.0, gt=0, description="how long an unknown tenant stays unknown")
+    negative_entries: int = Field(default=10_000, ge=1)
+
+    head_seconds: float = Field(default=10.0, gt=0, description="for a client's head, from its first byte")
+    idle_seconds: float = Field(default=75.0, gt=0, description="for a connection between two requests")
+    body_idle_seconds: float = Field(default=30.0, gt=0, description="between two pieces of a client's body")
+    write_idle_seconds: float = Field(default=60.0, gt=0, description="for a client to take what it is sent")
+    response_seconds: float = Field(default=60.0, gt=0, description="for a cell's head; long polls need some")
+    response_idle_seconds: float = Field(default=300.0, gt=0, description="between two pieces of a cell's body")
+    connect_seconds: float = Field(default=1.0, gt=0)
+    cell_idle_seconds: float = Field(default=15.0, gt=0, description="keep it shorter than the cells' own")
+    cell_connections: int = Field(default=256, ge=1, description="to one cell, from one process")
+    cell_waiting: int = Field(default=1024, ge=0, description="requests that may wait for one of them")
+    cell_wait_seconds: float = Field(default=1.0, gt=0, description="how long they may wait")
+    replay_bytes: int = Field(default=65_536, ge=0, description="larger bodies are not kept for a second attempt")
+    refresh_seconds: float = Field(default=1.0, gt=0, description="how long a 421 may wait for a newer assignment")
+    probe_seconds: float = Field(default=0.2, gt=0, description="of silence, after which a cell is probed")
+    stopped_seconds: float = Field(default=0.6, gt=0, description="of silence, after which a cell is stopped")
+
+    @field_validator("domains")
+    @classmethod
+    def _domains(cls, domains: tuple[str, ...]) -> tuple[str, ...]:
+        for domain in domains:
+            if not all(is_name(label) or len(label) == 1 for label in domain.lower().split(".")):
+                raise ValueError("a domain looks like api.example.com")
+        return tuple(domain.lower() for domain in domains)
+
+    @field_validator("tenant_header")
+    @classmethod
+    def _tenant_header(cls, name: str) -> str:
+        if not TOKEN.match(name.encode()):
+            raise ValueError("not a header's name")
+        return name
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _trusted_proxies(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for network in networks:
+            ipaddress.ip_network(network)
+        return networks
+
+    @model_validator(mode="after")
+    def _probe_first(self) -> Self:
+        if self.probe_seconds >= self.stopped_seconds:
+            raise ValueError("PROBE_SECONDS must be less than STOPPED_SECONDS")
+        return self
+
+    def sources(self) -> Sources:
+        """What may name a tenant."""
+        return Sources(
+            domains=tuple(domain.encode() for domain in self.domains),
+            tenant_header=self.tenant_header.lower().encode(),
+            host="host" in self.identify,
+            path="path" in self.identify,
+            header="header" in self.identify,
+            key="key" in self.identify,
+            require_key=self.require_api_key,
+        )
+
+    def caution(self) -> Caution:
+        """Which snapshots are not believed."""
+        return Caution(self.vanishing_share, self.vanishing_floor)
+
+    def patience(self) -> Patience:
+        """How long a cell may be silent."""
+        return Patience(self.probe_seconds, self.stopped_seconds)

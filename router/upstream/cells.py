@@ -1,0 +1,83 @@
+"""All cells that this router sends to: their pools, and the watch for those that fall silent."""
+
+import asyncio
+
+from directory.resolver import CheckedResolver
+from router.errors import Unreached
+from router.rules.decide import Outcome
+from router.rules.silence import Patience, Verdict, verdict
+from router.table import Table
+from router.upstream.pool import Limits, Pool
+from runtime.tasks import Tasks
+
+TICK_SECONDS = 0.1
+SWEEP_SECONDS = 1.0
+PROBE_SECONDS = 2.0
+"""After this a probe is given up and the next one begins with a new connection."""
+
+
+class Cells:
+    """cell → pool. A pool lives as long as its cell has that address."""
+
+    def __init__(self, table: Table, limits: Limits, patience: Patience, tasks: Tasks) -> None:
+        self._table, self._limits, self._patience, self._tasks = table, limits, patience, tasks
+        self._pools: dict[str, Pool] = {}
+        self._resolver = CheckedResolver()
+        self._ticked_at = asyncio.get_running_loop().time()
+        self._swept_at = self._ticked_at
+
+    def pool(self, cell_id: str) -> Pool:
+        """The pool of a cell. Unreached when the table has no address for it."""
+        pool = self._pools.get(cell_id)
+        cell = self._table.cell(cell_id)
+        if cell is None:
+            raise Unreached(Outcome.REFUSED, "the directory has no address for it")
+        if pool is None or pool.address != cell.address:
+            if pool is not None:
+                pool.close()
+            pool = self._pools[cell_id] = Pool(cell, self._limits, self._resolver)
+        return pool
+
+    @property
+    def pools(self) -> list[Pool]:
+        """All pools there are."""
+        return list(self._pools.values())
+
+    async def watch(self) -> None:
+        """Look at every cell for which somebody waits; called again and again."""
+        await asyncio.sleep(TICK_SECONDS)
+        now = asyncio.get_running_loop().time()
+        stood_still = now - self._ticked_at - TICK_SECONDS
+        self._ticked_at = now
+        for pool in self.pools:
+            if stood_still > TICK_SECONDS:
+                pool.forgive(stood_still)
+            self._judge(pool)
+        if now - self._swept_at > SWEEP_SECONDS:
+            self._swept_at = now
+            self._sweep()
+
+    def _judge(self, pool: Pool) -> None:
+        found = verdict(
+            stopped=pool.state == "stopped",
+            waiting=pool.waiting > 0,
+            silent_seconds=pool.silent_seconds,
+            patience=self._patience,
+        )
+        if found is Verdict.STOPPED:
+            pool.stop_waiting()
+        if found is not Verdict.NOTHING and not pool.probing:
+            pool.probing = True
+            self._tasks.spawn("probe", pool.probe(PROBE_SECONDS))
+
+    def _sweep(self) -> None:
+        for pool in self.pools:
+            pool.close_idle()
+            if self._table.cell(pool.cell_id) is None and pool.waiting == 0 and pool.open == 0:
+                del self._pools[pool.cell_id]
+
+    async def close(self) -> None:
+        """Close every connection that is idle."""
+        for pool in self.pools:
+            pool.close()
+        await self._resolver.close()

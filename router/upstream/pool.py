@@ -1,0 +1,278 @@
+"""The connections to one cell.
+
+Bounded in number; the last one used is used first, so that what is not needed grows idle and is closed. Whoever
+waits for this cell (for a connection or for a response's head) is listed with its deadline: when the cell is found
+to be stopped, all deadlines are now.
+"""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+from aiohttp.abc import AbstractResolver
+
+from directory.errors import BadAddress
+from directory.resolver import checked
+from directory.values import CellEntry
+from router import metrics
+from router.errors import Unreached
+from router.rules.decide import Outcome
+from router.upstream.connection import Connection
+from runtime import logs
+
+log = logs.get("router.upstream")
+
+State = Literal["unknown", "answers", "stopped"]
+PROBE = b"GET /health/live HTTP/1.1\r\nHost: %s\r\nUser-Agent: cellway-router\r\nConnection: close\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many connections, how long they live, and how long one waits for them."""
+
+    connections: int = 256
+    waiting: int = 1024
+    wait_seconds: float = 1.0
+    connect_seconds: float = 1.0
+    idle_seconds: float = 15.0
+
+
+class Pool:
+    """All of one process's connections to one cell at one address."""
+
+    def __init__(self, cell: CellEntry, limits: Limits, resolver: AbstractResolver) -> None:
+        self.cell_id, self.address = cell.cell_id, cell.address
+        self._limits, self._resolver = limits, resolver
+        self._loop = asyncio.get_running_loop()
+        self._idle: list[Connection] = []
+        self._all: set[Connection] = set()
+        self._opening = 0
+        self._queue: deque[asyncio.Future[None]] = deque()
+        self._deadlines: set[asyncio.Timeout] = set()
+        self._silent_from = self._loop.time()
+        self.closing = False
+        self.state: State = "unknown"
+        self.since = self._loop.time()
+        """Of the state, by the loop's clock."""
+        self.evidence = "nobody asked it yet"
+        self.probing = False
+
+    def __repr__(self) -> str:
+        return f"<Pool {self.cell_id} {self.state}: {len(self._all)} open, {len(self._idle)} kept>"
+
+    @property
+    def open(self) -> int:
+        """Connections that are open or being opened."""
+        return len(self._all) + self._opening
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for this cell."""
+        return len(self._deadlines)
+
+    # --- silence ---
+
+    @contextlib.contextmanager
+    def awaited(self, deadline: asyncio.Timeout) -> Iterator[None]:
+        """List a deadline while its owner waits for this cell. Unreached when the cell is known to be stopped."""
+        if self.state == "stopped":
+            raise Unreached(Outcome.DOWN)
+        if not self._deadlines:
+            self._silent_from = self._loop.time()
+        self._deadlines.add(deadline)
+        try:
+            yield
+        finally:
+            self._deadlines.discard(deadline)
+
+    @property
+    def silent_seconds(self) -> float:
+        """For how long nothing was heard while somebody waited."""
+        return self._loop.time() - self._silent_from
+
+    def forgive(self, seconds: float) -> None:
+        """Do not hold against the cell that this process itself stood still."""
+        self._silent_from = min(self._loop.time(), self._silent_from + seconds)
+
+    def heard(self) -> None:
+        """A byte came from the cell, on whatever connection."""
+        self._silent_from = self._loop.time()
+        if self.state != "answers":
+            self._turn("answers", "it sent bytes")
+
+    def refused(self, reason: str) -> None:
+        """The cell's host answered that nobody listens: it is not silent, whatever else it is."""
+        self._silent_from = self._loop.time()
+        if self.state == "stopped":
+            self._turn("unknown", reason)
+        self.evidence = reason
+
+    def stop_waiting(self) -> None:
+        """The cell is stopped: everybody who waits for it is told now."""
+        self._turn("stopped", f"silent for {self.silent_seconds:.2f} s while {self.waiting} requests waited")
+        for deadline in list(self._deadlines):
+            if not deadline.expired():
+                deadline.reschedule(self._loop.time())
+        while self._idle:
+            self._idle.pop().abort()
+
+    def _turn(self, state: State, evidence: str) -> None:
+        log.info("cell_turned", cell=self.cell_id, state=state, evidence=evidence)
+        self.state, self.evidence, self.since = state, evidence, self._loop.time()
+        metrics.CELL_STOPPED.labels(self.cell_id).set(state == "stopped")
+
+    # --- connections ---
+
+    async def take(self, *, fresh: bool = False) -> Connection:
+        """A connection for one request. Unreached when none can be made or comes free."""
+        while True:
+            kept = None if fresh else self._kept()
+            if kept is not None:
+                return kept
+            if self.open < self._limits.connections or self._drop_one_idle():
+                return await self._open()
+            await self._turn_comes()
+
+    def _kept(self) -> Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.closed:
+                return connection
+        return None
+
+    def _drop_one_idle(self) -> bool:
+        if not self._idle:
+            return False
+        connection = self._idle.pop(0)
+        connection.abort()
+        self._all.discard(connection)
+        return True
+
+    async def _turn_comes(self) -> None:
+        if len(self._queue) >= self._limits.waiting:
+            raise Unreached(Outcome.BUSY, "too many wait already")
+        turn: asyncio.Future[None] = self._loop.create_future()
+        self._queue.append(turn)
+        inner = asyncio.timeout(self._limits.wait_seconds)
+        try:
+            async with inner:
+                await turn
+        except TimeoutError:
+            raise Unreached(Outcome.BUSY) from None
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._next()  # our turn had come: it goes to whoever is next
+            raise
+        finally:
+            with contextlib.suppress(ValueError):
+                self._queue.remove(turn)
+
+    def _next(self) -> None:
+        while self._queue:
+            turn = self._queue.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+
+    async def _open(self) -> Connection:
+        self._opening += 1
+        try:
+            connection = await self.connect()
+            self._all.add(connection)
+            metrics.CELL_CONNECTIONS.labels(self.cell_id).set(len(self._all))
+            return connection
+        finally:
+            self._opening -= 1
+            self._next()
+
+    async def connect(self) -> Connection:
+        """A new connection that is not counted yet. Unreached."""
+        try:
+            async with asyncio.timeout(self._limits.connect_seconds):
+                return await self._connect()
+        except ConnectionRefusedError as error:
+            self.refused("connections are refused")
+            raise Unreached(Outcome.REFUSED) from error
+        except (OSError, TimeoutError, BadAddress) as error:
+            raise Unreached(Outcome.REFUSED, type(error).__name__) from error
+
+    async def _connect(self) -> Connection:
+        # Checked at the moment of connecting: a name may mean another address than when it was registered.
+        parts = urlsplit(checked(self.address))
+        host, tls = parts.hostname or "", parts.scheme == "https"
+        port = parts.port or (443 if tls else 80)
+        found = await self._resolver.resolve(host, port, socket.AF_UNSPEC) if _is_name(host) else []
+        _, protocol = await self._loop.create_connection(
+            lambda: Connection(self.heard, self._lost),
+            found[0]["host"] if found else host,
+            port,
+            ssl=ssl.create_default_context() if tls else None,
+            server_hostname=host if tls else None,
+        )
+        return protocol
+
+    def give_back(self, connection: Connection) -> None:
+        """Return a connection after its request; what cannot be used again is closed."""
+        if connection.reusable and not self.closing and self.state != "stopped":
+            connection.rest()
+            self._idle.append(connection)
+        else:
+            connection.abort()
+            self._all.discard(connection)
+        self._next()
+
+    def _lost(self, connection: Connection) -> None:
+        self._all.discard(connection)
+        with contextlib.suppress(ValueError):
+            self._idle.remove(connection)
+        metrics.CELL_CONNECTIONS.labels(self.cell_id).set(len(self._all))
+        self._next()
+
+    def close_idle(self, *, everything: bool = False) -> None:
+        """Close what was not used for long, the longest first."""
+        oldest_allowed = self._loop.time() - self._limits.idle_seconds
+        while self._idle and (everything or self._idle[0].kept_at < oldest_allowed):
+            connection = self._idle.pop(0)
+            connection.abort()
+            self._all.discard(connection)
+
+    def close(self) -> None:
+        """Take nothing back any more, and close what is idle; what is under way ends by itself."""
+        self.closing = True
+        self.close_idle(everything=True)
+
+    # --- the probe ---
+
+    async def probe(self, deadline_seconds: float) -> None:
+        """Ask the cell whether it lives. Any byte is an answer, and so is a refusal (`heard`, `refused`)."""
+        connection: Connection | None = None
+        try:
+            async with asyncio.timeout(deadline_seconds):
+                connection = await self.connect()
+                connection.expect(b"GET")
+                connection.send(PROBE % urlsplit(self.address).netloc.encode(), last=True)
+                await connection.head()
+        except (Unreached, TimeoutError) as error:
+            if self.state == "stopped":
+                self.evidence = f"no answer to the probe: {error or 'in time'}"
+        finally:
+            self.probing = False
+            if connection is not None:
+                connection.abort()
+
+
+def _is_name(host: str) -> bool:
+    """Whether the host is a name, not a literal address; literals were checked as text."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, host)
+        except OSError:
+            continue
+        return False
+    return True
