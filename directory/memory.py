@@ -145,8 +145,8 @@ class MemoryDirectory:
         now = self._clock.now()
         return self._put_tenant(replace(tenant, applied_revision=revision, assignment=assignment, updated_at=now))
 
-    async def unsettled(self, limit: int = 100) -> Sequence[Tenant]:
-        found = [tenant for tenant in self._tenants.values() if not tenant.settled]
+    async def unsettled(self, limit: int = 100, after_revision: int = 0) -> Sequence[Tenant]:
+        found = [t for t in self._tenants.values() if not t.settled and t.revision > after_revision]
         return sorted(found, key=lambda tenant: tenant.revision)[:limit]
 
     async def reassign(self, tenant_id: str, epoch: int, cell_id: str) -> Assignment:

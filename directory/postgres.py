@@ -133,8 +133,8 @@ class PostgresDirectory:
                 await _leave(connection, tenant_id, revision)
             return _tenant(_found(await connection.fetchrow(SQL["get_tenant"], tenant_id), "tenant", tenant_id))
 
-    async def unsettled(self, limit: int = 100) -> Sequence[Tenant]:
-        return [_tenant(row) for row in await self._rows("list_unsettled", limit)]
+    async def unsettled(self, limit: int = 100, after_revision: int = 0) -> Sequence[Tenant]:
+        return [_tenant(row) for row in await self._rows("list_unsettled", limit, after_revision)]
 
     async def reassign(self, tenant_id: str, epoch: int, cell_id: str) -> Assignment:
         async with self._transaction() as connection:

@@ -79,6 +79,12 @@ class RedisFeed:
         with _reaching():
             await cast(Awaitable[Any], self._redis.ping())
 
+    async def eviction_policy(self) -> str:
+        """What this Redis does when its memory is full; only `noeviction` keeps the cache whole. Unavailable."""
+        with _reaching():
+            memory: Any = await cast(Awaitable[Any], self._redis.info("memory"))
+        return str(memory.get("maxmemory_policy", "unknown"))
+
     async def snapshot(self) -> Snapshot | None:
         with _reaching():
             data = await self._redis.get(SNAPSHOT)

@@ -52,8 +52,8 @@ class Directory(Protocol):
     async def applied(self, tenant_id: str, revision: int) -> Tenant:
         """The cell has carried out `revision`. A deleted tenant gives up its place. NotFound; Stale."""
 
-    async def unsettled(self, limit: int = 100) -> Sequence[Tenant]:
-        """Tenants whose last decision has not been carried out, the oldest decision first."""
+    async def unsettled(self, limit: int = 100, after_revision: int = 0) -> Sequence[Tenant]:
+        """Tenants whose last decision (after `after_revision`) has not been carried out, the oldest first."""
 
     async def reassign(self, tenant_id: str, epoch: int, cell_id: str) -> Assignment:
         """Compare-and-set: from `epoch` to a fresh epoch in another cell. NotFound; Stale; CellFull."""

@@ -151,3 +151,10 @@ async def test_a_redis_that_is_away_is_unavailable_at_once() -> None:
         with pytest.raises(Unavailable):
             await call
     await feed.close()
+
+
+async def test_a_redis_says_what_it_does_when_it_is_full(redis_url: str) -> None:
+    """The embedded server refuses writes then; one that evicts would lose tenants."""
+    feed = RedisFeed(redis_url)
+    assert await feed.eviction_policy() == "noeviction"
+    await feed.close()

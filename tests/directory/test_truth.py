@@ -70,6 +70,7 @@ async def test_a_new_tenant_has_a_place_an_epoch_and_an_open_decision(truth: Dir
     assert tenant.assignment is not None
     assert (tenant.assignment.cell_id, tenant.state, tenant.settled) == ("cell-1", "active", False)
     assert await truth.unsettled() == [tenant]
+    assert await truth.unsettled(after_revision=tenant.revision) == []
     assert (await truth.cell("cell-1")).tenants == 1
     assert (await truth.applied("acme", tenant.revision)).settled
     assert await truth.unsettled() == []
