@@ -1,1 +1,21 @@
-"""placement."""
+"""Placement decides which cell a tenant lives in, registers cells, and carries decisions out.
+
+In reading order:
+
+- `rules/`       pure: choosing a cell, comparing fences with assignments, whether a cell has proved itself
+- `creation`     a tenant is asked for: choose a cell, record it, open it there, answer with its first key
+- `decisions`    suspend, resume, delete: record first, then tell the cell
+- `carrying`     tells a cell what the directory has decided; idempotent, so anybody may do it again
+- `reconciler`   finishes what was recorded and not carried out, whoever died in between
+- `cells`        registers cells, has them prove who they are, opens those that were not ready
+- `reach`        which cells have lately not answered
+- `checks/`      the invariants of the running system, each with what to do when it does not hold
+- `api/`         the endpoints for operators; `access` who is one
+- `seeds`       what cells derive API keys from
+- `readiness`    upgrades the directory's schema, and says when it can be used
+- `app`          the only place that builds things
+
+A decision is recorded in the directory before anything is done about it. Whoever finds it undone does it: the
+request that made it, the reconciler of any instance, or the client's retry. So every line may be the last one.
+I/O happens through the directory's seams, in everything but `rules/`, `reach`, `seeds` and `access`.
+"""

@@ -1,0 +1,114 @@
+"""Tells a cell what the directory has decided about a tenant, and notes that it was carried out.
+
+Idempotent at both ends: the cell refuses what is older than what it knows, and the directory notes only the latest
+decision. So the request, the reconcilers of several instances and a client's retry may all do it at once.
+When the cell is away, `Unavailable` comes by a deadline, and the decision stays recorded.
+"""
+
+import asyncio
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from directory.control.client import CellControl
+from directory.control.contract import TenantOrder, TenantReport
+from directory.errors import DirectoryError, Refused, Stale, Unavailable
+from directory.truth import Directory
+from directory.values import Cell, Tenant
+from placement import metrics
+from placement.errors import CellAhead
+from placement.reach import Reach
+from runtime import logs
+
+log = logs.get("placement.carrying")
+
+CARRY_SECONDS = 8.0
+"""For one call to a cell. Shorter than what a client waits, and than the control client's own deadline."""
+ATTEMPTS = 3
+"""How often a decision may be overtaken by a later one before the reconciler is left to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """The tenant as it is now; `api_key` is its first key, a secret, when one was asked for."""
+
+    tenant: Tenant
+    api_key: str | None = None
+
+
+class Carrier:
+    """Carries decisions to cells."""
+
+    def __init__(self, directory: Directory, control: CellControl, reach: Reach) -> None:
+        self._directory = directory
+        self._control = control
+        self._reach = reach
+        self._busy: dict[str, int] = {}
+
+    @property
+    def busy(self) -> Set[str]:
+        """Tenants whose decision is being carried to a cell by this process right now."""
+        return self._busy.keys()
+
+    async def carry_out(self, tenant: Tenant, first_key_seed: str | None = None) -> Carried:
+        """Carry the tenant's latest decision out, even when it was before. Unavailable; Refused; CellAhead."""
+        api_key: str | None = None
+        with logs.bound(tenant=tenant.tenant_id), self._being_busy(tenant.tenant_id):
+            for _ in range(ATTEMPTS):
+                if tenant.assignment is None:
+                    return Carried(tenant, api_key)
+                try:
+                    api_key = (await self._tell(tenant, first_key_seed)).api_key or api_key
+                    return Carried(await self._directory.applied(tenant.tenant_id, tenant.revision), api_key)
+                except Stale as stale:
+                    tenant = await self._later(tenant, stale)
+        raise Unavailable(f"tenant {tenant.tenant_id} is being changed by others: try again")
+
+    async def _later(self, told: Tenant, stale: Stale) -> Tenant:
+        """The decision that overtook the one that was told."""
+        latest = await self._directory.tenant(told.tenant_id)
+        if (latest.revision, latest.assignment) == (told.revision, told.assignment):
+            raise CellAhead(f"the cell of tenant {told.tenant_id} knows a later decision: {stale}")
+        return latest
+
+    async def _tell(self, tenant: Tenant, first_key_seed: str | None) -> TenantReport:
+        if tenant.assignment is None:
+            raise Refused(f"tenant {tenant.tenant_id} lives nowhere")
+        cell = await self._directory.cell(tenant.assignment.cell_id)
+        try:
+            async with asyncio.timeout(CARRY_SECONDS):
+                report = await self._order(cell, tenant, tenant.assignment.epoch, first_key_seed)
+        except (DirectoryError, TimeoutError) as error:
+            metrics.CARRIED.labels(type(error).__name__).inc()
+            if isinstance(error, Unavailable | TimeoutError):
+                self._reach.failed(cell.cell_id, str(error) or "no answer in time")
+            if isinstance(error, TimeoutError):
+                raise Unavailable(f"cell {cell.cell_id} did not answer within {CARRY_SECONDS:g} s") from error
+            raise
+        self._reach.answered(cell.cell_id)
+        metrics.CARRIED.labels("done").inc()
+        log.info("decision_carried_out", cell=cell.cell_id, state=tenant.state, revision=tenant.revision)
+        return report
+
+    async def _order(self, cell: Cell, tenant: Tenant, epoch: int, first_key_seed: str | None) -> TenantReport:
+        if tenant.state == "deleted":
+            return await self._control.delete_tenant(cell, tenant.tenant_id, epoch, tenant.revision)
+        order = TenantOrder(
+            epoch=epoch,
+            revision=tenant.revision,
+            state=tenant.state,
+            display_name=tenant.display_name,
+            plan=tenant.plan,
+            first_key_seed=first_key_seed,
+        )
+        return await self._control.put_tenant(cell, tenant.tenant_id, order)
+
+    @contextmanager
+    def _being_busy(self, tenant_id: str) -> Iterator[None]:
+        self._busy[tenant_id] = self._busy.get(tenant_id, 0) + 1
+        try:
+            yield
+        finally:
+            self._busy[tenant_id] -= 1
+            if not self._busy[tenant_id]:
+                del self._busy[tenant_id]

@@ -1,0 +1,147 @@
+"""Registers cells, has them prove who they are, and opens those that were not ready when they registered.
+
+A cell proves itself by answering at its control address, under a token derived for it alone, with its own name and
+region. Until then it stays `joining` and gets no tenant.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from directory.control.client import CellControl
+from directory.control.contract import CellReport
+from directory.errors import BadAddress, DirectoryError, NotAllowed, Refused, Unavailable
+from directory.rules.states import CELLS, CellEvent
+from directory.truth import Directory
+from directory.values import Cell, NewCell
+from placement.errors import NotProved
+from placement.reach import Reach
+from placement.rules.proof import mismatch
+from runtime import logs
+
+log = logs.get("placement.cells")
+
+PROOF_SECONDS = 3.0
+AT_ONCE = 20
+JOINING_SECONDS = 1.0
+LOOK_SECONDS = 5.0
+"""Between two rounds of looking whether every cell answers."""
+
+
+class Cells:
+    """What operators do with cells, and two background rounds."""
+
+    def __init__(self, directory: Directory, control: CellControl, reach: Reach) -> None:
+        self._directory = directory
+        self._control = control
+        self._reach = reach
+
+    async def register(self, new: NewCell) -> tuple[Cell, str | None]:
+        """The cell, open when it has proved itself; otherwise joining, and why. AlreadyExists; BadAddress."""
+        cell = await self._directory.register_cell(new)
+        log.info("cell_registered", cell=cell.cell_id, region=cell.region, capacity_tenants=cell.capacity_tenants)
+        return await self._opened_if_proved(cell)
+
+    async def update(self, changed: NewCell) -> Cell:
+        """New addresses must not lead to somebody else; a cell that is just away may tell them all the same."""
+        known = await self._directory.cell(changed.cell_id)
+        told = replace(known, control_address=changed.control_address)
+        if known.control_address != changed.control_address:
+            with suppress(Unavailable):
+                await self._proof(told)
+        return await self._directory.update_cell(changed)
+
+    async def change(self, cell_id: str, event: CellEvent) -> Cell:
+        """Cordon or open; what is so already stays so. NotFound; NotAllowed; NotProved; Unavailable."""
+        cell = await self._directory.cell(cell_id)
+        if cell.state == _leads_to(event):
+            return cell
+        if event == "open" and (cell.state, event) in CELLS:
+            await self._proof(cell)
+        return await self._changed(cell, event)
+
+    async def open_joining(self) -> None:
+        """One round over the cells that wait to prove themselves, and the rest until the next."""
+        joining = [cell for cell in await self._directory.cells() if cell.state == "joining"]
+        await _each(joining, self._opened_if_proved)
+        await asyncio.sleep(JOINING_SECONDS)
+
+    async def look_around(self) -> None:
+        """One round of finding out which cells answer, and the rest until the next."""
+        cells = [cell for cell in await self._directory.cells() if cell.state not in ("joining", "retired")]
+        await _each(cells, self._looked_at)
+        await asyncio.sleep(LOOK_SECONDS)
+
+    async def _opened_if_proved(self, cell: Cell) -> tuple[Cell, str | None]:
+        try:
+            report = await self._proof(cell)
+        except (DirectoryError, NotProved) as error:
+            return cell, str(error)
+        if not cell.version and report.version:
+            cell = await self._directory.update_cell(_with_version(cell, report.version))
+        return await self._changed(cell, "open"), None
+
+    async def _looked_at(self, cell: Cell) -> None:
+        with suppress(DirectoryError, NotProved):
+            await self._proof(cell)
+
+    async def _proof(self, cell: Cell) -> CellReport:
+        """The cell's own report. Unavailable; NotProved when somebody else answers, or refuses the token."""
+        try:
+            async with asyncio.timeout(PROOF_SECONDS):
+                report = await self._control.cell(cell)
+        except TimeoutError as error:
+            self._reach.failed(cell.cell_id, "no answer in time")
+            raise Unavailable(f"cell {cell.cell_id} did not answer within {PROOF_SECONDS:g} s") from error
+        except Unavailable as error:
+            self._reach.failed(cell.cell_id, str(error))
+            raise
+        except BadAddress:
+            raise
+        except Refused as error:
+            self._reach.failed(cell.cell_id, str(error))
+            raise NotProved(f"what answers for cell {cell.cell_id} refuses the control token: {error}") from error
+        if (wrong := mismatch(cell, report)) is not None:
+            self._reach.failed(cell.cell_id, wrong)
+            raise NotProved(wrong)
+        self._reach.answered(cell.cell_id)
+        return report
+
+    async def _changed(self, cell: Cell, event: CellEvent) -> Cell:
+        try:
+            changed = await self._directory.change_cell(cell.cell_id, event)
+        except NotAllowed:
+            # Another instance may have been quicker.
+            changed = await self._directory.cell(cell.cell_id)
+            if changed.state != _leads_to(event):
+                raise
+            return changed
+        log.info("cell_changed", cell=cell.cell_id, was=cell.state, state=changed.state)
+        return changed
+
+
+async def _each(cells: Sequence[Cell], visit: Callable[[Cell], Awaitable[object]]) -> None:
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def in_turn(cell: Cell) -> None:
+        async with slots:
+            await visit(cell)
+
+    await asyncio.gather(*(in_turn(cell) for cell in cells))
+
+
+def _leads_to(event: CellEvent) -> str:
+    return next(state for (_, known), state in CELLS.items() if known == event)
+
+
+def _with_version(cell: Cell, version: str) -> NewCell:
+    return NewCell(
+        cell_id=cell.cell_id,
+        region=cell.region,
+        address=cell.address,
+        control_address=cell.control_address,
+        capacity_tenants=cell.capacity_tenants,
+        version=version,
+        tags=cell.tags,
+    )

@@ -1,0 +1,55 @@
+"""Suspend, resume, delete: the decision is recorded first, then its cell is told.
+
+Asking again for what is decided already changes nothing and is answered as the first time, so a client may retry.
+"""
+
+from collections.abc import Mapping
+
+from directory.errors import NotAllowed, Unavailable
+from directory.rules.states import TENANTS, TenantEvent
+from directory.truth import Directory
+from directory.values import Tenant, TenantState
+from placement.carrying import Carrier
+from runtime import logs
+
+log = logs.get("placement.decisions")
+
+LEADS_TO: Mapping[TenantEvent, TenantState] = {event: state for (_, event), state in TENANTS.items()}
+
+
+class Decisions:
+    """Decides about tenants that exist."""
+
+    def __init__(self, directory: Directory, carrier: Carrier) -> None:
+        self._directory = directory
+        self._carrier = carrier
+
+    async def decide(self, tenant_id: str, event: TenantEvent) -> Tenant:
+        """NotFound; NotAllowed; Unavailable, also when it is recorded and the cell does not answer."""
+        tenant = await self._decided(tenant_id, event)
+        return tenant if tenant.settled else await self._carried_out(tenant)
+
+    async def settle(self, tenant_id: str) -> Tenant:
+        """The tenant, once its cell has carried out what is recorded. NotFound; Unavailable."""
+        tenant = await self._directory.tenant(tenant_id)
+        return tenant if tenant.settled else await self._carried_out(tenant)
+
+    async def _decided(self, tenant_id: str, event: TenantEvent) -> Tenant:
+        tenant = await self._directory.tenant(tenant_id)
+        if tenant.state == LEADS_TO[event]:
+            return tenant
+        try:
+            tenant = await self._directory.change_tenant(tenant_id, event)
+        except NotAllowed:
+            tenant = await self._directory.tenant(tenant_id)
+            if tenant.state != LEADS_TO[event]:
+                raise
+        log.info("tenant_decided", tenant=tenant_id, decision=event, revision=tenant.revision)
+        return tenant
+
+    async def _carried_out(self, tenant: Tenant) -> Tenant:
+        try:
+            return (await self._carrier.carry_out(tenant)).tenant
+        except Unavailable as error:
+            said = f"{tenant.tenant_id} is recorded as {tenant.state}, and its cell will be told when it answers"
+            raise Unavailable(f"{said}: {error}") from error

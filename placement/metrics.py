@@ -1,0 +1,12 @@
+"""Everything that placement counts. No label grows with tenants."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+REQUESTS = Counter("cellway_placement_requests", "Requests by operation and status", ["operation", "status"])
+SECONDS = Histogram("cellway_placement_request_seconds", "How long requests took", ["operation"])
+PLACED = Counter("cellway_placement_placed", "Tenants placed, by cell", ["cell"])
+NOWHERE = Counter("cellway_placement_nowhere", "Tenants asked for that fit into no cell")
+CARRIED = Counter("cellway_placement_carried", "Decisions told to cells, by outcome", ["outcome"])
+UNSETTLED = Gauge("cellway_placement_unsettled", "Decisions that no cell has carried out yet, at the last look")
+PUBLISHED = Gauge("cellway_placement_published_change", "Number of the last change in the cache")
+SILENT_CELLS = Gauge("cellway_placement_silent_cells", "Cells that have lately not answered")

@@ -1,0 +1,6 @@
+"""Pure rules of placement. No I/O, no clock, no randomness, no logging.
+
+- `choose`   which cell a tenant goes to, with reasons and runners-up
+- `compare`  what is wrong between a cell's fences and the directory's assignments
+- `proof`    whether what answers at an address is the cell that was registered
+"""

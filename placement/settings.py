@@ -1,0 +1,36 @@
+"""What placement can be told, by `CELLWAY_PLACEMENT_…`."""
+
+from typing import ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from runtime.settings import Port, SecretList, SecretStr, Settings
+
+SHORTEST_SECRET = 16
+
+
+class PlacementSettings(Settings):
+    """Addresses of the directory, and the secrets of the control plane."""
+
+    env_prefix: ClassVar[str] = "CELLWAY_PLACEMENT_"
+
+    host: str = "127.0.0.1"
+    port: Port = Field(default=8081, description="where operators call")
+    admin_port: Port = Field(default=0, description="metrics and health; 0: the system chooses")
+    directory_dsn: str = Field(repr=False, description="the control database as role directory_writer")
+    directory_owner_dsn: str | None = Field(
+        default=None, repr=False, description="the same as role directory_owner, to upgrade the schema at start"
+    )
+    directory_redis_url: str = Field(repr=False, description="the Redis that routers follow")
+    operator_tokens: SecretList = Field(min_length=1, description="whoever sends one of these is an operator")
+    control_key: SecretStr = Field(
+        min_length=SHORTEST_SECRET, description="every cell's control token derives from it"
+    )
+    page_key: SecretStr = Field(min_length=SHORTEST_SECRET, description="authenticates page tokens")
+    consul_url: str | None = Field(default=None, description="announce this process to Consul, when given")
+
+    @model_validator(mode="after")
+    def _tokens_cannot_be_guessed(self) -> Self:
+        if any(len(token.get_secret_value()) < SHORTEST_SECRET for token in self.operator_tokens):
+            raise ValueError(f"an operator token has at least {SHORTEST_SECRET} characters")
+        return self

@@ -1,0 +1,127 @@
+"""Placements and cells for tests, with a client that knows an operator token."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+import pytest
+
+from placement.app import Program, assemble
+from placement.settings import PlacementSettings
+from tests.servers import ControlDatabase
+from tests.placement.fake_cell import CONTROL_KEY, FakeCell
+
+TOKEN = "op_" + "t" * 43
+
+
+def environment(database: ControlDatabase, redis_url: str) -> dict[str, str]:
+    """What a placement is told."""
+    told = {
+        "PORT": "0",
+        "ADMIN_PORT": "0",
+        "DIRECTORY_DSN": database.writer_dsn,
+        "DIRECTORY_OWNER_DSN": database.owner_dsn,
+        "DIRECTORY_REDIS_URL": redis_url,
+        "OPERATOR_TOKENS": f"op_{'o' * 43},{TOKEN}",
+        "CONTROL_KEY": CONTROL_KEY,
+        "PAGE_KEY": "page-key-for-tests",
+        "DRAIN_SECONDS": "0.2",
+    }
+    return {f"CELLWAY_PLACEMENT_{name}": value for name, value in told.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer, read."""
+
+    status: int
+    body: Any
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class Client:
+    """Calls a placement as an operator, unless told another token."""
+
+    def __init__(self, session: aiohttp.ClientSession, program: Program) -> None:
+        self._session = session
+        self.program = program
+        self.url = program.site.url
+        self.admin_url = program.admin_site.url
+
+    async def __call__(
+        self,
+        method: str,
+        path: str,
+        json: Any = None,
+        *,
+        token: str | None = TOKEN,
+        headers: dict[str, str] | None = None,
+        data: bytes | None = None,
+    ) -> Answer:
+        sent = dict(headers or {})
+        if token is not None:
+            sent["Authorization"] = f"Bearer {token}"
+        if data is not None:
+            sent.setdefault("Content-Type", "application/json")
+        url = path if path.startswith("http") else self.url + path
+        async with self._session.request(method, url, json=json, data=data, headers=sent) as response:
+            is_json = response.content_type.endswith("json")
+            body = await response.json(content_type=None) if is_json else await response.text()
+            return Answer(response.status, body, dict(response.headers))
+
+    async def create(self, tenant_id: str, key: str | None = None, **fields: Any) -> Answer:
+        """Ask for a tenant."""
+        headers = {} if key is None else {"Idempotency-Key": key}
+        body = {"tenant_id": tenant_id, "display_name": tenant_id.title(), **fields}
+        return await self("POST", "/v1/tenants", body, headers=headers)
+
+
+StartPlacement = Callable[[], Awaitable[Client]]
+StartCell = Callable[..., Awaitable[FakeCell]]
+
+
+@pytest.fixture
+async def start_placement(control_database: ControlDatabase, redis_url: str) -> AsyncIterator[StartPlacement]:
+    """Starts placements over one directory; all of them stop with the test."""
+    started: list[Program] = []
+    async with aiohttp.ClientSession() as session:
+
+        async def start() -> Client:
+            program = await assemble(PlacementSettings.load(environment(control_database, redis_url)))
+            await program.lifecycle.start()
+            started.append(program)
+            return Client(session, program)
+
+        yield start
+        for program in started:
+            await program.lifecycle.stop()
+
+
+@pytest.fixture
+async def placement(start_placement: StartPlacement) -> Client:
+    """One placement without cells."""
+    return await start_placement()
+
+
+@pytest.fixture
+async def start_cell() -> AsyncIterator[StartCell]:
+    """Starts cells that speak the control contract."""
+    cells: list[FakeCell] = []
+
+    async def start(cell_id: str = "cell-1", region: str = "eu") -> FakeCell:
+        cells.append(await FakeCell(cell_id, region).start())
+        return cells[-1]
+
+    yield start
+    for cell in cells:
+        await cell.stop()
+
+
+@pytest.fixture
+async def cell(start_cell: StartCell, placement: Client) -> FakeCell:
+    """One cell, registered and open."""
+    made = await start_cell()
+    answer = await placement("POST", "/v1/cells", made.body())
+    assert (answer.status, answer.body["state"]) == (201, "open"), answer
+    return made

@@ -1,0 +1,194 @@
+"""A cell's control API over dictionaries: the same promises as the real one, and it can be down or hang."""
+
+import asyncio
+import hashlib
+import hmac
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from directory.control.contract import (
+    CellReport,
+    Check,
+    CheckList,
+    FenceList,
+    FenceReport,
+    KeyList,
+    KeyOrder,
+    KeyReport,
+    TenantOrder,
+    TenantReport,
+)
+from directory.control.token import control_token
+from directory.values import NewCell
+from runtime.site import Site
+
+CONTROL_KEY = "control-key-for-tests"
+Mode = Literal["well", "failing", "hanging"]
+
+
+class FakeCell:
+    """Serves `directory.control.contract`. `mode` is how it behaves; `orders` counts effects by tenant."""
+
+    def __init__(self, cell_id: str, region: str = "eu") -> None:
+        self.cell_id = cell_id
+        self.region = region
+        self.mode: Mode = "well"
+        self.fences: dict[str, FenceReport] = {}
+        self.tenants: dict[str, TenantReport] = {}
+        self.keys: dict[str, dict[str, KeyReport]] = {}
+        self.checks: list[Check] = [Check(name="row security", ok=True)]
+        self.called = asyncio.Event()
+        self.told = 0
+        self._site = Site(f"fake {cell_id}", self._application(), "127.0.0.1", 0, drain_seconds=0.1)
+
+    async def start(self) -> "FakeCell":
+        await self._site.start()
+        return self
+
+    async def stop(self) -> None:
+        await self._site.drain()
+        await self._site.stop()
+
+    async def restart(self) -> None:
+        """Again, at the address it had."""
+        self._site = Site(
+            f"fake {self.cell_id}", self._application(), "127.0.0.1", self._site.port, drain_seconds=0.1
+        )
+        await self._site.start()
+
+    @property
+    def url(self) -> str:
+        return self._site.url
+
+    def new(self, capacity_tenants: int = 100) -> NewCell:
+        """How it registers."""
+        return NewCell(self.cell_id, self.region, self.url, self.url, capacity_tenants)
+
+    def body(self, capacity_tenants: int = 100) -> dict[str, Any]:
+        """How it registers, as JSON."""
+        return {
+            "cell_id": self.cell_id,
+            "region": self.region,
+            "address": self.url,
+            "control_address": self.url,
+            "capacity_tenants": capacity_tenants,
+        }
+
+    def _application(self) -> web.Application:
+        app = web.Application(middlewares=[self._gate])
+        tenant = "/control/v1/tenants/{tenant}"
+        app.router.add_get("/control/v1/cell", self._cell)
+        app.router.add_get("/control/v1/fences", self._fences)
+        app.router.add_get("/control/v1/checks", self._checks)
+        app.router.add_put(tenant, self._put)
+        app.router.add_delete(tenant, self._delete)
+        app.router.add_get(f"{tenant}/keys", self._list_keys)
+        app.router.add_post(f"{tenant}/keys", self._create_key)
+        app.router.add_post(f"{tenant}/keys/{{key}}:revoke", self._revoke_key)
+        return app
+
+    @property
+    def _gate(self) -> Any:
+        @web.middleware
+        async def gate(request: web.Request, handler: Any) -> web.StreamResponse:
+            self.called.set()
+            if request.headers.get("Authorization") != f"Bearer {control_token(CONTROL_KEY, self.cell_id)}":
+                return web.json_response({"message": "wrong control token"}, status=401)
+            if self.mode == "failing":
+                return web.json_response({"message": "out of order"}, status=500)
+            if self.mode == "hanging":
+                await asyncio.Event().wait()
+            answer: web.StreamResponse = await handler(request)
+            return answer
+
+        return gate
+
+    async def _cell(self, _request: web.Request) -> web.Response:
+        return _answer(
+            CellReport(cell_id=self.cell_id, region=self.region, version="1.2.3", tenants=len(self.tenants))
+        )
+
+    async def _put(self, request: web.Request) -> web.Response:
+        tenant_id = request.match_info["tenant"]
+        order = TenantOrder.model_validate_json(await request.read())
+        known = self.tenants.get(tenant_id)
+        if known is not None and (order.revision, order.epoch) < (known.revision, known.epoch):
+            return _stale(known)
+        if known is not None and known.state == "deleted":
+            return _stale(known)
+        if known is None or known.revision != order.revision:
+            self.told += 1
+        self.fences[tenant_id] = FenceReport(tenant_id=tenant_id, epoch=order.epoch, state="active")
+        api_key = None
+        if order.first_key_seed:
+            api_key = self._key(tenant_id, "first key", order.first_key_seed).api_key
+        report = TenantReport(
+            tenant_id=tenant_id, epoch=order.epoch, revision=order.revision, state=order.state, api_key=api_key
+        )
+        self.tenants[tenant_id] = report.model_copy(update={"api_key": None})
+        return _answer(report)
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        tenant_id = request.match_info["tenant"]
+        revision = int(request.query["revision"])
+        known = self.tenants.get(tenant_id)
+        if known is not None and revision < known.revision:
+            return _stale(known)
+        self.keys.pop(tenant_id, None)
+        self.fences[tenant_id] = FenceReport(tenant_id=tenant_id, epoch=revision, state="moved")
+        report = TenantReport(tenant_id=tenant_id, epoch=revision, revision=revision, state="deleted")
+        self.tenants[tenant_id] = report
+        return _answer(report)
+
+    def _key(self, tenant_id: str, display_name: str, seed: str) -> KeyReport:
+        secret = hmac.new(b"pepper", f"{tenant_id}|{seed}".encode(), hashlib.sha256).hexdigest()[:43]
+        keys = self.keys.setdefault(tenant_id, {})
+        key = keys.setdefault(
+            secret[:10], KeyReport(key_id=secret[:10], display_name=display_name, created_at=datetime.now(UTC))
+        )
+        return key.model_copy(update={"api_key": f"ck_{tenant_id}_{secret}"})
+
+    async def _list_keys(self, request: web.Request) -> web.Response:
+        tenant_id = request.match_info["tenant"]
+        if tenant_id not in self.tenants:
+            return _missing()
+        return _answer(KeyList(keys=list(self.keys.get(tenant_id, {}).values())))
+
+    async def _create_key(self, request: web.Request) -> web.Response:
+        tenant_id = request.match_info["tenant"]
+        order = KeyOrder.model_validate_json(await request.read())
+        if tenant_id not in self.tenants:
+            return _missing()
+        return _answer(self._key(tenant_id, order.display_name, order.seed))
+
+    async def _revoke_key(self, request: web.Request) -> web.Response:
+        keys = self.keys.get(request.match_info["tenant"], {})
+        key = keys.get(request.match_info["key"])
+        if key is None:
+            return _missing()
+        revoked = key.model_copy(update={"revoked_at": key.revoked_at or datetime.now(UTC)})
+        keys[key.key_id] = revoked
+        return _answer(revoked)
+
+    async def _fences(self, request: web.Request) -> web.Response:
+        after, limit = request.query["after"], int(request.query["limit"])
+        names = [name for name in sorted(self.fences) if name > after][:limit]
+        return _answer(FenceList(fences=[self.fences[name] for name in names]))
+
+    async def _checks(self, _request: web.Request) -> web.Response:
+        return _answer(CheckList(checks=self.checks))
+
+
+def _answer(model: BaseModel) -> web.Response:
+    return web.Response(body=model.model_dump_json().encode(), content_type="application/json")
+
+
+def _stale(known: TenantReport) -> web.Response:
+    return web.json_response({"message": f"revision {known.revision} is known"}, status=409)
+
+
+def _missing() -> web.Response:
+    return web.json_response({"message": "not here"}, status=404)

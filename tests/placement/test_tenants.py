@@ -1,0 +1,141 @@
+"""Tenants are created once, in one cell, and every decision reaches it."""
+
+import asyncio
+
+from tests.placement.conftest import Client, StartCell, StartPlacement
+from tests.placement.fake_cell import FakeCell
+
+
+async def test_a_tenant_is_placed_opened_and_given_its_first_key(placement: Client, cell: FakeCell) -> None:
+    """The answer says where it lives and why, and holds the key, which is nowhere else."""
+    answer = await placement.create("acme")
+    assert answer.status == 201, answer.body
+    assert (answer.body["cell_id"], answer.body["state"], answer.body["settled"]) == ("cell-1", "active", True)
+    assert answer.body["api_key"].startswith("ck_acme_")
+    assert answer.body["placement"]["reasons"]
+    fence = cell.fences["acme"]
+    assert (fence.state, fence.epoch) == ("active", answer.body["epoch"])
+    seen = (await placement("GET", "/v1/tenants/acme")).body
+    assert "api_key" not in seen
+
+
+async def test_a_retry_gets_the_same_key_and_changes_nothing(placement: Client, cell: FakeCell) -> None:
+    """The same Idempotency-Key and body, however often and at once: one tenant, one key."""
+    first = await placement.create("acme", key="intent-1")
+    again = await asyncio.gather(*(placement.create("acme", key="intent-1") for _ in range(5)))
+    assert {answer.status for answer in again} == {201}
+    assert {answer.body["api_key"] for answer in again} == {first.body["api_key"]}
+    assert len(cell.keys["acme"]) == 1
+    assert (await placement("GET", "/v1/cells/cell-1")).body["tenants"] == 1
+
+
+async def test_simultaneous_requests_of_one_intent_make_one_tenant(placement: Client, cell: FakeCell) -> None:
+    """Whoever comes second finds what the first has recorded."""
+    answers = await asyncio.gather(*(placement.create("acme", key="intent-1") for _ in range(8)))
+    assert {answer.status for answer in answers} == {201}
+    assert len({answer.body["api_key"] for answer in answers}) == 1
+    assert len(cell.keys["acme"]) == 1
+
+
+async def test_another_body_with_the_same_key_is_refused(placement: Client, cell: FakeCell) -> None:
+    """422: the client confuses two intents."""
+    await placement.create("acme", key="intent-1")
+    answer = await placement.create("acme", key="intent-1", plan="enterprise")
+    assert (answer.status, answer.body["field"]) == (422, "Idempotency-Key")
+
+
+async def test_a_name_that_is_taken_is_refused(placement: Client, cell: FakeCell) -> None:
+    """Without the key of its creation nobody gets an existing tenant's key."""
+    await placement.create("acme", key="intent-1")
+    for key in (None, "intent-2"):
+        answer = await placement.create("acme", key=key)
+        assert (answer.status, answer.body["code"]) == (409, "ALREADY_EXISTS")
+
+
+async def test_a_tenant_is_suspended_resumed_and_deleted_with_all_it_has(
+    placement: Client, cell: FakeCell
+) -> None:
+    """Every decision reaches the cell; deleting gives the place back and keeps the name."""
+    await placement.create("acme")
+    for verb, state in (("suspend", "suspended"), ("resume", "active"), ("suspend", "suspended")):
+        answer = await placement("POST", f"/v1/tenants/acme:{verb}")
+        assert (answer.status, answer.body["state"], answer.body["settled"]) == (200, state, True)
+        assert cell.tenants["acme"].state == state
+    gone = await placement("DELETE", "/v1/tenants/acme")
+    assert (gone.status, gone.body["state"], gone.body["cell_id"]) == (200, "deleted", None)
+    assert "acme" not in cell.keys
+    assert cell.fences["acme"].state == "moved"
+    assert (await placement("GET", "/v1/cells/cell-1")).body["tenants"] == 0
+    assert (await placement.create("acme")).status == 409
+
+
+async def test_a_decision_may_be_repeated(placement: Client, cell: FakeCell) -> None:
+    """A client that did not hear the answer asks again and gets it."""
+    await placement.create("acme")
+    for verb in ("POST /v1/tenants/acme:suspend", "DELETE /v1/tenants/acme"):
+        method, path = verb.split()
+        first, second = await placement(method, path), await placement(method, path)
+        assert (first.status, second.status) == (200, 200)
+        assert first.body == second.body
+
+
+async def test_nobody_is_deleted_while_being_served(placement: Client, cell: FakeCell) -> None:
+    """Suspending first is the moment to notice a mistake."""
+    await placement.create("acme")
+    answer = await placement("DELETE", "/v1/tenants/acme")
+    assert (answer.status, answer.body["code"]) == (409, "FAILED_PRECONDITION")
+
+
+async def test_tenants_are_listed_page_by_page(placement: Client, cell: FakeCell) -> None:
+    """Neither skipped nor repeated; a token is good for its own list only."""
+    names = [f"tenant-{number}" for number in range(7)]
+    for tenant_id in names:
+        await placement.create(tenant_id)
+    seen: list[str] = []
+    token = ""
+    while True:
+        page = (await placement("GET", f"/v1/tenants?page_size=3&page_token={token}")).body
+        seen += [tenant["tenant_id"] for tenant in page["tenants"]]
+        if not (token := page["next_page_token"]):
+            break
+        wrong = await placement("GET", f"/v1/tenants?state=active&page_token={token}")
+        assert wrong.status == 400
+    assert seen == names
+    assert (await placement("GET", "/v1/tenants?cell=cell-2")).body["tenants"] == []
+
+
+async def test_two_placements_never_overfill_a_cell(
+    start_placement: StartPlacement, start_cell: StartCell
+) -> None:
+    """The last place is taken by compare-and-set; whoever loses is told that there is no room."""
+    one, two = await start_placement(), await start_placement()
+    made = await start_cell()
+    await one("POST", "/v1/cells", made.body(capacity_tenants=3))
+    answers = await asyncio.gather(
+        *(client.create(f"tenant-{side}-{n}") for n in range(5) for side, client in (("a", one), ("b", two)))
+    )
+    assert sorted(answer.status for answer in answers) == [201] * 3 + [429] * 7
+    refused = next(answer.body for answer in answers if answer.status == 429)
+    assert (refused["code"], refused["retryable"]) == ("RESOURCE_EXHAUSTED", False)
+    assert len(made.tenants) == 3
+
+
+async def test_a_full_cell_sends_the_next_tenant_elsewhere(
+    placement: Client, cell: FakeCell, start_cell: StartCell
+) -> None:
+    """The emptier one is chosen, and the answer tells the runner-up."""
+    other = await start_cell("cell-2")
+    await placement("POST", "/v1/cells", other.body(capacity_tenants=1))
+    homes = [(await placement.create(f"tenant-{n}")).body for n in range(3)]
+    assert [home["cell_id"] for home in homes] == ["cell-1", "cell-1", "cell-1"]
+    assert [runner["cell_id"] for runner in homes[0]["placement"]["runners_up"]] == ["cell-2"]
+    await placement("POST", "/v1/cells/cell-1:cordon")
+    assert (await placement.create("late")).body["cell_id"] == "cell-2"
+    assert (await placement.create("later")).status == 429
+
+
+async def test_a_region_is_kept(placement: Client, cell: FakeCell, start_cell: StartCell) -> None:
+    """Residency is a hard rule, however full the region's cells are."""
+    await placement("POST", "/v1/cells", (await start_cell("cell-us", "us")).body())
+    assert (await placement.create("here", region="us")).body["cell_id"] == "cell-us"
+    assert (await placement.create("there", region="mars")).status == 429
