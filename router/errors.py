@@ -35,7 +35,7 @@ class TransferBroken(RouterError):
 
 
 class BodyRefused(RouterError):
-    """The client's body is late, malformed, or cannot be kept; the client's own fault, so the cell is not blamed."""
+    """The client's body is late or malformed: its own fault, so the cell is not blamed."""
 
     def __init__(self, error: ApiError) -> None:
         super().__init__(error.message)

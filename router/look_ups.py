@@ -25,7 +25,9 @@ class Away(Exception):
 class LookUps:
     """Asks the directory's cache for one tenant. What it answers goes into the table."""
 
-    def __init__(self, feed: Feed, table: Table, tasks: Tasks, *, unknown_seconds: float, most_unknown: int) -> None:
+    def __init__(
+        self, feed: Feed, table: Table, tasks: Tasks, *, unknown_seconds: float, most_unknown: int
+    ) -> None:
         self._feed, self._table, self._tasks = feed, table, tasks
         self._unknown_seconds, self._most_unknown = unknown_seconds, most_unknown
         self._under_way: dict[str, asyncio.Task[TenantEntry | str | None]] = {}
@@ -49,7 +51,7 @@ class LookUps:
         return await self.refresh(tenant_id)
 
     async def refresh(self, tenant_id: str) -> TenantEntry | None:
-        """What the directory says now; those who ask for the same tenant at the same time share one answer. Away."""
+        """What the directory says now; all who ask for one tenant at the same time share an answer. Away."""
         task = self._under_way.get(tenant_id)
         if task is None:
             if len(self._under_way) >= MOST_AT_ONCE:

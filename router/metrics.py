@@ -11,7 +11,9 @@ SECONDS = Histogram(
 )
 REFUSALS = Counter("cellway_router_refusals", "answers of the router's own", ["status", "reason"])
 ABORTS = Counter("cellway_router_aborts", "transfers that were cut off", ["cause"])
-SECOND_ATTEMPTS = Counter("cellway_router_second_attempts", "requests that were sent once more", ["cell", "reason"])
+SECOND_ATTEMPTS = Counter(
+    "cellway_router_second_attempts", "requests that were sent once more", ["cell", "reason"]
+)
 CELL_STOPPED = Gauge("cellway_router_cell_stopped", "1 while a cell does not answer", ["cell"])
 CELL_CONNECTIONS = Gauge("cellway_router_cell_connections", "open connections to a cell", ["cell"])
 CLIENT_CONNECTIONS = Gauge("cellway_router_client_connections", "open connections of clients")

@@ -1,8 +1,8 @@
 """What becomes of an attempt that brought no answer to pass on. Pure.
 
 A tenant has one home, so nothing is ever tried at another cell "for availability". A request is sent again only
-when the cell says that it did nothing (421), or when nobody can tell the difference (idempotent, without a body, on
-a kept connection that the cell had closed).
+when the cell says that it did nothing (421), or when nobody can tell the difference (idempotent, without a body,
+on a kept connection that the cell had closed).
 """
 
 from collections.abc import Mapping

@@ -28,7 +28,10 @@ def request_fault(head: RequestHead, at_most_once: tuple[bytes, ...] = AT_MOST_O
     if not TOKEN.match(head.method) or head.method in REFUSED_METHODS:
         return "this method is not passed on"
     return (
-        _headers_fault(head.headers) or _repeated(head, at_most_once) or _target_fault(head) or _framing_fault(head)
+        _headers_fault(head.headers)
+        or _repeated(head, at_most_once)
+        or _target_fault(head)
+        or _framing_fault(head)
     )
 
 

@@ -78,7 +78,9 @@ class Connection(asyncio.Protocol):
     @property
     def reusable(self) -> bool:
         """Whether the next request may use it: both messages ended where they had to."""
-        return self._complete and self._keeps and self._sent_all and not (self._excess or self._error or self._closed)
+        return (
+            self._complete and self._keeps and self._sent_all and not (self._excess or self._error or self._closed)
+        )
 
     def expect(self, method: bytes) -> None:
         """Begin with a request; its answer is read by the rules for `method`."""
@@ -182,15 +184,18 @@ class Connection(asyncio.Protocol):
         except HttpParserUpgrade:
             self._broken("an upgrade that nobody asked for")
         except HttpParserError as error:
-            if self._complete:
-                self._excess = True
-            else:
-                self._broken(str(error.__context__ or error))
+            self._unparsable(str(error.__context__ or error))
         if self._head is None and self._received > LARGEST_HEAD_BYTES:
             self._broken("a head that is too large")
         if self._excess:
             self._broken("bytes after the end")
         self._wake()
+
+    def _unparsable(self, what: str) -> None:
+        if self._complete:
+            self._excess = True
+        else:
+            self._broken(what)
 
     def _broken(self, what: str) -> None:
         # A head that nobody took yet is withdrawn: the client gets a whole error, not half a response.

@@ -55,6 +55,7 @@ class Pool:
         self._opening = 0
         self._queue: deque[asyncio.Future[None]] = deque()
         self._deadlines: set[asyncio.Timeout] = set()
+        self._tls_context: ssl.SSLContext | None = None
         self._silent_from = self._loop.time()
         self.closing = False
         self.state: State = "unknown"
@@ -187,9 +188,11 @@ class Pool:
             self._all.add(connection)
             metrics.CELL_CONNECTIONS.labels(self.cell_id).set(len(self._all))
             return connection
+        except BaseException:
+            self._next()
+            raise
         finally:
             self._opening -= 1
-            self._next()
 
     async def connect(self) -> Connection:
         """A new connection that is not counted yet. Unreached."""
@@ -212,10 +215,15 @@ class Pool:
             lambda: Connection(self.heard, self._lost),
             found[0]["host"] if found else host,
             port,
-            ssl=ssl.create_default_context() if tls else None,
+            ssl=self._tls() if tls else None,
             server_hostname=host if tls else None,
         )
         return protocol
+
+    def _tls(self) -> ssl.SSLContext:
+        if self._tls_context is None:
+            self._tls_context = ssl.create_default_context()
+        return self._tls_context
 
     def give_back(self, connection: Connection) -> None:
         """Return a connection after its request; what cannot be used again is closed."""

@@ -1,0 +1,120 @@
+"""Builds the router; nothing else does."""
+
+from pathlib import Path
+
+from aiohttp import web
+
+from directory.feed import Feed
+from directory.redis_feed import RedisFeed
+from router import disk
+from router.errors import SnapshotRefused
+from router.follower import Follower
+from router.forward import Forwarder
+from router.look_ups import LookUps
+from router.pages import Pages
+from router.server import Server
+from router.settings import RouterSettings
+from router.table import Table
+from router.upstream.cells import Cells
+from router.upstream.pool import Limits
+from runtime import admin
+from runtime.backoff import Backoff
+from runtime.health import Health
+from runtime.lifecycle import Lifecycle, Part
+from runtime.site import Site
+from runtime.tasks import Tasks
+
+FIRST_ANSWER_SECONDS = 1.0
+"""How long a starting router waits for the directory before it opens its port, when it has a table from disk."""
+
+
+class Router:
+    """The parts of one router process; tests reach in here, programs use `build`."""
+
+    def __init__(
+        self, settings: RouterSettings, feed: Feed, *, shares_port: bool = False, writes_disk: bool = True
+    ) -> None:
+        self.settings, self.feed = settings, feed
+        self.tasks = Tasks()
+        self.health = Health()
+        self.table = Table(settings.caution())
+        self.follower = Follower(feed, self.table)
+        self.cells = Cells(self.table, _limits(settings), settings.patience(), self.tasks)
+        self.look_ups = LookUps(
+            feed,
+            self.table,
+            self.tasks,
+            unknown_seconds=settings.negative_seconds,
+            most_unknown=settings.negative_entries,
+        )
+        self._path = Path(settings.snapshot_path) if settings.snapshot_path else None
+        self._writes_disk = writes_disk
+        forwarder = Forwarder(settings, self.table, self.look_ups, self.cells, self.tasks)
+        self.server = forwarder.server = Server(
+            forwarder.handle, head_seconds=settings.head_seconds, idle_seconds=settings.idle_seconds
+        )
+        runner = web.ServerRunner(self.server, handle_signals=False, shutdown_timeout=0.5)
+        self.site = Site("router", runner, settings.host, settings.port, reuse_port=shares_port)
+        self.admin = Site("router admin", self._admin(), settings.host, settings.admin_port, setting="ADMIN_PORT")
+
+    def _admin(self) -> web.Application:
+        self.health.add("table", self.follower.check_table)
+        self.health.add("directory", self.follower.check_directory, required=False)
+        application = admin.application(self.health, self.settings)
+        Pages(self.table, self.follower, self.look_ups, self.cells).add_to(application)
+        return application
+
+    def lifecycle(self) -> Lifecycle:
+        """The parts in the order of their start."""
+        lifecycle = Lifecycle(self.health, drain_seconds=self.settings.drain_seconds)
+        lifecycle.add(Part("table", self._start_table, stop=self._stop_table))
+        lifecycle.add(Part("cells", self._start_cells, stop=self.cells.close))
+        lifecycle.add(self.admin.part())
+        lifecycle.add(Part("router", self.site.start, drain=self._drain, stop=self.site.stop))
+        return lifecycle
+
+    async def _start_table(self) -> None:
+        keeper = None
+        if self._path is not None:
+            self._load()
+            keeper = disk.Keeper(self._path, self.table, self.settings.snapshot_every_seconds)
+        self.tasks.keep("follow the directory", self.follower.step, Backoff(initial_seconds=0.2, cap_seconds=2.0))
+        if keeper is not None and self._writes_disk:
+            self.tasks.keep("keep the table on disk", keeper.step)
+
+    def _load(self) -> None:
+        snapshot = disk.load(self._path) if self._path is not None else None
+        if snapshot is not None:
+            try:
+                self.table.adopt(snapshot, "disk")
+            except SnapshotRefused as refused:
+                disk.log.error("snapshot_refused", reason=str(refused))
+
+    async def _start_cells(self) -> None:
+        self.tasks.keep("watch the cells", self.cells.watch)
+
+    async def _drain(self) -> None:
+        await self.site.drain()
+        await self.server.drain()
+
+    async def _stop_table(self) -> None:
+        await self.tasks.close()
+        if self._path is not None and self._writes_disk and self.table.changed.is_set():
+            await disk.Keeper(self._path, self.table, 1.0).save()
+        if isinstance(self.feed, RedisFeed):
+            await self.feed.close()
+
+
+def _limits(settings: RouterSettings) -> Limits:
+    return Limits(
+        connections=settings.cell_connections,
+        waiting=settings.cell_waiting,
+        wait_seconds=settings.cell_wait_seconds,
+        connect_seconds=settings.connect_seconds,
+        idle_seconds=settings.cell_idle_seconds,
+    )
+
+
+async def build(settings: RouterSettings) -> Lifecycle:
+    """One router process on its own."""
+    return Router(settings, RedisFeed(settings.directory_redis_url.get_secret_value())).lifecycle()

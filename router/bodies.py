@@ -1,0 +1,84 @@
+"""A client's body on its way to a cell: read by deadlines, and kept while it is small enough to be sent again."""
+
+import asyncio
+from collections.abc import Callable
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from router.errors import BodyRefused, malformed
+from router.rules.head import Framing
+from runtime.api.problem import ApiError
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+PARSE_ERRORS = (HttpProcessingError, web.RequestPayloadError, ValueError)
+
+
+class RequestBody:
+    """The body of one request. `kept` is what was read of it, None once that is too much to keep."""
+
+    def __init__(
+        self,
+        request: web.BaseRequest,
+        framing: Framing,
+        *,
+        most_kept_bytes: int,
+        idle_seconds: float,
+        go_on: Callable[[], None] | None,
+    ) -> None:
+        self.framing = framing
+        self.kept: bytearray | None = bytearray()
+        self.complete = framing.empty
+        """Whether all of it was read."""
+        self._content = request.content
+        self._most_kept_bytes, self._idle_seconds = most_kept_bytes, idle_seconds
+        self._go_on = go_on
+
+    @property
+    def replayable(self) -> bool:
+        """Whether a second attempt can send it from its beginning."""
+        return self.kept is not None
+
+    @property
+    def untouched(self) -> bool:
+        """Whether the client is still waiting to be told to send it."""
+        return not self.complete and self._go_on is not None
+
+    async def read_if_small(self) -> None:
+        """Read all of it now when it is known to be small: a slow client then occupies no cell. BodyRefused."""
+        length = self.framing.length_bytes
+        while not self.complete and length is not None and length <= self._most_kept_bytes:
+            await self.read()
+
+    async def read(self) -> bytes:
+        """What came since, b"" at the end. BodyRefused when it is late or malformed."""
+        if self._go_on is not None:
+            # Asked for only now: whatever is refused before costs the client no upload.
+            self._go_on()
+            self._go_on = None
+        try:
+            async with asyncio.timeout(self._idle_seconds):
+                data = await self._content.readany()
+        except TimeoutError:
+            late = ApiError("INVALID_ARGUMENT", "the body did not come in time", status=408, retryable=True)
+            raise BodyRefused(late) from None
+        except PARSE_ERRORS as error:
+            raise BodyRefused(malformed("the body's framing is malformed")) from error
+        self.complete = not data or self._content.at_eof()
+        self._keep(data)
+        return data
+
+    def _keep(self, data: bytes) -> None:
+        if self.kept is None:
+            return
+        if len(self.kept) + len(data) > self._most_kept_bytes:
+            self.kept = None
+        else:
+            self.kept += data
+
+    def framed(self, data: bytes | bytearray) -> bytes:
+        """Bytes of it as they travel to the cell."""
+        if not self.framing.chunked:
+            return bytes(data)
+        piece = b"%x\r\n%s\r\n" % (len(data), data) if data else b""
+        return piece + b"0\r\n\r\n" if self.complete else piece
