@@ -1,1 +1,18 @@
-"""cell."""
+"""One cell: a whole stack that serves some of the tenants, and needs nothing outside itself to do so.
+
+In reading order:
+
+- `rules/`        what is decided, as pure code: state tables, keys, ETags, digests
+- `schema/`       the database by numbered upgrades, and `whole.sql`, which is the same at once
+- `database`      transactions of one tenant, with deadlines; Postgres' errors become ours here
+- `access`        who asks, and whether this cell may answer: fence, key, suspension
+- `api/`          the tenants' API
+- `control/`      the control contract, for the control plane alone
+- `jobs/`         background work: Postgres is the truth, Redis only wakes
+- `working`       Dramatiq's threads in the worker
+- `checks`        what must hold in this cell's database, examined on demand
+- `schema_state`  applying the schema at start, or waiting for it
+- `app`           builds both programs; `__main__` is the API, `worker` the worker
+
+I/O happens in `database` and in those who use its connections, in `jobs.hints` (Redis) and in `working`.
+"""

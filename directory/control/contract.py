@@ -30,11 +30,11 @@ class TenantOrder(_Value):
     the same key, so that a retried creation answers as the first did although no secret is stored anywhere.
     """
 
-    epoch: int = Field(gt=0)
-    revision: int = Field(gt=0)
+    epoch: int = Field(gt=0, lt=2**63)
+    revision: int = Field(gt=0, lt=2**63)
     state: Literal["active", "suspended"]
     display_name: Line
-    plan: str
+    plan: Line
     first_key_seed: str | None = Field(default=None, min_length=16, max_length=200)
 
 

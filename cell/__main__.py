@@ -1,0 +1,10 @@
+"""`python -m cell`: the API of one cell."""
+
+import sys
+
+from cell.app import build_api
+from cell.settings import CellSettings
+from runtime.program import main
+
+if __name__ == "__main__":
+    sys.exit(main("cell", CellSettings, build_api))

@@ -1,0 +1,6 @@
+"""The control contract (`directory.control.contract`), served on the admin port to the control plane alone.
+
+- `serving`   the token, the routes, the errors
+- `tenants`   carrying decisions about tenants out: fence, state, first key, deletion
+- `keys`      API keys for the operator
+"""

@@ -1,0 +1,34 @@
+"""What the router says about a request: whose it is, and at which epoch. Pure."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from directory.rules.names import is_name
+from runtime.api.problem import ApiError
+
+TENANT = "Cellway-Tenant"
+EPOCH = "Cellway-Epoch"
+_EPOCH = re.compile(r"[1-9][0-9]{0,17}")
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """The router's belief: the tenant lives in this cell since `epoch`."""
+
+    tenant_id: str
+    epoch: int
+
+
+def routed(tenants: Sequence[str], epochs: Sequence[str]) -> Routed:
+    """From the values of both headers; ApiError 400 when they are not exactly one of each, well formed."""
+    if len(tenants) != 1 or not is_name(tenants[0]):
+        raise _refused(TENANT)
+    if len(epochs) != 1 or _EPOCH.fullmatch(epochs[0]) is None:
+        raise _refused(EPOCH)
+    return Routed(tenants[0], int(epochs[0]))
+
+
+def _refused(header: str) -> ApiError:
+    message = f"{header} is missing or malformed: requests come to a cell through the router, which sets it"
+    return ApiError("INVALID_ARGUMENT", message, field=header)

@@ -1,0 +1,231 @@
+-- What a cell holds of its tenants. Every table with a tenant_id is visible to that tenant's transactions only
+-- (forced row security), is guarded by the fence, and has tenant_id in each of its keys.
+CREATE SCHEMA cell;
+REVOKE ALL ON SCHEMA cell FROM PUBLIC;
+
+CREATE TABLE cell.tenants (
+    tenant_id    text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
+    display_name text        NOT NULL,
+    plan         text        NOT NULL,
+    state        text        NOT NULL CHECK (state IN ('active', 'suspended')),
+    revision     bigint      NOT NULL CHECK (revision > 0),
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    updated_at   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id)
+);
+
+-- Secrets are derived from key_id and the fleet's pepper; what lies here is only a keyed hash of them.
+CREATE TABLE cell.api_keys (
+    tenant_id    text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
+    key_id       text        COLLATE "C" NOT NULL,
+    display_name text        NOT NULL,
+    secret_hash  bytea       NOT NULL CHECK (octet_length(secret_hash) = 32),
+    version      bigint      NOT NULL DEFAULT 1,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    updated_at   timestamptz NOT NULL DEFAULT now(),
+    revoked_at   timestamptz,
+    PRIMARY KEY (tenant_id, key_id),
+    UNIQUE (tenant_id, secret_hash)
+);
+CREATE INDEX api_keys_by_time ON cell.api_keys (tenant_id, created_at, key_id);
+
+CREATE TABLE cell.accounts (
+    tenant_id    text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
+    account_id   text        COLLATE "C" NOT NULL,
+    display_name text        NOT NULL,
+    labels       jsonb       NOT NULL DEFAULT '{}',
+    version      bigint      NOT NULL DEFAULT 1,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    updated_at   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, account_id)
+);
+CREATE INDEX accounts_by_time ON cell.accounts (tenant_id, created_at, account_id);
+
+CREATE TABLE cell.namespaces (
+    tenant_id    text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
+    account_id   text        COLLATE "C" NOT NULL,
+    namespace_id text        COLLATE "C" NOT NULL,
+    display_name text        NOT NULL,
+    labels       jsonb       NOT NULL DEFAULT '{}',
+    state        text        NOT NULL CHECK (state IN ('PROVISIONING', 'ACTIVE', 'DELETING', 'FAILED')),
+    version      bigint      NOT NULL DEFAULT 1,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    updated_at   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, account_id, namespace_id),
+    FOREIGN KEY (tenant_id, account_id) REFERENCES cell.accounts (tenant_id, account_id)
+);
+CREATE INDEX namespaces_by_time ON cell.namespaces (tenant_id, account_id, created_at, namespace_id);
+
+-- The parts of this cell that namespaces are spread over. Not of any tenant: occupancy counts all of them.
+-- Capacity is soft: two provisionings at the same moment may exceed it by one.
+CREATE TABLE cell.shards (
+    shard_id  text    COLLATE "C" PRIMARY KEY,
+    capacity  integer NOT NULL CHECK (capacity >= 0),
+    occupancy integer NOT NULL DEFAULT 0 CHECK (occupancy >= 0)
+);
+INSERT INTO cell.shards (shard_id, capacity)
+VALUES ('shard-1', 100000), ('shard-2', 100000), ('shard-3', 100000), ('shard-4', 100000);
+
+-- What a namespace was given in this cell.
+CREATE TABLE cell.allocations (
+    tenant_id    text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
+    account_id   text        COLLATE "C" NOT NULL,
+    namespace_id text        COLLATE "C" NOT NULL,
+    shard_id     text        COLLATE "C" NOT NULL,
+    settings     jsonb       NOT NULL DEFAULT '{}',
+    endpoint     text,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, account_id, namespace_id),
+    FOREIGN KEY (tenant_id, account_id, namespace_id)
+        REFERENCES cell.namespaces (tenant_id, account_id, namespace_id) ON DELETE CASCADE
+);
+
+-- Keeps occupancy true however allocations come and go: by jobs, by a tenant's deletion, by a move.
+CREATE FUNCTION cell.count_allocations() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        UPDATE cell.shards s SET occupancy = s.occupancy + n.count
+        FROM (SELECT shard_id, count(*) FROM came GROUP BY shard_id) n WHERE s.shard_id = n.shard_id;
+    ELSE
+        UPDATE cell.shards s SET occupancy = s.occupancy - n.count
+        FROM (SELECT shard_id, count(*) FROM went GROUP BY shard_id) n WHERE s.shard_id = n.shard_id;
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER count_came AFTER INSERT ON cell.allocations
+    REFERENCING NEW TABLE AS came FOR EACH STATEMENT EXECUTE FUNCTION cell.count_allocations();
+CREATE TRIGGER count_went AFTER DELETE ON cell.allocations
+    REFERENCING OLD TABLE AS went FOR EACH STATEMENT EXECUTE FUNCTION cell.count_allocations();
+
+CREATE TABLE cell.operations (
+    tenant_id        text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
+    operation_id     text        COLLATE "C" NOT NULL,
+    type             text        NOT NULL,
+    target           text        NOT NULL,
+    state            text        NOT NULL
+        CHECK (state IN ('PENDING', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELLED')),
+    steps            text[]      NOT NULL,
+    steps_done       integer     NOT NULL DEFAULT 0,
+    cancel_requested boolean     NOT NULL DEFAULT false,
+    error            jsonb,
+    created_at       timestamptz NOT NULL DEFAULT now(),
+    updated_at       timestamptz NOT NULL DEFAULT now(),
+    expires_at       timestamptz,
+    PRIMARY KEY (tenant_id, operation_id)
+);
+CREATE INDEX operations_by_time ON cell.operations (tenant_id, created_at, operation_id);
+CREATE INDEX operations_expired ON cell.operations (expires_at) WHERE expires_at IS NOT NULL;
+
+-- Background work. This table is the truth; whatever lies in Redis is a hint that may be lost or doubled.
+CREATE TABLE cell.jobs (
+    tenant_id    text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
+    job_id       text        COLLATE "C" NOT NULL,
+    operation_id text        COLLATE "C" NOT NULL,
+    actor        text        NOT NULL,
+    args         jsonb       NOT NULL,
+    priority     smallint    NOT NULL DEFAULT 0,
+    state        text        NOT NULL CHECK (state IN ('waiting', 'running', 'done', 'dead', 'cancelled')),
+    attempts     integer     NOT NULL DEFAULT 0,
+    run_at       timestamptz NOT NULL DEFAULT now(),
+    lease_token  uuid,
+    lease_until  timestamptz,
+    last_error   text,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    updated_at   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, job_id),
+    UNIQUE (tenant_id, operation_id),
+    FOREIGN KEY (tenant_id, operation_id) REFERENCES cell.operations (tenant_id, operation_id) ON DELETE CASCADE
+);
+CREATE INDEX jobs_waiting ON cell.jobs (priority DESC, run_at) WHERE state = 'waiting';
+CREATE INDEX jobs_leased ON cell.jobs (lease_until) WHERE state = 'running';
+
+-- The first answer to each Idempotency-Key, written in the transaction of the work itself. No secrets in it.
+CREATE TABLE cell.idempotency_keys (
+    tenant_id  text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
+    scope      text        COLLATE "C" NOT NULL,
+    key        text        COLLATE "C" NOT NULL,
+    digest     bytea       NOT NULL,
+    status     smallint    NOT NULL,
+    headers    jsonb       NOT NULL,
+    body       bytea,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, scope, key)
+);
+CREATE INDEX idempotency_keys_expired ON cell.idempotency_keys (expires_at);
+
+-- Isolation: a transaction sees and writes the rows of its own tenant; with no tenant set, none at all.
+-- The relay is the one exception: it finds work of all tenants, and can read nothing but where the work is.
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['tenants', 'api_keys', 'accounts', 'namespaces', 'allocations', 'operations',
+                                'jobs', 'idempotency_keys'] LOOP
+        EXECUTE format('ALTER TABLE cell.%I ENABLE ROW LEVEL SECURITY', name);
+        EXECUTE format('ALTER TABLE cell.%I FORCE ROW LEVEL SECURITY', name);
+        EXECUTE format('CREATE POLICY own_rows ON cell.%I USING (tenant_id = current_setting(''app.tenant'', true)) '
+                       'WITH CHECK (tenant_id = current_setting(''app.tenant'', true))', name);
+        EXECUTE format('CREATE TRIGGER cellway_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON cell.%I '
+                       'FOR EACH STATEMENT EXECUTE FUNCTION cellway.guard()', name);
+        EXECUTE format('ALTER TABLE cell.%I ENABLE ALWAYS TRIGGER cellway_guard', name);
+        EXECUTE format('GRANT SELECT, DELETE ON cell.%I TO cell_control', name);
+    END LOOP;
+END
+$$;
+CREATE POLICY find_work ON cell.jobs FOR SELECT TO cell_relay USING (state IN ('waiting', 'running'));
+CREATE POLICY find_expired ON cell.idempotency_keys FOR SELECT TO cell_relay USING (expires_at <= now());
+CREATE POLICY find_expired ON cell.operations FOR SELECT TO cell_relay USING (expires_at <= now());
+
+-- The first statement of every request: enters the tenant's transaction, and reads what decides about the request.
+CREATE FUNCTION cell.enter(tenant text, believed bigint, presented_hash bytea,
+                           OUT epoch bigint, OUT fence_state text, OUT tenant_state text,
+                           OUT key_id text, OUT secret_hash bytea) RETURNS record
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- One after the other: the rows below are visible only once the tenant is set.
+    SELECT f.epoch, f.state INTO enter.epoch, enter.fence_state FROM cellway.enter(tenant, believed) f;
+    IF enter.epoch IS NULL OR enter.epoch <> believed OR enter.fence_state <> 'active' THEN
+        RETURN;
+    END IF;
+    SELECT t.state INTO enter.tenant_state FROM cell.tenants t WHERE t.tenant_id = tenant;
+    SELECT k.key_id, k.secret_hash INTO enter.key_id, enter.secret_hash FROM cell.api_keys k
+    WHERE k.tenant_id = tenant AND k.secret_hash = presented_hash AND k.revoked_at IS NULL;
+END
+$$;
+
+-- The epoch at which a tenant's jobs may run here, for the relay; no row when they may not.
+CREATE FUNCTION cell.running_epoch(tenant text) RETURNS bigint
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$ SELECT f.epoch FROM cellway.fence f WHERE f.tenant_id = tenant AND f.state = 'active' $$;
+
+-- How many tenants are served here.
+CREATE FUNCTION cell.tenant_count() RETURNS bigint
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$ SELECT count(*) FROM cellway.fence f WHERE f.state = 'active' $$;
+
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA cell FROM PUBLIC;
+
+GRANT USAGE ON SCHEMA cellway, cell TO cell_app, cell_control, cell_relay;
+GRANT EXECUTE ON FUNCTION cellway.enter TO cell_app, cell_control;
+GRANT EXECUTE ON FUNCTION cellway.lock_key, cellway.set_fence, cellway.fences, cell.tenant_count TO cell_control;
+GRANT EXECUTE ON FUNCTION cell.enter TO cell_app;
+GRANT EXECUTE ON FUNCTION cell.running_epoch TO cell_relay;
+
+GRANT SELECT ON cell.tenants, cell.shards TO cell_app;
+GRANT SELECT, INSERT, UPDATE ON cell.api_keys TO cell_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON cell.accounts, cell.namespaces, cell.allocations, cell.operations,
+    cell.jobs, cell.idempotency_keys TO cell_app;
+
+GRANT INSERT, UPDATE ON cell.tenants, cell.api_keys TO cell_control;
+
+GRANT SELECT (tenant_id, job_id, priority, state, run_at, lease_until) ON cell.jobs TO cell_relay;
+GRANT SELECT (tenant_id, expires_at) ON cell.idempotency_keys, cell.operations TO cell_relay;

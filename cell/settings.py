@@ -1,0 +1,40 @@
+"""Settings of the cell's API and worker, from `CELLWAY_CELL_…`."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field, SecretStr
+
+from directory.rules.names import NAME
+from runtime.settings import Port, Settings
+
+Secret = Annotated[SecretStr, Field(min_length=16)]
+
+
+class CellSettings(Settings):
+    """Both programs of a cell take the same settings; the worker does not use `PORT`."""
+
+    env_prefix: ClassVar[str] = "CELLWAY_CELL_"
+
+    cell_id: str = Field(pattern=NAME)
+    region: str = "local"
+    host: str = "127.0.0.1"
+    port: Port = 0
+    admin_port: Port = Field(default=0, description="control API, metrics and health; never for tenants")
+    app_dsn: str = Field(description="role cell_app")
+    control_dsn: str = Field(description="role cell_control")
+    relay_dsn: str = Field(description="role cell_relay")
+    owner_dsn: str | None = Field(default=None, description="role cell_owner, for schema upgrades at start")
+    redis_url: str
+    control_token: Secret
+    key_pepper: Secret = Field(description="the same in all cells: API keys move along with their tenants")
+    page_key: Secret = Field(description="the same in all cells: page tokens too")
+    consul_url: str | None = None
+    namespace_domain: str = Field(default="namespaces.localhost", description="where namespaces answer")
+    pool_size: int = Field(default=16, ge=2, le=200)
+    worker_threads: int = Field(default=8, ge=1, le=64)
+    lease_seconds: float = Field(default=30.0, ge=1.0, description="after it, a silent worker's job is taken over")
+    sweep_seconds: float = Field(default=2.0, ge=0.1, description="how often forgotten jobs are looked for")
+    hint_again_seconds: float = Field(
+        default=15.0, ge=0.1, description="how long a sent hint may take to be heeded"
+    )
+    heartbeat_seconds: float = Field(default=15.0, ge=1.0, description="after it, a silent worker's hints return")

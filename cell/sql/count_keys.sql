@@ -1,0 +1,2 @@
+-- total_size, on request only.
+SELECT count(*) FROM cell.api_keys WHERE {filter}

@@ -1,0 +1,2 @@
+-- How many tenants are served here.
+SELECT cell.tenant_count()

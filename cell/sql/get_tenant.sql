@@ -1,0 +1,2 @@
+-- The tenant that was entered.
+SELECT * FROM cell.tenants

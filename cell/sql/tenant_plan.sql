@@ -1,0 +1,2 @@
+-- The plan of the tenant that was entered.
+SELECT plan FROM cell.tenants
