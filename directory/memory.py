@@ -177,8 +177,10 @@ class MemoryDirectory:
         self._changed.clear()
         if self._seq > after:
             return
+        # Not `wait_for`: it swallows a cancellation that comes together with the event.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
 
     async def snapshot(self) -> Snapshot:
         cells = {cell.cell_id: CellEntry(cell.cell_id, cell.state, cell.address) for cell in self._cells.values()}

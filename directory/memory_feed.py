@@ -29,8 +29,10 @@ class MemoryFeed:
         self._reach()
         if self._last is None or after >= self._last:
             self._came.clear()
+            # Not `wait_for`: it swallows a cancellation that comes together with the event.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._came.wait(), wait_seconds)
+                async with asyncio.timeout(wait_seconds):
+                    await self._came.wait()
             self._reach()
         if self._last is not None and after > self._last:
             raise Gap(f"the stream ends at {self._last}, before {after}")

@@ -168,8 +168,10 @@ class PostgresDirectory:
         self._changed.clear()
         if await self.head() > after:
             return
+        # Not `wait_for`: it swallows a cancellation that comes together with the event.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
 
     async def _listen(self) -> None:
         if self._listening is not None and not self._listening.is_closed():

@@ -48,7 +48,8 @@ class Tasks:
 
     async def _keep(self, name: str, work: Callable[[], Awaitable[None]], backoff: Backoff) -> None:
         failures = 0
-        while True:
+        # Asked each time: a library that swallows the one cancellation must not keep the work going for ever.
+        while not self._closed:
             started = self._clock.monotonic()
             try:
                 await work()
@@ -60,8 +61,12 @@ class Tasks:
                 if self._clock.monotonic() - started > backoff.cap_seconds:
                     failures = 0
                 log.warning("task_failed", task=name, error=repr(error), failures=failures + 1)
-            await self._clock.sleep(backoff.wait_seconds(failures, random.random()))  # noqa: S311 jitter
+            await self._pause(backoff.wait_seconds(failures, random.random()))  # noqa: S311 jitter
             failures += 1
+
+    async def _pause(self, seconds: float) -> None:
+        if not self._closed:
+            await self._clock.sleep(seconds)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)

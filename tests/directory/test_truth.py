@@ -17,6 +17,7 @@ from directory.errors import (
 )
 from directory.truth import Directory
 from directory.values import CellEntry, TenantEntry
+from runtime.tasks import Tasks
 from tests.directory.examples import new_cell, new_tenant, open_cell
 
 
@@ -242,3 +243,18 @@ async def test_unknown_names_are_not_found(truth: Directory) -> None:
     for call in calls:
         with pytest.raises(NotFound):
             await call
+
+
+async def test_a_waiter_can_be_cancelled_in_the_moment_of_a_change(truth: Directory) -> None:
+    """A cancellation that comes together with the event must not get lost: the process would not stop."""
+    await open_cell(truth)
+    tasks = Tasks()
+    for number in range(10):
+        waiting = tasks.spawn("wait", truth.wait(await truth.head(), 30.0))
+        for _ in range(number):
+            await asyncio.sleep(0)
+        await truth.create_tenant(new_tenant(f"tenant-{number}"), "cell-1")
+        if not waiting.done():
+            waiting.cancel()
+            await asyncio.wait([waiting], timeout=5.0)
+            assert waiting.cancelled()

@@ -1,6 +1,7 @@
 """Background tasks have an owner, and come back when they fail."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -81,3 +82,20 @@ async def test_a_failure_is_kept_for_whoever_awaits() -> None:
 
     with pytest.raises(ValueError, match="broken"):
         await tasks.spawn("work", work())
+
+
+async def test_kept_work_that_swallows_its_cancellation_ends_all_the_same() -> None:
+    """Libraries do swallow it; a task that then began anew would outlive what it uses."""
+    tasks = Tasks()
+    started, runs = asyncio.Event(), []
+
+    async def work() -> None:
+        runs.append(True)
+        started.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    tasks.keep("work", work)
+    await started.wait()
+    await tasks.close()
+    assert (len(runs), len(tasks)) == (1, 0)
