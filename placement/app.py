@@ -1,18 +1,24 @@
 """The only place that builds things."""
 
+import os
+import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from directory.announcing import Announcer, open_registry
 from directory.control.client import CellControl
 from directory.postgres import PostgresDirectory
 from directory.publisher import Publisher
 from directory.redis_feed import RedisFeed
-from placement import metrics, readiness
+from directory.registry import Instance
+from placement import readiness
 from placement.access import Access
 from placement.api import front
 from placement.api.cells import CellHandlers
 from placement.api.checks import CheckHandlers
 from placement.api.keys import Keys
 from placement.api.tenants import Tenants
+from placement.background import Background
 from placement.carrying import Carrier
 from placement.cells import Cells
 from placement.checks.doctor import Doctor
@@ -24,15 +30,15 @@ from placement.reconciler import Reconciler
 from placement.seeds import Seeds
 from placement.settings import PlacementSettings
 from runtime import admin, database
+from runtime.api.endpoint import Endpoint
 from runtime.api.pages import PageTokens
-from runtime.backoff import Backoff
+from runtime.database import Pool
 from runtime.health import Health
 from runtime.lifecycle import Lifecycle, Part
 from runtime.site import Site
 from runtime.tasks import Tasks
 
-QUICK = Backoff(initial_seconds=0.1, cap_seconds=1.0)
-"""For what others wait for: a router notices a change late by this at most once Redis is back."""
+START_SECONDS = readiness.UPGRADE_SECONDS + 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,24 @@ class Program:
     lifecycle: Lifecycle
     site: Site
     admin_site: Site
-    reconciler: Reconciler
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What leaves the process. Nothing is connected to before it is used."""
+
+    pool: Pool
+    directory: PostgresDirectory
+    feed: RedisFeed
+    control: CellControl
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.directory.close()
+        await self.control.close()
+        await self.feed.close()
+        # What still ran was idempotent and recorded, so nothing is waited for.
+        self.pool.terminate()
 
 
 async def build(settings: PlacementSettings) -> Lifecycle:
@@ -51,70 +74,85 @@ async def build(settings: PlacementSettings) -> Lifecycle:
 
 
 async def assemble(settings: PlacementSettings) -> Program:
-    """Build everything; nothing is connected to before `start`."""
+    """Everything, in the order of its start."""
+    stores = await _stores(settings)
+    ready = Readiness(settings.directory_owner_dsn, stores.directory)
+    reach = Reach()
+    carrier = Carrier(stores.directory, stores.control, reach)
+    cells = Cells(stores.directory, stores.control, reach)
+    endpoints = _endpoints(settings, stores, carrier, cells, reach)
+    publisher, reconciler = Publisher(stores.directory, stores.feed), Reconciler(stores.directory, carrier)
+    background = Background(ready, publisher, reconciler, cells)
+    health = _health(ready, stores.feed)
+    site = Site(
+        "placement",
+        front.application(endpoints, Access(settings.operator_tokens), ready),
+        settings.host,
+        settings.port,
+        setting="CELLWAY_PLACEMENT_PORT",
+        drain_seconds=settings.drain_seconds,
+    )
+    admin_site = Site(
+        "placement admin",
+        admin.application(health, settings),
+        settings.host,
+        settings.admin_port,
+        setting="CELLWAY_PLACEMENT_ADMIN_PORT",
+        drain_seconds=1.0,
+    )
+    lifecycle = Lifecycle(health, settings.drain_seconds)
+    lifecycle.add(Part("stores", stop=stores.close))
+    lifecycle.add(admin_site.part())
+    lifecycle.add(Part("background", background.start, stop=background.stop, start_deadline_seconds=START_SECONDS))
+    lifecycle.add(site.part())
+    lifecycle.add(_announcement(settings, site, admin_site))
+    return Program(lifecycle, site, admin_site)
+
+
+async def _stores(settings: PlacementSettings) -> Stores:
     pool = await database.open_pool(settings.directory_dsn, name="cellway-placement")
-    directory = PostgresDirectory(pool)
     feed = RedisFeed(settings.directory_redis_url)
-    control_key = settings.control_key.get_secret_value()
-    control, reach, seeds = CellControl(control_key), Reach(), Seeds(settings.control_key)
-    tokens = PageTokens(settings.page_key.get_secret_value().encode())
-    ready = Readiness(settings.directory_owner_dsn, directory)
-    carrier = Carrier(directory, control, reach)
-    decisions, cells = Decisions(directory, carrier), Cells(directory, control, reach)
-    reconciler = Reconciler(directory, carrier)
-    endpoints = [
-        *Tenants(directory, Creation(directory, carrier, reach, seeds), decisions, tokens).endpoints(),
+    control = CellControl(settings.control_key.get_secret_value())
+    return Stores(pool, PostgresDirectory(pool), feed, control)
+
+
+def _endpoints(
+    settings: PlacementSettings, stores: Stores, carrier: Carrier, cells: Cells, reach: Reach
+) -> Sequence[Endpoint[None]]:
+    directory, control = stores.directory, stores.control
+    tokens, seeds = PageTokens(settings.page_key.get_secret_value().encode()), Seeds(settings.control_key)
+    decisions, creation = Decisions(directory, carrier), Creation(directory, carrier, reach, seeds)
+    return [
+        *Tenants(directory, creation, decisions, tokens).endpoints(),
         *Keys(directory, control, decisions, seeds).endpoints(),
         *CellHandlers(directory, cells, tokens).endpoints(),
-        *CheckHandlers(Doctor(directory, feed, control)).endpoints(),
+        *CheckHandlers(Doctor(directory, stores.feed, control)).endpoints(),
     ]
+
+
+def _health(ready: Readiness, feed: RedisFeed) -> Health:
     health = Health()
     health.add("directory", ready.check)
     health.add("directory redis", lambda: readiness.redis_check(feed), required=False)
+    return health
+
+
+def _announcement(settings: PlacementSettings, site: Site, admin_site: Site) -> Part:
+    """Seen in the registry from the moment when it listens; the ports may be the system's choice."""
+    registry = open_registry(settings.directory_redis_url, settings.consul_url)
     tasks = Tasks()
-    publisher = Publisher(directory, feed)
+    announcers: list[Announcer] = []
 
-    async def publish() -> None:
-        await ready.usable.wait()
-        metrics.PUBLISHED.set(await publisher.step())
+    async def start() -> None:
+        name = f"placement-{socket.gethostname()}-{os.getpid()}-{site.port}"
+        announcers.append(
+            Announcer(registry, Instance("placement", name, settings.host, site.port, admin_site.port))
+        )
+        tasks.keep("announce", announcers[0].run)
 
-    async def reconcile() -> None:
-        await ready.usable.wait()
-        await reconciler.step()
-
-    async def open_joining() -> None:
-        await ready.usable.wait()
-        await cells.open_joining()
-
-    async def look_around() -> None:
-        await ready.usable.wait()
-        await cells.look_around()
-
-    async def begin() -> None:
-        await ready.begin()
-        tasks.keep("prepare", ready.step)
-        tasks.keep("publish", publish, QUICK)
-        tasks.keep("reconcile", reconcile, QUICK)
-        tasks.keep("open joining cells", open_joining, QUICK)
-        tasks.keep("look at cells", look_around)
-
-    async def close() -> None:
+    async def stop() -> None:
         await tasks.close()
-        await directory.close()
-        await control.close()
-        await feed.close()
-        pool.terminate()
+        for announcer in announcers:
+            await announcer.stop()
 
-    site = Site(
-        "placement", front.application(endpoints, Access(settings.operator_tokens), ready), settings.host,
-        settings.port, setting="CELLWAY_PLACEMENT_PORT", drain_seconds=settings.drain_seconds,
-    )  # fmt: skip
-    admin_site = Site(
-        "placement admin", admin.application(health, settings), settings.host, settings.admin_port,
-        setting="CELLWAY_PLACEMENT_ADMIN_PORT", drain_seconds=1.0,
-    )  # fmt: skip
-    lifecycle = Lifecycle(health, settings.drain_seconds)
-    lifecycle.add(admin_site.part())
-    lifecycle.add(Part("work", begin, stop=close, start_deadline_seconds=readiness.UPGRADE_SECONDS + 10.0))
-    lifecycle.add(site.part())
-    return Program(lifecycle, site, admin_site, reconciler)
+    return Part("announcement", start, stop=stop)

@@ -9,8 +9,8 @@ import pytest
 
 from placement.app import Program, assemble
 from placement.settings import PlacementSettings
-from tests.servers import ControlDatabase
 from tests.placement.fake_cell import CONTROL_KEY, FakeCell
+from tests.servers import ControlDatabase
 
 TOKEN = "op_" + "t" * 43
 

@@ -1,0 +1,51 @@
+"""What goes on without being asked: publishing, reconciling, looking at cells.
+
+Each waits until the directory is usable, and is tried again by itself when what it needs is away.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from directory.publisher import Publisher
+from placement import metrics
+from placement.cells import Cells
+from placement.readiness import Readiness
+from placement.reconciler import Reconciler
+from runtime.backoff import Backoff
+from runtime.tasks import Tasks
+
+QUICK = Backoff(initial_seconds=0.1, cap_seconds=1.0)
+"""For what others wait for: once Redis or Postgres is back, a router hears of changes at most this much later."""
+
+
+class Background:
+    """The kept tasks of one placement."""
+
+    def __init__(self, ready: Readiness, publisher: Publisher, reconciler: Reconciler, cells: Cells) -> None:
+        self._ready = ready
+        self._publisher = publisher
+        self._reconciler = reconciler
+        self._cells = cells
+        self._tasks = Tasks()
+
+    async def start(self) -> None:
+        """Look at the schema once, then let everything go on by itself. SchemaError."""
+        await self._ready.begin()
+        self._tasks.keep("prepare", self._ready.step)
+        self._tasks.keep("publish", self._once_usable(self._publish), QUICK)
+        self._tasks.keep("reconcile", self._once_usable(self._reconciler.step), QUICK)
+        self._tasks.keep("open joining cells", self._once_usable(self._cells.open_joining), QUICK)
+        self._tasks.keep("look at cells", self._once_usable(self._cells.look_around))
+
+    async def stop(self) -> None:
+        """End all of them."""
+        await self._tasks.close()
+
+    async def _publish(self) -> None:
+        metrics.PUBLISHED.set(await self._publisher.step())
+
+    def _once_usable(self, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        async def once_usable() -> None:
+            await self._ready.usable.wait()
+            await work()
+
+        return once_usable
