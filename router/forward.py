@@ -374,4 +374,6 @@ def _shown_framing(method: bytes, head: ResponseHead, framing: Framing | None, c
     if head.status in strict.NO_BODY or method == b"HEAD":
         # A length may say how long the body would be; it says nothing with 204 (RFC 9110 section 8.6).
         return Framing(int(lengths[0])) if lengths and head.status != 204 else Framing()
-    return Framing(chunked=True) if chunked else framing or Framing()
+    if chunked:
+        return Framing(chunked=True)
+    return Framing() if framing is None or framing.chunked else framing

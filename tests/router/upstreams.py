@@ -16,6 +16,7 @@ from router.settings import RouterSettings
 
 KEY = "ck_acme_" + "k" * 43
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+RawScript = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Script = Callable[["Seen", asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -35,15 +36,20 @@ class Seen:
 
 @dataclass
 class FakeCell:
-    """Answers each request by `script` (or what `answers` holds, in turn), and remembers what it saw."""
+    """Answers each request by `script` (or what `answers` holds, in turn), and remembers what it saw.
+
+    `raw` takes over whole connections instead.
+    """
 
     script: Script | None = None
+    raw: RawScript | None = None
     answers: list[bytes] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
     connections: int = 0
     aborted: asyncio.Event = field(default_factory=asyncio.Event)
     port: int = 0
     probes: int = 0
+    open: dict[asyncio.StreamWriter, "asyncio.Task[None] | None"] = field(default_factory=dict)
 
     @property
     def address(self) -> str:
@@ -51,7 +57,11 @@ class FakeCell:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.open[writer] = asyncio.current_task()
         try:
+            if self.raw is not None:
+                await self.raw(reader, writer)
+                return
             while (seen := await read_request(reader)) is not None:
                 if seen.target == b"/health/live":
                     self.probes += 1
@@ -67,6 +77,7 @@ class FakeCell:
             self.aborted.set()
         finally:
             writer.close()
+            self.open.pop(writer, None)
 
 
 async def read_head(reader: asyncio.StreamReader) -> tuple[h11.Connection, h11.Request, bytes] | None:
@@ -110,6 +121,12 @@ async def serving(cell: FakeCell) -> AsyncIterator[FakeCell]:
         yield cell
     finally:
         server.close()
+        left = dict(cell.open)
+        for writer, task in left.items():
+            writer.transport.abort()
+            if task is not None:
+                task.cancel()
+        await asyncio.gather(*(task for task in left.values() if task is not None), return_exceptions=True)
 
 
 def snapshot_of(cells: dict[str, str], tenants: dict[str, tuple[str, int]], seq: int = 10) -> Snapshot:
@@ -129,9 +146,8 @@ async def move(feed: MemoryFeed, tenant: str, cell: str | None, epoch: int) -> N
 
 
 def settings(**values: Any) -> RouterSettings:
-    return RouterSettings.model_validate(
-        {"port": 0, "admin_port": 0, "directory_redis_url": "redis://127.0.0.1:1/0", "drain_seconds": 5.0, **values}
-    )
+    usual = {"port": 0, "admin_port": 0, "directory_redis_url": "redis://127.0.0.1:1/0", "drain_seconds": 5.0}
+    return RouterSettings.model_validate({**usual, **values})
 
 
 @contextlib.asynccontextmanager
@@ -223,12 +239,14 @@ async def connected(router: Router, *, receive_bytes: int | None = None) -> Asyn
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
     raw.setblocking(False)
     await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", router.site.port))
-    reader, writer = await asyncio.open_connection(sock=raw, limit=65536 if receive_bytes is None else receive_bytes)
+    reader, writer = await asyncio.open_connection(sock=raw, limit=receive_bytes or 65536)
     client = Client(reader, writer)
     try:
         yield client
     finally:
         client.close()
+        with contextlib.suppress(ConnectionError):
+            await client.writer.wait_closed()
 
 
 def get(target: str = "/v1/things", *, method: str = "GET", extra: str = "", key: str | None = KEY) -> bytes:

@@ -18,8 +18,9 @@ def attempt(
 def test_a_421_is_followed_once_whatever_the_method(method: bytes) -> None:
     """It was said before any effect, so sending again is always safe."""
     assert decide(Outcome.NOT_OURS, attempt(method, body=True)) == Refresh()
-    assert decide(Outcome.NOT_OURS, attempt(method, number=2)) == GiveUp(503, retryable=True, unknown=False)
-    assert decide(Outcome.NOT_OURS, attempt(method, replayable=False)) == GiveUp(503, retryable=True, unknown=False)
+    gives_up = GiveUp(503, retryable=True, unknown=False)
+    assert decide(Outcome.NOT_OURS, attempt(method, number=2)) == gives_up
+    assert decide(Outcome.NOT_OURS, attempt(method, replayable=False)) == gives_up
 
 
 @pytest.mark.parametrize(
@@ -51,8 +52,13 @@ def test_what_was_never_sent_may_be_tried_again_by_the_client(outcome: Outcome, 
 @pytest.mark.parametrize("outcome", [Outcome.SILENT, Outcome.CLOSED, Outcome.LATE, Outcome.MALFORMED])
 @pytest.mark.parametrize(
     ("made", "retryable"),
-    [(attempt(b"GET"), True), (attempt(b"PUT", body=True), True), (attempt(b"POST"), False)]
-    + [(attempt(b"POST", key=True), True), (attempt(b"PATCH"), False)],
+    [
+        (attempt(b"GET"), True),
+        (attempt(b"PUT", body=True), True),
+        (attempt(b"POST"), False),
+        (attempt(b"POST", key=True), True),
+        (attempt(b"PATCH"), False),
+    ],
 )
 def test_an_unknown_outcome_is_retryable_only_where_that_is_safe(
     outcome: Outcome, made: Attempt, retryable: bool
