@@ -9,10 +9,11 @@ import asyncio
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 from directory.control.client import CellControl
 from directory.control.contract import TenantOrder, TenantReport
-from directory.errors import DirectoryError, Refused, Stale, Unavailable
+from directory.errors import DirectoryError, NotFound, Refused, Stale, Unavailable
 from directory.truth import Directory
 from directory.values import Cell, Tenant
 from placement import metrics
@@ -91,17 +92,17 @@ class Carrier:
         return report
 
     async def _order(self, cell: Cell, tenant: Tenant, epoch: int, first_key_seed: str | None) -> TenantReport:
-        if tenant.state == "deleted":
+        if tenant.state != "deleted":
+            return await self._control.put_tenant(
+                cell, tenant.tenant_id, _order(tenant, epoch, tenant.state, first_key_seed)
+            )
+        try:
             return await self._control.delete_tenant(cell, tenant.tenant_id, epoch, tenant.revision)
-        order = TenantOrder(
-            epoch=epoch,
-            revision=tenant.revision,
-            state=tenant.state,
-            display_name=tenant.display_name,
-            plan=tenant.plan,
-            first_key_seed=first_key_seed,
-        )
-        return await self._control.put_tenant(cell, tenant.tenant_id, order)
+        except NotFound:
+            # Its creation never reached the cell. It is opened, unserved, to be closed for good: otherwise a
+            # messenger of the creation that comes late would find nothing that refuses it.
+            await self._control.put_tenant(cell, tenant.tenant_id, _order(tenant, epoch, "suspended", None))
+            return await self._control.delete_tenant(cell, tenant.tenant_id, epoch, tenant.revision)
 
     @contextmanager
     def _being_busy(self, tenant_id: str) -> Iterator[None]:
@@ -112,3 +113,16 @@ class Carrier:
             self._busy[tenant_id] -= 1
             if not self._busy[tenant_id]:
                 del self._busy[tenant_id]
+
+
+def _order(
+    tenant: Tenant, epoch: int, state: Literal["active", "suspended"], first_key_seed: str | None
+) -> TenantOrder:
+    return TenantOrder(
+        epoch=epoch,
+        revision=tenant.revision,
+        state=state,
+        display_name=tenant.display_name,
+        plan=tenant.plan,
+        first_key_seed=first_key_seed,
+    )

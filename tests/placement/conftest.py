@@ -1,7 +1,7 @@
 """Placements and cells for tests, with a client that knows an operator token."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -9,8 +9,10 @@ import pytest
 
 from placement.app import Program, assemble
 from placement.settings import PlacementSettings
+from runtime.embedded.postgres import PostgresServer
+from runtime.embedded.redis import RedisServer
 from tests.placement.fake_cell import CONTROL_KEY, FakeCell
-from tests.servers import ControlDatabase
+from tests.servers import ControlDatabase, new_control_database
 
 TOKEN = "op_" + "t" * 43
 
@@ -37,7 +39,7 @@ class Answer:
 
     status: int
     body: Any
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str]
 
 
 class Client:
@@ -68,7 +70,7 @@ class Client:
         async with self._session.request(method, url, json=json, data=data, headers=sent) as response:
             is_json = response.content_type.endswith("json")
             body = await response.json(content_type=None) if is_json else await response.text()
-            return Answer(response.status, body, dict(response.headers))
+            return Answer(response.status, body, response.headers)
 
     async def create(self, tenant_id: str, key: str | None = None, **fields: Any) -> Answer:
         """Ask for a tenant."""
@@ -125,3 +127,14 @@ async def cell(start_cell: StartCell, placement: Client) -> FakeCell:
     answer = await placement("POST", "/v1/cells", made.body())
     assert (answer.status, answer.body["state"]) == (201, "open"), answer
     return made
+
+
+@pytest.fixture(scope="session")
+async def shared(postgres_server: PostgresServer, redis_server: RedisServer) -> AsyncIterator[Client]:
+    """A placement for all tests that leave nothing behind."""
+    database = await new_control_database(postgres_server)
+    program = await assemble(PlacementSettings.load(environment(database, redis_server.url)))
+    await program.lifecycle.start()
+    async with aiohttp.ClientSession() as session:
+        yield Client(session, program)
+    await program.lifecycle.stop()

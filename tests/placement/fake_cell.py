@@ -135,7 +135,9 @@ class FakeCell:
         tenant_id = request.match_info["tenant"]
         revision = int(request.query["revision"])
         known = self.tenants.get(tenant_id)
-        if known is not None and revision < known.revision:
+        if known is None:
+            return _missing()
+        if revision < known.revision:
             return _stale(known)
         self.keys.pop(tenant_id, None)
         self.fences[tenant_id] = FenceReport(tenant_id=tenant_id, epoch=revision, state="moved")

@@ -242,3 +242,22 @@ async def test_placement_starts_before_its_databases(
         return (await client("GET", "/v1/tenants")).status == 200
 
     await eventually(usable)
+
+
+async def test_a_tenant_that_its_cell_never_heard_of_is_deleted_for_good(
+    truth: PostgresDirectory, start_cell: StartCell
+) -> None:
+    """Its fence is closed all the same, so that a late messenger of its creation is refused."""
+    made = await start_cell()
+    await truth.register_cell(made.new())
+    await truth.change_cell("cell-1", "open")
+    created = await truth.create_tenant(NewTenant("acme", "Acme"), "cell-1")
+    await truth.change_tenant("acme", "suspend")
+    deleted = await truth.change_tenant("acme", "delete")
+    control = CellControl(CONTROL_KEY)
+    carrier = Carrier(truth, control, Reach())
+    await carrier.carry_out(deleted)
+    assert made.fences["acme"].state == "moved"
+    late = await carrier.carry_out(created)
+    assert (late.tenant.state, made.fences["acme"].state) == ("deleted", "moved")
+    await control.close()

@@ -1,0 +1,102 @@
+"""`GET /v1/checks` finds what is wrong, and says what to do."""
+
+from typing import Any
+
+from directory.control.contract import Check, FenceReport
+from directory.redis_feed import RedisFeed
+from directory.values import Change, TenantEntry
+from tests.placement.conftest import Client
+from tests.placement.fake_cell import FakeCell
+from tests.waiting import eventually
+
+
+async def _failed(placement: Client) -> dict[str, dict[str, Any]]:
+    answer = await placement("GET", "/v1/checks")
+    assert answer.status == 200, answer
+    failed = {check["name"]: check for check in answer.body["checks"] if not check["ok"]}
+    assert answer.body["ok"] is not bool(failed)
+    assert all(check["remedy"] and check["detail"] for check in failed.values())
+    return failed
+
+
+async def test_a_system_that_is_well_passes_every_check(placement: Client, cell: FakeCell) -> None:
+    """Tenants of every state, moved fences and all."""
+    for tenant_id in ("acme", "globex", "initech"):
+        await placement.create(tenant_id)
+    await placement("POST", "/v1/tenants/globex:suspend")
+    await placement("POST", "/v1/tenants/initech:suspend")
+    await placement("DELETE", "/v1/tenants/initech")
+    assert await _failed(placement) == {}
+    names = {check["name"] for check in (await placement("GET", "/v1/checks")).body["checks"]}
+    assert {"the cache equals the directory", "cell-1 answers", "cell-1: row security"} <= names
+
+
+async def test_fences_that_disagree_with_the_directory_are_found(placement: Client, cell: FakeCell) -> None:
+    """Closed, outdated, missing, or of a tenant that is not assigned here."""
+    for tenant_id in ("acme", "globex", "initech", "umbrella"):
+        await placement.create(tenant_id)
+    cell.fences["acme"] = cell.fences["acme"].model_copy(update={"state": "fenced"})
+    cell.fences["globex"] = cell.fences["globex"].model_copy(update={"epoch": 1})
+    del cell.fences["initech"]
+    cell.fences["stranger"] = FenceReport(tenant_id="stranger", epoch=99, state="active")
+    failed = await _failed(placement)
+    detail = failed["cell-1 may write exactly for its tenants"]["detail"]
+    assert all(name in detail for name in ("acme", "globex", "initech", "stranger"))
+    assert "umbrella" not in detail
+
+
+async def test_a_cells_own_findings_are_passed_on(placement: Client, cell: FakeCell) -> None:
+    """With its own remedy."""
+    cell.checks = [Check(name="row security", ok=False, detail="off on accounts", remedy="turn it on")]
+    assert (await _failed(placement))["cell-1: row security"]["remedy"] == "turn it on"
+
+
+async def test_a_cell_that_does_not_answer_is_named(placement: Client, cell: FakeCell) -> None:
+    """The others are examined all the same."""
+    cell.mode = "failing"
+    assert "500" in (await _failed(placement))["cell-1 answers"]["detail"]
+
+
+async def test_a_fleet_without_room_is_told(placement: Client, cell: FakeCell) -> None:
+    """Before a tenant is refused."""
+    await placement("POST", "/v1/cells/cell-1:cordon")
+    assert "cordoned" in (await _failed(placement))["there is room for tenants"]["detail"]
+
+
+async def test_a_cache_that_differs_is_found_and_its_remedy_works(
+    placement: Client, cell: FakeCell, redis_url: str
+) -> None:
+    """A router that starts now would believe in a tenant that does not exist."""
+    await placement.create("acme")
+    assert await _failed(placement) == {}
+    feed = RedisFeed(redis_url)
+    last = await feed.published()
+    snapshot = await feed.snapshot()
+    assert last is not None
+    assert snapshot is not None
+    wrong = {**snapshot.tenants, "ghost": TenantEntry("ghost", "cell-1", 1)}
+    await feed.put_snapshot(type(snapshot)(snapshot.identity, snapshot.seq, snapshot.cells, wrong))
+    assert "ghost" in (await _failed(placement))["the cache equals the directory"]["detail"]
+    await feed._redis.delete("cellway:seq")
+
+    async def healed() -> bool:
+        return await _failed(placement) == {}
+
+    await eventually(healed)
+    await feed.publish([Change(seq=last, entry=TenantEntry("late", None, 1))])
+    await feed.close()
+
+
+async def test_a_redis_that_evicts_is_told(placement: Client, cell: FakeCell, redis_url: str) -> None:
+    """It would forget tenants when it is full."""
+    feed = RedisFeed(redis_url)
+    await feed._redis.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        failed = await _failed(placement)
+        ready = (await placement("GET", f"{placement.admin_url}/health/ready")).body
+    finally:
+        await feed._redis.config_set("maxmemory-policy", "noeviction")
+        await feed.close()
+    assert "noeviction" in failed["directory redis keeps everything"]["remedy"]
+    assert ready["ready"] is True
+    assert any("noeviction" in (check["detail"] or "") for check in ready["checks"])

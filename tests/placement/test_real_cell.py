@@ -1,0 +1,80 @@
+"""Placement and the cell itself, which know each other only by the control contract."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from cell.app import Api, assemble_api
+from directory.control.token import control_token
+from runtime.embedded.postgres import PostgresServer
+from runtime.embedded.redis import RedisServer
+from tests.cell.cells import new_cell_database, settings_for
+from tests.placement.conftest import Client
+from tests.placement.fake_cell import CONTROL_KEY
+from tests.waiting import eventually
+
+
+@pytest.fixture
+async def real_cell(postgres_server: PostgresServer, redis_server: RedisServer) -> AsyncIterator[Api]:
+    """A cell's API over a database of its own."""
+    database = await new_cell_database(postgres_server)
+    settings = settings_for(
+        database, redis_server.url, region="eu", control_token=control_token(CONTROL_KEY, "cell-1")
+    )
+    api = await assemble_api(settings)
+    await api.lifecycle.start()
+    yield api
+    await api.lifecycle.stop()
+
+
+async def _status(api: Api, tenant: dict[str, Any]) -> int:
+    headers = {
+        "Cellway-Tenant": tenant["tenant_id"],
+        "Cellway-Epoch": str(tenant["epoch"]),
+        "Authorization": f"Bearer {tenant['api_key']}",
+    }
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{api.site.url}/v1/accounts", headers=headers) as response,
+    ):
+        return response.status
+
+
+async def test_a_tenants_whole_life_in_a_real_cell(placement: Client, real_cell: Api) -> None:
+    """Created, served with its first key, suspended, resumed, deleted; and every invariant holds throughout."""
+    body = {
+        "cell_id": "cell-1",
+        "region": "eu",
+        "address": real_cell.site.url,
+        "control_address": real_cell.admin_site.url,
+        "capacity_tenants": 10,
+    }
+    registered = await placement("POST", "/v1/cells", body)
+    assert registered.body["state"] == "open", registered
+    tenant = (await placement.create("acme", key="intent")).body
+    assert (await placement.create("acme", key="intent")).body["api_key"] == tenant["api_key"]
+    assert await _status(real_cell, tenant) == 200
+    further = (await placement("POST", "/v1/tenants/acme/keys", {"display_name": "robot"})).body
+    assert await _status(real_cell, {**tenant, **further}) == 200
+    await placement("POST", f"/v1/tenants/acme/keys/{further['key_id']}:revoke")
+    assert await _status(real_cell, {**tenant, **further}) == 401
+    assert (await placement("POST", "/v1/tenants/acme:suspend")).status == 200
+    assert await _status(real_cell, tenant) == 403
+    assert (await placement("POST", "/v1/tenants/acme:resume")).status == 200
+    assert await _status(real_cell, tenant) == 200
+    await _well(placement)
+    await placement("POST", "/v1/tenants/acme:suspend")
+    assert (await placement("DELETE", "/v1/tenants/acme")).body["cell_id"] is None
+    assert await _status(real_cell, tenant) == 421
+    await _well(placement)
+
+
+async def _well(placement: Client) -> None:
+    async def well() -> bool:
+        checks = (await placement("GET", "/v1/checks")).body
+        assert checks["ok"], [check for check in checks["checks"] if not check["ok"]]
+        return True
+
+    await eventually(well, seconds=5)
