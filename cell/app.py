@@ -1,5 +1,7 @@
 """Builds the two programs of a cell; nothing else does."""
 
+import asyncio
+
 from aiohttp import web
 from dramatiq.brokers.redis import RedisBroker
 
@@ -21,7 +23,7 @@ from cell.working import Working
 from runtime import admin, logs
 from runtime.api.pages import PageTokens
 from runtime.backoff import Backoff
-from runtime.database import Pool, open_pool
+from runtime.database import UNREACHABLE, Pool, open_pool
 from runtime.health import Health, Unhealthy
 from runtime.lifecycle import Lifecycle, Part
 from runtime.site import Site
@@ -170,5 +172,8 @@ async def assemble_worker(settings: CellSettings) -> Worker:
 
 async def _close(*pools: Pool) -> None:
     for pool in pools:
-        # Nothing is in flight any more; a database that is away must not hold the process back.
-        pool.terminate()
+        try:
+            await asyncio.wait_for(pool.close(), 1.0)
+        except (TimeoutError, *UNREACHABLE):
+            # Nothing is in flight any more; a database that is away must not hold the process back.
+            pool.terminate()
