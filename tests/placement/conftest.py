@@ -133,7 +133,9 @@ async def cell(start_cell: StartCell, placement: Client) -> FakeCell:
 async def shared(postgres_server: PostgresServer, redis_server: RedisServer) -> AsyncIterator[Client]:
     """A placement for all tests that leave nothing behind."""
     database = await new_control_database(postgres_server)
-    program = await assemble(PlacementSettings.load(environment(database, redis_server.url)))
+    # A database of its own within Redis: two directories must not share a cache.
+    redis_url = redis_server.url.removesuffix("/0") + "/1"
+    program = await assemble(PlacementSettings.load(environment(database, redis_url)))
     await program.lifecycle.start()
     async with aiohttp.ClientSession() as session:
         yield Client(session, program)

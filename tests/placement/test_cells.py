@@ -67,14 +67,14 @@ async def test_a_cell_of_another_region_is_not_opened(placement: Client, start_c
         "http://127.0.0.1:99999",
     ],
 )
-async def test_addresses_that_may_not_be_connected_to_are_refused(placement: Client, address: str) -> None:
+async def test_addresses_that_may_not_be_connected_to_are_refused(shared: Client, address: str) -> None:
     """A registration must not lead the control plane to a metadata service or a neighbour."""
     good: dict[str, Any] = {"cell_id": "cell-1", "region": "eu", "capacity_tenants": 1}
     for field in ("address", "control_address"):
         body = {**good, "address": "http://127.0.0.1:1", "control_address": "http://127.0.0.1:1", field: address}
-        answer = await placement("POST", "/v1/cells", body)
+        answer = await shared("POST", "/v1/cells", body)
         assert (answer.status, answer.body["code"]) == (400, "INVALID_ARGUMENT"), answer
-    assert (await placement("GET", "/v1/cells")).body["cells"] == []
+    assert (await shared("GET", "/v1/cells")).body["cells"] == []
 
 
 async def test_a_cell_is_changed_field_by_field(placement: Client, cell: FakeCell) -> None:
