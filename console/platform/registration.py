@@ -78,7 +78,7 @@ class Placement:
 
 
 def _listed(answer: Any) -> list[dict[str, Any]]:
-    items = answer.get("items") if isinstance(answer, dict) else None
+    items = answer.get("cells") if isinstance(answer, dict) else None
     return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
 

@@ -25,7 +25,7 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 class Pages(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/v1/cells":
-            self.answer(200, {"items": [{"cell_id": name, "tenants": 1} for name in cells()]})
+            self.answer(200, {"cells": [{"cell_id": name, "tenants": 1} for name in cells()]})
         else:
             self.answer(200, {"kind": KIND, "cell": os.environ.get("CELLWAY_CELL_CELL_ID")})
 
