@@ -8,7 +8,7 @@ NOT state = "FAILED"            or  -state = "FAILED"
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
@@ -171,11 +171,13 @@ class _Writer:
     def _time(self, column: Column, r: Restriction) -> str:
         try:
             time = datetime.fromisoformat(r.value)
-        except ValueError:
-            time = None
-        if time is None or time.tzinfo is None:
+            # Now, because the first and the last day do not exist in every time zone.
+            utc = time.astimezone(UTC) if time.tzinfo else None
+        except (ValueError, OverflowError):
+            utc = None
+        if utc is None:
             raise _refused(f'{r.field} is compared with an RFC 3339 time such as "2026-01-31T12:00:00Z"')
-        return f"{column.sql} {_operator(r)} {self._bind(time, 'timestamptz')}"
+        return f"{column.sql} {_operator(r)} {self._bind(utc, 'timestamptz')}"
 
     def _labels(self, column: Column, r: Restriction) -> str:
         if r.comparator == ":" and not r.path:

@@ -1,5 +1,6 @@
 """A whole cell for tests: its database with roles, the API in this process, tenants, and clients for them."""
 
+import io
 import itertools
 import secrets
 from collections.abc import Mapping
@@ -126,7 +127,7 @@ class Client:
         given = {name: value for name, value in sent.items() if value is not None}
         content: dict[str, Any] = {} if body is None else {"json": body}
         if raw is not None:
-            content = {"data": raw}
+            content = {"data": io.BytesIO(raw)}
             given.setdefault("Content-Type", "application/json")
         return await ask(self.session, method, self.url + path, headers=given, params=params, **content)
 
