@@ -1,1 +1,13 @@
-"""console."""
+"""The operator's command line: `cellway`.
+
+In reading order:
+
+- `app`        the commands, what their exit codes mean, and errors as one sentence
+- `whereabouts` where placement and router are, and the operator's token: from the environment or `.cellway/`
+- `calls`      HTTP calls, and what their failures mean for people
+- `output`     tables for people, JSON for scripts
+- `commands/`  a file for each group of commands
+- `platform/`  the supervisor behind `cellway up`
+
+Nothing of the programs is imported here: they are called over HTTP, or started as processes.
+"""

@@ -1,0 +1,50 @@
+"""The commands, what their exit codes mean, and errors as one sentence."""
+
+import sys
+
+import typer
+
+from console.commands import bootstrap, cells, demo, doctor, keys, running, status, tenants
+from console.errors import EXIT_CODES, EXIT_NOT_RUNNING, EXIT_OK, ConsoleError
+
+app = typer.Typer(
+    name="cellway",
+    help="Run and operate a Cellway platform.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+running.add_to(app)
+demo.add_to(app)
+app.add_typer(tenants.app, name="tenants")
+app.add_typer(cells.app, name="cells")
+app.add_typer(keys.app, name="keys")
+status.add_to(app)
+doctor.add_to(app)
+app.add_typer(bootstrap.app, name="bootstrap")
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run one command; its exit code. Faults are one sentence on stderr, never a traceback."""
+    from runtime.errors import RuntimeFault
+
+    try:
+        app(args=arguments, standalone_mode=True)
+    except ConsoleError as error:
+        return _said(str(error), error.exit_code)
+    except RuntimeFault as error:
+        return _said(str(error), EXIT_NOT_RUNNING)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough (`| head`).
+        sys.stderr.close()
+        return EXIT_OK
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 1
+    return EXIT_OK
+
+
+def _said(sentence: str, code: int) -> int:
+    sys.stderr.write(f"cellway: {sentence}\n")
+    return code

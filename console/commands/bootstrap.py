@@ -1,0 +1,167 @@
+"""`cellway bootstrap …`: roles and databases on one's own Postgres, and the environment of the programs."""
+
+import asyncio
+import os
+import secrets
+from collections.abc import Mapping
+from typing import Annotated
+from urllib.parse import quote, urlsplit
+
+import typer
+
+from console import output
+from console.commands.options import Json
+from console.errors import EXIT_CODES, NotRunning, Refused, Usage
+
+app = typer.Typer(
+    help="Prepare one's own Postgres: roles, a database, and the lines for the programs' environment.",
+    no_args_is_help=True,
+    epilog=EXIT_CODES,
+)
+AdminDsn = Annotated[
+    str,
+    typer.Option(
+        envvar="CELLWAY_ADMIN_DSN", help="postgresql://admin:password@host:5432/postgres", show_envvar=True
+    ),
+]
+RedisUrl = Annotated[str, typer.Option(help="redis://host:6379/0, with maxmemory-policy noeviction.")]
+NewPasswords = Annotated[
+    bool, typer.Option("--new-passwords", help="The roles exist: give them new passwords all the same.")
+]
+CONTROL_KEY, KEY_PEPPER, PAGE_KEY = (
+    "CELLWAY_PLACEMENT_CONTROL_KEY",
+    "CELLWAY_CELL_KEY_PEPPER",
+    "CELLWAY_CELL_PAGE_KEY",
+)
+
+
+@app.command(epilog=EXIT_CODES)
+def control(
+    admin_dsn: AdminDsn,
+    redis_url: RedisUrl = "redis://127.0.0.1:6379/0",
+    database: Annotated[str, typer.Option(help="The database's name.")] = "directory",
+    new_passwords: NewPasswords = False,
+    json: Json = False,
+) -> None:
+    """Create the directory's database and roles; print what placement, routers and cells are to be told.
+
+    The output holds secrets, shown this once: put it where secrets are kept.
+    """
+    roles = _passwords("directory_owner", "directory_writer")
+    _create(admin_dsn, database, "directory_owner", roles, new_passwords)
+    page_key = secrets.token_hex(32)
+    _print(
+        {
+            "placement": {
+                "CELLWAY_PLACEMENT_DIRECTORY_DSN": _dsn(admin_dsn, database, "directory_writer", roles),
+                "CELLWAY_PLACEMENT_DIRECTORY_OWNER_DSN": _dsn(admin_dsn, database, "directory_owner", roles),
+                "CELLWAY_PLACEMENT_DIRECTORY_REDIS_URL": redis_url,
+                "CELLWAY_PLACEMENT_OPERATOR_TOKENS": f"op_{secrets.token_urlsafe(32)}",
+                CONTROL_KEY: secrets.token_hex(32),
+                "CELLWAY_PLACEMENT_PAGE_KEY": page_key,
+            },
+            "routers": {"CELLWAY_ROUTER_DIRECTORY_REDIS_URL": redis_url},
+            "all cells": {KEY_PEPPER: secrets.token_hex(32), PAGE_KEY: page_key},
+        },
+        json,
+    )
+
+
+@app.command(epilog=EXIT_CODES)
+def cell(
+    cell_id: Annotated[str, typer.Argument(help="The cell's name.", metavar="CELL")],
+    admin_dsn: AdminDsn,
+    redis_url: RedisUrl = "redis://127.0.0.1:6379/0",
+    region: Annotated[str, typer.Option(help="The region that it is in.")] = "local",
+    database: Annotated[str, typer.Option(help="The database's name.")] = "cell",
+    new_passwords: NewPasswords = False,
+    json: Json = False,
+) -> None:
+    """Create a cell's database and roles; print what its API and worker are to be told.
+
+    Needs the fleet's secrets, as `bootstrap control` printed them, in the environment:
+    CELLWAY_PLACEMENT_CONTROL_KEY, CELLWAY_CELL_KEY_PEPPER and CELLWAY_CELL_PAGE_KEY.
+    """
+    from directory.control.token import control_token
+    from directory.rules.names import is_name
+
+    if not is_name(cell_id):
+        raise Usage("a cell's name has 2 to 40 lower-case letters, digits and inner dashes")
+    fleet = {name: os.environ.get(name, "") for name in (CONTROL_KEY, KEY_PEPPER, PAGE_KEY)}
+    missing = [name for name, value in fleet.items() if not value]
+    if missing:
+        raise Usage(f"set {', '.join(missing)} in the environment, as `cellway bootstrap control` printed it")
+    roles = _passwords("cell_owner", "cell_app", "cell_control", "cell_relay")
+    _create(admin_dsn, database, "cell_owner", roles, new_passwords)
+    dsns = {
+        f"CELLWAY_CELL_{role.removeprefix('cell_').upper()}_DSN": _dsn(admin_dsn, database, role, roles)
+        for role in roles
+    }
+    _print(
+        {
+            cell_id: {
+                "CELLWAY_CELL_CELL_ID": cell_id,
+                "CELLWAY_CELL_REGION": region,
+                **dsns,
+                "CELLWAY_CELL_REDIS_URL": redis_url,
+                "CELLWAY_CELL_CONTROL_TOKEN": control_token(fleet[CONTROL_KEY], cell_id),
+                KEY_PEPPER: fleet[KEY_PEPPER],
+                PAGE_KEY: fleet[PAGE_KEY],
+            }
+        },
+        json,
+    )
+
+
+def _passwords(*roles: str) -> dict[str, str]:
+    return {role: secrets.token_hex(24) for role in roles}
+
+
+def _create(admin_dsn: str, database: str, owner: str, roles: Mapping[str, str], new_passwords: bool) -> None:
+    from runtime.errors import StartFailed
+
+    try:
+        asyncio.run(_bootstrapped(admin_dsn, database, owner, roles, new_passwords))
+    except StartFailed as error:
+        raise NotRunning(str(error)) from error
+    except ValueError as error:
+        raise Usage(f"the administrator's DSN cannot be read: {error}") from error
+
+
+async def _bootstrapped(
+    admin_dsn: str, database: str, owner: str, roles: Mapping[str, str], new_passwords: bool
+) -> None:
+    import asyncpg
+
+    from runtime import database as postgres
+
+    connection = await postgres.reach(admin_dsn, deadline_seconds=5.0)
+    try:
+        there = await connection.fetch("SELECT rolname FROM pg_roles WHERE rolname = ANY($1::text[])", list(roles))
+    finally:
+        await connection.close()
+    if there and not new_passwords:
+        names = ", ".join(sorted(row["rolname"] for row in there))
+        raise Refused(
+            f"{names} exist there already: programs use their passwords; --new-passwords gives them new ones"
+        )
+    try:
+        await postgres.bootstrap(admin_dsn, database=database, owner=owner, roles=roles)
+    except asyncpg.PostgresError as error:
+        raise Refused(f"Postgres at {postgres.address(admin_dsn)} refuses: {error}") from error
+
+
+def _dsn(admin_dsn: str, database: str, role: str, roles: Mapping[str, str]) -> str:
+    parts = urlsplit(admin_dsn)
+    query = f"?{parts.query}" if parts.query else ""
+    return f"postgresql://{role}:{quote(roles[role])}@{parts.netloc.rpartition('@')[2]}/{quote(database)}{query}"
+
+
+def _print(lines: Mapping[str, Mapping[str, str]], json: bool) -> None:
+    if json:
+        output.as_json(lines)
+        return
+    for program, settings in lines.items():
+        output.line(f"# {program}")
+        for name, value in settings.items():
+            output.line(f"{name}={value}")

@@ -1,0 +1,124 @@
+"""`cellway status`"""
+
+import socket
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import typer
+
+from console import output
+from console.calls import Placement, Service
+from console.commands.options import HERE, Json, Root
+from console.errors import EXIT_CODES, EXIT_NOT_RUNNING, EXIT_REFUSED, ConsoleError
+from console.whereabouts import Target, Whereabouts
+
+LOOK_SECONDS = 2.0
+AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part as it is found from outside."""
+
+    name: str
+    state: str  # ready, not ready, or down
+    address: str
+    detail: str = ""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(epilog=EXIT_CODES)(status)
+
+
+def status(root: Root = HERE, json: Json = False) -> None:
+    """Show the parts of the running platform, and its cells; 1 when a part is not ready, 3 when nothing runs."""
+    where = Whereabouts(root)
+    parts, cells = _parts(where), _cells(where)
+    if json:
+        output.as_json({"parts": [asdict(part) for part in parts], "cells": cells})
+    else:
+        _show(parts, cells)
+    if all(part.state == "down" for part in parts):
+        raise typer.Exit(EXIT_NOT_RUNNING)
+    if any(part.state != "ready" for part in parts):
+        raise typer.Exit(EXIT_REFUSED)
+
+
+def _parts(where: Whereabouts) -> list[Part]:
+    """The parts of the folder's platform; of one that runs elsewhere, placement."""
+    target = where.placement()
+    if where.is_given():
+        return [_answers("placement", target)]
+    remembered = where.remembered()
+    with ThreadPoolExecutor(AT_ONCE) as looking:
+        return list(
+            looking.map(lambda name: _part(name, remembered.ports, remembered.urls), _names(remembered.ports))
+        )
+
+
+def _names(ports: Mapping[str, int]) -> list[str]:
+    """Each part once: those with an admin port are asked there, and workers have nothing but one."""
+    return [name.removesuffix(" admin") for name in ports if not (name.endswith(" admin") and name[:-6] in ports)]
+
+
+def _part(name: str, ports: Mapping[str, int], urls: Mapping[str, str]) -> Part:
+    admin = urls.get(f"{name} admin")
+    if admin is None:
+        return _accepts(name, ports[name])
+    address = urls.get(name, admin)
+    try:
+        with Service(Target(admin, "nobody answers")) as service:
+            found = service.send("GET", "/health/ready", seconds=LOOK_SECONDS).json()
+    except (ConsoleError, ValueError) as error:
+        return Part(name, "down", address, str(error))
+    wrong = [check for check in found.get("checks", []) if not check["ok"]]
+    detail = "; ".join(f"{check['name']}: {check['detail'] or 'fails'}" for check in wrong)
+    return Part(name, "ready" if found.get("ready") else "not ready", address, detail)
+
+
+def _accepts(name: str, port: int) -> Part:
+    try:
+        socket.create_connection(("127.0.0.1", port), LOOK_SECONDS).close()
+    except OSError as error:
+        return Part(name, "down", f"127.0.0.1:{port}", error.strerror or str(error))
+    return Part(name, "ready", f"127.0.0.1:{port}")
+
+
+def _answers(name: str, target: Target) -> Part:
+    try:
+        with Placement(target) as service:
+            service.call("GET", "/v1/cells", seconds=LOOK_SECONDS)
+    except ConsoleError as error:
+        return Part(name, "down", urlsplit(target.url).netloc, str(error))
+    return Part(name, "ready", target.url)
+
+
+def _cells(where: Whereabouts) -> list[dict[str, Any]] | None:
+    """None when placement cannot tell; the parts show why."""
+    try:
+        with Placement(where.placement()) as service:
+            return service.listed("/v1/cells", "cells", 10_000)
+    except ConsoleError:
+        return None
+
+
+def _show(parts: list[Part], cells: list[dict[str, Any]] | None) -> None:
+    styles = {"ready": "green", "not ready": "yellow", "down": "bold red"}
+    rows = [
+        (part.name, output.coloured(part.state, styles[part.state]), part.address, part.detail) for part in parts
+    ]
+    output.table(("PART", "STATE", "ADDRESS", "REMARK"), rows)
+    output.line()
+    if cells is None:
+        output.line("The cells are not known while placement does not answer.")
+        return
+    columns = ("CELL", "REGION", "STATE", "TENANTS", "CAPACITY")
+    known = [
+        (cell["cell_id"], cell["region"], cell["state"], cell["tenants"], cell["capacity_tenants"])
+        for cell in cells
+    ]
+    output.table(columns, known, right=("TENANTS", "CAPACITY"))

@@ -1,0 +1,116 @@
+"""`cellway tenants …`"""
+
+from typing import Annotated, Any
+
+import typer
+
+from console import output
+from console.calls import quoted
+from console.commands.options import HERE, PATIENCE_SECONDS, Json, Limit, Root, Tenant, Yes, confirm, placement
+from console.errors import EXIT_CODES
+
+app = typer.Typer(help="Create, look at, suspend and delete tenants.", no_args_is_help=True, epilog=EXIT_CODES)
+COLUMNS = ("TENANT", "DISPLAY NAME", "STATE", "CELL", "EPOCH", "PLAN", "SETTLED", "CREATED")
+
+
+@app.command(epilog=EXIT_CODES)
+def create(
+    tenant: Tenant,
+    display_name: Annotated[str | None, typer.Option(help="For people; otherwise the name itself.")] = None,
+    plan: Annotated[str, typer.Option(help="The plan that it is on.")] = "standard",
+    region: Annotated[str | None, typer.Option(help="Only cells of this region.")] = None,
+    idempotency_key: Annotated[
+        str | None, typer.Option(help="The same again within a day gives the same tenant and key.")
+    ] = None,
+    root: Root = HERE,
+    json: Json = False,
+) -> None:
+    """Create a tenant in the best cell, and print its first API key, which is shown this once."""
+    body = {"tenant_id": tenant, "display_name": display_name or tenant, "plan": plan, "region": region}
+    with placement(root) as service:
+        made = service.patiently("/v1/tenants", body, PATIENCE_SECONDS, idempotency_key)
+    if json:
+        output.as_json(made)
+        return
+    _show(made)
+    output.line()
+    output.facts({"why there": "; ".join(made["placement"]["reasons"])})
+    for runner in made["placement"]["runners_up"]:
+        output.facts({"runner-up": f"{runner['cell_id']}: {runner['reason']}"})
+    output.line()
+    output.facts({"API key": made["api_key"]})
+    output.line("It is shown this once: keep it now, or make another with `cellway keys create`.")
+
+
+@app.command("list", epilog=EXIT_CODES)
+def list_(
+    cell: Annotated[str | None, typer.Option(help="Only tenants of this cell.")] = None,
+    state: Annotated[str | None, typer.Option(help="active, suspended or deleted.")] = None,
+    limit: Limit = 1000,
+    root: Root = HERE,
+    json: Json = False,
+) -> None:
+    """List tenants and the cells that they live in."""
+    with placement(root) as service:
+        found = service.listed("/v1/tenants", "tenants", limit, cell=cell, state=state)
+    if json:
+        output.as_json(found)
+    elif found:
+        output.table(COLUMNS, [_row(tenant) for tenant in found], right=("EPOCH",))
+    else:
+        output.line("No tenants. Create one: cellway tenants create acme")
+
+
+@app.command(epilog=EXIT_CODES)
+def show(tenant: Tenant, root: Root = HERE, json: Json = False) -> None:
+    """Show one tenant."""
+    with placement(root) as service:
+        _print(service.call("GET", f"/v1/tenants/{quoted(tenant)}"), json)
+
+
+@app.command(epilog=EXIT_CODES)
+def suspend(tenant: Tenant, root: Root = HERE, json: Json = False) -> None:
+    """Refuse the tenant's requests; its data stays."""
+    with placement(root) as service:
+        _print(service.call("POST", f"/v1/tenants/{quoted(tenant)}:suspend"), json)
+
+
+@app.command(epilog=EXIT_CODES)
+def resume(tenant: Tenant, root: Root = HERE, json: Json = False) -> None:
+    """Serve a suspended tenant again."""
+    with placement(root) as service:
+        _print(service.call("POST", f"/v1/tenants/{quoted(tenant)}:resume"), json)
+
+
+@app.command(epilog=EXIT_CODES)
+def delete(tenant: Tenant, yes: Yes = False, root: Root = HERE, json: Json = False) -> None:
+    """Delete a suspended tenant and all its data, for good; its name stays taken."""
+    with placement(root) as service:
+        found = service.call("GET", f"/v1/tenants/{quoted(tenant)}")
+        if found["state"] != "deleted":
+            confirm(f"Delete tenant {tenant} and all its data, for good?", yes)
+        _print(service.call("DELETE", f"/v1/tenants/{quoted(tenant)}"), json)
+
+
+def _print(tenant: dict[str, Any], json: bool) -> None:
+    if json:
+        output.as_json(tenant)
+    else:
+        _show(tenant)
+
+
+def _show(tenant: dict[str, Any]) -> None:
+    output.facts(dict(zip((column.lower() for column in COLUMNS), _row(tenant), strict=True)))
+
+
+def _row(tenant: dict[str, Any]) -> tuple[Any, ...]:
+    return (
+        tenant["tenant_id"],
+        tenant["display_name"],
+        tenant["state"],
+        tenant["cell_id"],
+        tenant["epoch"],
+        tenant["plan"],
+        tenant["settled"],
+        tenant["create_time"][:19].replace("T", " "),
+    )
