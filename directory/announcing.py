@@ -1,6 +1,5 @@
 """Keeps one process seen in the registry while it lives."""
 
-from directory.consul_registry import ConsulRegistry
 from directory.errors import Unavailable
 from directory.redis_registry import RedisRegistry
 from directory.registry import Instance, Registry
@@ -14,7 +13,12 @@ BEAT_SECONDS = 5.0
 
 def open_registry(redis_url: str, consul_url: str | None, consul_token: str | None = None) -> Registry:
     """Consul when there is one, otherwise the directory's Redis."""
-    return ConsulRegistry(consul_url, consul_token) if consul_url else RedisRegistry(redis_url)
+    if not consul_url:
+        return RedisRegistry(redis_url)
+    # Here, because its client takes a tenth of a second to import, and most processes have no Consul.
+    from directory.consul_registry import ConsulRegistry
+
+    return ConsulRegistry(consul_url, consul_token)
 
 
 class Announcer:
