@@ -65,10 +65,10 @@ async def build_api(settings: CellSettings) -> Lifecycle:
 
 
 class Api:
-    """The API's lifecycle, and its two sites for whoever wants to know their ports."""
+    """The API's lifecycle, its two sites for whoever wants to know their ports, and who waits for what."""
 
-    def __init__(self, lifecycle: Lifecycle, site: Site, admin_site: Site) -> None:
-        self.lifecycle, self.site, self.admin_site = lifecycle, site, admin_site
+    def __init__(self, lifecycle: Lifecycle, site: Site, admin_site: Site, notices: Notices) -> None:
+        self.lifecycle, self.site, self.admin_site, self.notices = lifecycle, site, admin_site, notices
 
 
 async def assemble_api(settings: CellSettings) -> Api:
@@ -97,7 +97,7 @@ async def assemble_api(settings: CellSettings) -> Api:
     lifecycle.add(Part("tasks", start=lambda: _start_api_tasks(shared, state, notices), stop=shared.tasks.close))
     lifecycle.add(admin_site.part())
     lifecycle.add(site.part())
-    return Api(lifecycle, site, admin_site)
+    return Api(lifecycle, site, admin_site, notices)
 
 
 def _with_control(shared: _Shared, control_pool: Pool, pepper: bytes) -> web.Application:

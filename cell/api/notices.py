@@ -82,6 +82,10 @@ class Notices:
         self._count += change
         metrics.WAITERS.set(self._count)
 
+    def waiting(self, topic: str) -> int:
+        """How many wait for `topic`."""
+        return len(self._waiters.get(topic, ()))
+
     def tell(self, topic: str) -> None:
         """Wake whoever waits for `topic`."""
         for event in self._waiters.get(topic, ()):
