@@ -45,6 +45,7 @@ class Connection(asyncio.Protocol):
         self._expecting = bool(method)
         self._parser = HttpResponseParser(self)
         self._headers: list[Header] = []
+        self._head_bytes = 0
         self._reason = b""
         self._head: ResponseHead | None = None
         self._framing: Framing | None = None
@@ -229,8 +230,12 @@ class Connection(asyncio.Protocol):
         self._reason += reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._head is None:  # later ones are trailers, which are dropped
-            self._headers.append((name, value))
+        if self._head is not None:
+            return  # a trailer, which is dropped
+        self._head_bytes += len(name) + len(value)
+        if self._head_bytes > LARGEST_HEAD_BYTES:
+            raise ValueError("a head that is too large")
+        self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         if self._complete:

@@ -38,7 +38,7 @@ class Seen:
 class FakeCell:
     """Answers each request by `script` (or what `answers` holds, in turn), and remembers what it saw.
 
-    `raw` takes over whole connections instead.
+    `raw` takes over after a head instead. Probes are always answered.
     """
 
     script: Script | None = None
@@ -60,7 +60,7 @@ class FakeCell:
         self.open[writer] = asyncio.current_task()
         try:
             if self.raw is not None:
-                await self.raw(reader, writer)
+                await self._serve_raw(self.raw, reader, writer)
                 return
             while (seen := await read_request(reader)) is not None:
                 if seen.target == b"/health/live":
@@ -78,6 +78,15 @@ class FakeCell:
         finally:
             writer.close()
             self.open.pop(writer, None)
+
+    async def _serve_raw(self, raw: RawScript, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if head.startswith(b"GET /health/live "):
+            self.probes += 1
+            writer.write(OK)
+            await writer.drain()
+        else:
+            await raw(reader, writer)
 
 
 async def read_head(reader: asyncio.StreamReader) -> tuple[h11.Connection, h11.Request, bytes] | None:
