@@ -3,15 +3,19 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, JsonValue, StringConstraints
 
 from cell.rules.labels import MOST_LABELS
 from cell.rules.states import NamespaceState, OperationState
 from runtime.api.endpoint import Input, Output
 from runtime.api.texts import PRINTABLE, Identifier, LabelKey, LabelValue, Line
 
-Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=MOST_LABELS)]
-LabelPatch = Annotated[dict[LabelKey, LabelValue | None], Field(max_length=2 * MOST_LABELS)]
+# The document must say that no other key is possible: pydantic names the pattern and leaves it at that.
+_CLOSED: dict[str, JsonValue] = {"additionalProperties": False}
+Labels = Annotated[dict[LabelKey, LabelValue], Field(max_length=MOST_LABELS, json_schema_extra=_CLOSED)]
+LabelPatch = Annotated[
+    dict[LabelKey, LabelValue | None], Field(max_length=2 * MOST_LABELS, json_schema_extra=_CLOSED)
+]
 Expression = Annotated[str, StringConstraints(max_length=1000, pattern=PRINTABLE)]
 Token = Annotated[str, StringConstraints(max_length=4000, pattern=r"^[A-Za-z0-9_-]*$")]
 
