@@ -11,8 +11,9 @@ from runtime.lifecycle import Part
 
 
 class Site:
-    """Serves `application` (or what a runner was made for) on host:port. Port 0 lets the system choose; `port` then tells which.
+    """Serves `application` (or what a runner was made for) on host:port.
 
+    Port 0 lets the system choose; `port` then tells which.
     `handler_cancellation` is on: without it a client that closes a stream leaves a live task behind.
     """
 

@@ -14,6 +14,9 @@ from runtime.backoff import Backoff
 from runtime.clock import Clock, SystemClock
 
 log = logs.get("runtime.tasks")
+CANCEL_AGAIN_SECONDS = 0.5
+"""`asyncio.wait_for` before Python 3.12, and so redis-py, swallows a cancellation that comes in the wrong moment.
+Long enough for a task to clean up after the first one."""
 
 
 class Tasks:
@@ -76,11 +79,12 @@ class Tasks:
     async def close(self, deadline_seconds: float = 5.0) -> None:
         """Cancel everything and wait; what still runs at the deadline is named in the log."""
         self._closed = True
-        tasks = [task for task in self._running if task is not asyncio.current_task()]
+        loop = asyncio.get_running_loop()
+        end = loop.time() + deadline_seconds
+        tasks = {task for task in self._running if task is not asyncio.current_task()}
+        while tasks and (left_seconds := end - loop.time()) > 0:
+            for task in tasks:
+                task.cancel()
+            _, tasks = await asyncio.wait(tasks, timeout=min(CANCEL_AGAIN_SECONDS, left_seconds))
         for task in tasks:
-            task.cancel()
-        if not tasks:
-            return
-        _, late = await asyncio.wait(tasks, timeout=deadline_seconds)
-        for task in late:
             log.error("task_will_not_end", task=task.get_name(), deadline_seconds=deadline_seconds)

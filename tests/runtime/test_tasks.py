@@ -99,3 +99,23 @@ async def test_kept_work_that_swallows_its_cancellation_ends_all_the_same() -> N
     await started.wait()
     await tasks.close()
     assert (len(runs), len(tasks)) == (1, 0)
+
+
+async def test_a_cancellation_that_was_swallowed_is_said_again() -> None:
+    """Otherwise a process would wait for its deadline, and leave connections open."""
+    tasks = Tasks()
+    started, ended = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        started.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    tasks.spawn("work", work())
+    await started.wait()
+    await tasks.close()
+    assert (ended.is_set(), len(tasks)) == (True, 0)
