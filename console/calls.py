@@ -28,9 +28,9 @@ class Service:
         import httpx  # only here: the command line must start at once
 
         headers = {"Authorization": f"Bearer {self._target.token}"} if self._target.token else {}
-        # A proxy from the environment knows nothing of this machine's own addresses.
-        trust_env = urlsplit(self._target.url).hostname not in LOCAL
         try:
+            # A proxy from the environment knows nothing of this machine's own addresses.
+            trust_env = urlsplit(self._target.url).hostname not in LOCAL
             self._client = httpx.Client(
                 base_url=self._target.url, headers=headers, timeout=CALL_SECONDS, trust_env=trust_env
             )

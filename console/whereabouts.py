@@ -83,11 +83,11 @@ class Whereabouts:
     def _given_or_part(self, setting: str, part: str) -> Target:
         url = self._environment.get(setting)
         if url:
-            return Target(url.rstrip("/"), f"the {part} does not answer at {url}: is {setting} right?")
+            return Target(url.rstrip("/"), f"{part} does not answer at {url}: is {setting} right?")
         return self._part(part, setting, None)
 
     def _part(self, part: str, setting: str, token: str | None) -> Target:
         url = self.remembered().urls.get(part)
         if url is None or not self.is_held():
             raise NotRunning(NOT_HERE.format(setting=setting))
-        return Target(url, f"the {part} does not answer at {url}: `cellway status` shows what is down", token)
+        return Target(url, f"{part} does not answer at {url}: `cellway status` shows what is down", token)

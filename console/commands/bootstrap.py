@@ -28,6 +28,7 @@ RedisUrl = Annotated[str, typer.Option(help="redis://host:6379/0, with maxmemory
 NewPasswords = Annotated[
     bool, typer.Option("--new-passwords", help="The roles exist: give them new passwords all the same.")
 ]
+REACH_SECONDS = 5.0
 CONTROL_KEY, KEY_PEPPER, PAGE_KEY = (
     "CELLWAY_PLACEMENT_CONTROL_KEY",
     "CELLWAY_CELL_KEY_PEPPER",
@@ -120,6 +121,8 @@ def _passwords(*roles: str) -> dict[str, str]:
 def _create(admin_dsn: str, database: str, owner: str, roles: Mapping[str, str], new_passwords: bool) -> None:
     from runtime.errors import StartFailed
 
+    if urlsplit(admin_dsn).scheme not in ("postgresql", "postgres"):
+        raise Usage("the administrator's DSN looks like postgresql://admin:password@host:5432/postgres")
     try:
         asyncio.run(_bootstrapped(admin_dsn, database, owner, roles, new_passwords))
     except StartFailed as error:
@@ -135,7 +138,7 @@ async def _bootstrapped(
 
     from runtime import database as postgres
 
-    connection = await postgres.reach(admin_dsn, deadline_seconds=5.0)
+    connection = await postgres.reach(admin_dsn, deadline_seconds=REACH_SECONDS)
     try:
         there = await connection.fetch("SELECT rolname FROM pg_roles WHERE rolname = ANY($1::text[])", list(roles))
     finally:

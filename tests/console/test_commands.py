@@ -1,0 +1,156 @@
+"""What operators type does what it says, for people and for scripts."""
+
+import pytest
+
+from directory.control.contract import Check
+from tests.console.conftest import Cellway
+from tests.placement.conftest import StartCell
+from tests.placement.fake_cell import FakeCell
+
+
+async def test_a_tenants_life_from_the_command_line(operator: Cellway, cell: FakeCell) -> None:
+    """Created, listed, shown, suspended, resumed, deleted."""
+    made = await operator("tenants", "create", "acme", "--display-name", "Acme Ltd", "--json")
+    assert (made.code, made.json["cell_id"], made.json["display_name"]) == (0, "cell-1", "Acme Ltd")
+    assert made.json["api_key"].startswith("ck_acme_")
+    assert [tenant["tenant_id"] for tenant in (await operator("tenants", "list", "--json")).json] == ["acme"]
+    for command, state in (("suspend", "suspended"), ("resume", "active"), ("suspend", "suspended")):
+        assert (await operator("tenants", command, "acme", "--json")).json["state"] == state
+    deleted = await operator("tenants", "delete", "acme", "--yes", "--json")
+    assert (deleted.code, deleted.json["state"]) == (0, "deleted")
+    assert (await operator("tenants", "show", "acme", "--json")).json["cell_id"] is None
+
+
+async def test_people_get_tables_and_the_key_once(operator: Cellway, cell: FakeCell) -> None:
+    """The key is in the output of its creation, with the reasons of the placement, and in no other."""
+    made = await operator("tenants", "create", "acme")
+    assert made.code == 0
+    assert "ck_acme_" in made.out
+    assert "the only one of 1 cells" in made.out
+    assert "It is shown this once" in made.out
+    for command in (("tenants", "show", "acme"), ("tenants", "list"), ("keys", "list", "acme"), ("cells", "list")):
+        shown = await operator(*command)
+        assert (shown.code, "ck_acme_" in shown.out) == (0, False)
+        assert "acme" in shown.out or "first key" in shown.out or "cell-1" in shown.out
+
+
+async def test_markup_in_names_is_only_text(operator: Cellway, cell: FakeCell) -> None:
+    """What a tenant calls itself must not colour the operator's terminal."""
+    await operator("tenants", "create", "acme", "--display-name", "[red]A[/red] [link=x]")
+    assert "[red]A[/red] [link=x]" in (await operator("tenants", "list")).out
+
+
+async def test_a_retried_creation_with_a_key_of_ones_own_is_one_intent(operator: Cellway, cell: FakeCell) -> None:
+    """Scripts that are cut off run again."""
+    command = ("tenants", "create", "acme", "--idempotency-key", "intent-1", "--json")
+    assert (await operator(*command)).json["api_key"] == (await operator(*command)).json["api_key"]
+    other = await operator("tenants", "create", "acme")
+    assert (other.code, "exists already" in other.err) == (1, True)
+
+
+async def test_keys_from_the_command_line(operator: Cellway, cell: FakeCell) -> None:
+    """Made, listed, revoked."""
+    await operator("tenants", "create", "acme")
+    made = (await operator("keys", "create", "acme", "--display-name", "robot", "--json")).json
+    assert made["api_key"].startswith("ck_acme_")
+    revoked = await operator("keys", "revoke", "acme", made["key_id"], "--json")
+    assert revoked.json["revoke_time"]
+    assert len((await operator("keys", "list", "acme", "--json")).json) == 2
+    assert "robot" in (await operator("keys", "list", "acme")).out
+
+
+async def test_cells_from_the_command_line(operator: Cellway, start_cell: StartCell) -> None:
+    """Registered, shown, changed, cordoned, opened."""
+    made = await start_cell("cell-7")
+    registration = ("--region", "eu", "--address", made.url, "--control-address", made.url, "--capacity", "5")
+    registered = await operator(
+        "cells", "register", "cell-7", *registration, "--tag", "ssd", "--tag", "new", "--json"
+    )
+    assert (registered.code, registered.json["state"], registered.json["tags"]) == (0, "open", ["ssd", "new"])
+    changed = await operator("cells", "change", "cell-7", "--capacity", "9", "--json")
+    assert (changed.json["capacity_tenants"], changed.json["tags"]) == (9, ["ssd", "new"])
+    assert (await operator("cells", "change", "cell-7")).code == 2
+    assert (await operator("cells", "cordon", "cell-7", "--json")).json["state"] == "cordoned"
+    assert (await operator("cells", "open", "cell-7", "--json")).json["state"] == "open"
+    assert "cell-7" in (await operator("cells", "list")).out
+
+
+async def test_a_cell_that_is_not_there_yet_is_told_so(operator: Cellway, start_cell: StartCell) -> None:
+    """It is registered all the same, and the command says what goes on."""
+    made = await start_cell("cell-7")
+    made.mode = "failing"
+    registration = ("--region", "eu", "--address", made.url, "--control-address", made.url, "--capacity", "5")
+    registered = await operator("cells", "register", "cell-7", *registration)
+    assert registered.code == 0
+    assert "joining" in registered.out
+    assert "does not take tenants yet" in registered.out
+
+
+async def test_the_doctor_says_what_to_do(operator: Cellway, cell: FakeCell) -> None:
+    """0 while all is well, 1 and the remedy when not."""
+    well = await operator("doctor")
+    assert (well.code, "checks hold" in well.out) == (0, True), well
+    cell.checks = [Check(name="row security", ok=False, detail="off on accounts", remedy="turn it on again")]
+    ill = await operator("doctor")
+    assert (ill.code, "turn it on again" in ill.out) == (1, True)
+    assert (await operator("doctor", "--json")).json["ok"] is False
+
+
+async def test_status_of_a_platform_elsewhere(operator: Cellway, cell: FakeCell) -> None:
+    """Placement answers, and tells the cells."""
+    found = await operator("status", "--json")
+    assert found.code == 0
+    assert found.json["parts"][0]["state"] == "ready"
+    assert found.json["cells"][0]["cell_id"] == "cell-1"
+    assert "cell-1" in (await operator("status")).out
+
+
+async def test_deleting_asks_first(operator: Cellway, cell: FakeCell) -> None:
+    """Without a terminal there is nobody to ask, so it must be said beforehand; nothing happens until then."""
+    await operator("tenants", "create", "acme")
+    active = await operator("tenants", "delete", "acme", "--yes")
+    assert (active.code, "suspend" in active.err) == (1, True)
+    await operator("tenants", "suspend", "acme")
+    unasked = await operator("tenants", "delete", "acme")
+    assert (unasked.code, "--yes" in unasked.err) == (2, True)
+    assert (await operator("tenants", "show", "acme", "--json")).json["state"] == "suspended"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("tenants", "show", "nobody"),
+        ("tenants", "suspend", "nobody"),
+        ("tenants", "delete", "nobody", "--yes"),
+        ("tenants", "show", "../cells"),
+        ("cells", "show", "nobody"),
+        ("keys", "list", "nobody"),
+        ("keys", "revoke", "nobody", "key"),
+    ],
+)
+async def test_what_does_not_exist_is_4(operator: Cellway, command: tuple[str, ...]) -> None:
+    """A script can tell "not there" from "refused"."""
+    ran = await operator(*command)
+    assert (ran.code, ran.out) == (4, "")
+    assert ran.err.startswith("cellway: ")
+    assert ran.err.count("\n") == 1
+
+
+async def test_not_now_is_5(operator: Cellway, cell: FakeCell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The decision is recorded; the same command may succeed later."""
+    monkeypatch.setattr("console.commands.tenants.PATIENCE_SECONDS", 0.0)
+    cell.mode = "failing"
+    ran = await operator("tenants", "create", "acme")
+    assert (ran.code, "recorded" in ran.err) == (5, True)
+
+
+async def test_a_fleet_without_room_refuses(operator: Cellway) -> None:
+    """1, and what to do."""
+    ran = await operator("tenants", "create", "acme")
+    assert (ran.code, "register a cell" in ran.err) == (1, True)
+
+
+@pytest.mark.parametrize("command", [("tenants", "create"), ("tenants", "fly"), ("cells", "list", "--nonsense")])
+async def test_wrong_usage_is_2(operator: Cellway, command: tuple[str, ...]) -> None:
+    """As every command line does."""
+    assert (await operator(*command)).code == 2
