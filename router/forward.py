@@ -85,6 +85,10 @@ class Forwarder:
         self.server: Server | None = None
         """Whose draining ends kept connections."""
 
+    @property
+    def _draining(self) -> bool:
+        return self.server is not None and self.server.draining
+
     # --- the request ---
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -124,8 +128,7 @@ class Forwarder:
             go_on=go_on,
         )
         ident = headers.request_id(head.headers, secrets.token_hex(16).encode())
-        draining = self.server is not None and self.server.draining
-        keep_alive = bool(request.keep_alive) and not draining and not fault
+        keep_alive = bool(request.keep_alive) and not fault
         return Passage(request, head, ident, time.monotonic(), body, keep_alive)
 
     async def _answer(self, passage: Passage) -> web.StreamResponse:
@@ -294,6 +297,7 @@ class Forwarder:
             passage.keep_alive = False  # the answer came before the body's end: who knows what follows
         if (framing is None or framing.chunked) and not chunked:
             passage.keep_alive = False  # HTTP/1.0: the body ends with the connection
+        passage.keep_alive = passage.keep_alive and not self._draining
         writer = passage.request.writer
         passage.answering = True
         _write(passage.request, self._response_head(passage, exchange, framing, chunked))
@@ -329,7 +333,7 @@ class Forwarder:
         if passage.answering:
             return self._cut(passage, "refused_late", error)
         # A body that nobody read would be taken for the next request.
-        keep_alive = passage.keep_alive and not close and passage.body.complete
+        keep_alive = passage.keep_alive and passage.body.complete and not (close or self._draining)
         data, status = problem_bytes(
             error,
             passage.head.version,

@@ -1,0 +1,86 @@
+"""Tenants that the table does not have: asked for once, and remembered as unknown for a moment."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from directory.memory_feed import MemoryFeed
+from directory.values import TenantEntry
+from router.look_ups import Away, LookUps
+from router.table import Table
+from runtime.tasks import Tasks
+from tests.router.upstreams import snapshot_of
+
+SNAPSHOT = snapshot_of({"cell-1": "http://127.0.0.1:1"}, {"acme": ("cell-1", 5)})
+
+
+class CountingFeed(MemoryFeed):
+    """Counts look-ups, and holds them until told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+        self.go_on = asyncio.Event()
+
+    async def look_up(self, tenant_id: str) -> TenantEntry | None:
+        self.asked.append(tenant_id)
+        await self.go_on.wait()
+        return await super().look_up(tenant_id)
+
+
+@pytest.fixture
+async def feed() -> CountingFeed:
+    made = CountingFeed()
+    await made.fill(SNAPSHOT)
+    return made
+
+
+@pytest.fixture
+async def look_ups(feed: CountingFeed) -> AsyncIterator[LookUps]:
+    tasks = Tasks()
+    yield LookUps(feed, Table(), tasks, unknown_seconds=60.0, most_unknown=3)
+    await tasks.close()
+
+
+async def test_many_who_ask_share_one_answer(feed: CountingFeed, look_ups: LookUps) -> None:
+    """Also when the first of them goes away meanwhile."""
+    asking = [asyncio.ensure_future(look_ups.find("acme")) for _ in range(50)]
+    await asyncio.sleep(0)
+    asking[0].cancel()
+    feed.go_on.set()
+    found = await asyncio.gather(*asking[1:])
+    assert feed.asked == ["acme"]
+    assert {entry.epoch for entry in found if entry is not None} == {5}
+
+
+async def test_an_unknown_tenant_is_not_asked_for_again_at_once(feed: CountingFeed, look_ups: LookUps) -> None:
+    """And what is remembered is bounded: anybody can make up names."""
+    feed.go_on.set()
+    for name in ("aa", "bb", "cc", "dd", "dd", "dd"):
+        assert await look_ups.find(name) is None
+    assert feed.asked == ["aa", "bb", "cc", "dd"]
+    assert look_ups.unknown_for_seconds("dd") is not None
+    assert look_ups.unknown_for_seconds("aa") is None
+
+
+async def test_a_tenant_found_unknown_is_found_once_the_table_has_it(feed: CountingFeed) -> None:
+    """The change stream outruns the memory of who is unknown."""
+    feed.go_on.set()
+    table, tasks = Table(), Tasks()
+    table.adopt(SNAPSHOT, "directory")
+    look_ups = LookUps(feed, table, tasks, unknown_seconds=60.0, most_unknown=3)
+    assert await look_ups.find("beta") is None
+    table.learn(TenantEntry("beta", "cell-1", 6))
+    assert await look_ups.find("beta") == TenantEntry("beta", "cell-1", 6)
+    await tasks.close()
+
+
+async def test_nobody_can_tell_when_the_cache_is_away(feed: CountingFeed, look_ups: LookUps) -> None:
+    """That is not the same as unknown, and it is not remembered."""
+    feed.go_on.set()
+    feed.away = True
+    with pytest.raises(Away):
+        await look_ups.find("acme")
+    feed.away = False
+    assert await look_ups.find("acme") is not None
