@@ -7,18 +7,24 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import asyncpg
 import pytest
 
 from directory.control.client import CellControl
+from directory.errors import Unavailable
 from directory.postgres import PostgresDirectory
-from directory.values import NewTenant, Tenant
+from directory.redis_feed import RedisFeed
+from directory.values import NewTenant, Tenant, TenantEntry
+from placement.app import assemble
 from placement.carrying import Carrier
 from placement.reach import Reach
 from placement.reconciler import Reconciler
+from placement.settings import PlacementSettings
 from runtime import database
 from runtime.backoff import Backoff
 from runtime.embedded.ports import free_port
+from runtime.embedded.redis import RedisServer
 from tests.placement.conftest import TOKEN, Client, StartCell, StartPlacement, environment
 from tests.placement.fake_cell import CONTROL_KEY, FakeCell
 from tests.servers import ControlDatabase
@@ -261,3 +267,35 @@ async def test_a_tenant_that_its_cell_never_heard_of_is_deleted_for_good(
     late = await carrier.carry_out(created)
     assert (late.tenant.state, made.fences["acme"].state) == ("deleted", "moved")
     await control.close()
+
+
+async def test_placement_goes_on_without_redis_and_fills_it_when_it_comes(
+    control_database: ControlDatabase, start_cell: StartCell, tmp_path: Path
+) -> None:
+    """Routers hear of the tenants that were placed meanwhile as soon as there is a cache again."""
+    server = RedisServer(tmp_path / "redis", "password-of-the-tests", port=free_port())
+    with server:
+        url = server.url
+    program = await assemble(PlacementSettings.load(environment(control_database, url)))
+    await program.lifecycle.start()
+    feed = RedisFeed(url)
+    async with aiohttp.ClientSession() as session:
+        client = Client(session, program)
+        made = await start_cell()
+        assert (await client("POST", "/v1/cells", made.body())).body["state"] == "open"
+        assert (await client.create("acme")).status == 201
+        assert (await client("GET", f"{client.admin_url}/health/ready")).status == 200
+        checks = (await client("GET", "/v1/checks")).body["checks"]
+        assert {check["name"] for check in checks if not check["ok"]} >= {"changes reach the cache"}
+        with server:
+            entry = await eventually(lambda: _looked_up(feed, "acme"))
+            assert (entry.cell_id, entry.epoch) == ("cell-1", made.fences["acme"].epoch)
+            await feed.close()
+            await program.lifecycle.stop()
+
+
+async def _looked_up(feed: RedisFeed, tenant_id: str) -> TenantEntry | None:
+    try:
+        return await feed.look_up(tenant_id)
+    except Unavailable:
+        return None
