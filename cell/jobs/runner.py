@@ -59,6 +59,10 @@ class Runner:
             row = await connection.fetchrow(SQL["claim_job"], hint.job_id, self._lease_seconds)
             if not operation or row is None:
                 return None  # done, taken, or not due
+            if operation["state"] in states.ENDED:
+                # Not possible by this program; somebody repaired rows by hand. The operation's word counts.
+                await connection.execute(SQL["finish_job"], hint.job_id, "dead", "its operation had ended")
+                return None
             if attempts.exhausted(row["attempts"] - 1):
                 await self._park(connection, operation, row)
                 return None
