@@ -74,10 +74,10 @@ class Api:
 async def assemble_api(settings: CellSettings) -> Api:
     """All parts of the API, not started."""
     app_pool = await open_pool(
-        settings.app_dsn, name="cell-api", size=settings.pool_size, command_seconds=COMMAND_SECONDS
+        settings.app_dsn, name="cell-api", size=settings.pool_size, command_seconds=COMMAND_SECONDS, stateless=True
     )
     control_pool = await open_pool(
-        settings.control_dsn, name="cell-control", size=4, command_seconds=COMMAND_SECONDS
+        settings.control_dsn, name="cell-control", size=4, command_seconds=COMMAND_SECONDS, stateless=True
     )
     shared = _Shared(settings, app_pool)
     state = SchemaState(app_pool, settings.owner_dsn)
@@ -141,9 +141,15 @@ class Worker:
 async def assemble_worker(settings: CellSettings) -> Worker:
     """All parts of the worker, not started."""
     app_pool = await open_pool(
-        settings.app_dsn, name="cell-worker", size=settings.worker_threads + 2, command_seconds=COMMAND_SECONDS
+        settings.app_dsn,
+        name="cell-worker",
+        size=settings.worker_threads + 2,
+        command_seconds=COMMAND_SECONDS,
+        stateless=True,
     )
-    relay_pool = await open_pool(settings.relay_dsn, name="cell-relay", size=2, command_seconds=COMMAND_SECONDS)
+    relay_pool = await open_pool(
+        settings.relay_dsn, name="cell-relay", size=2, command_seconds=COMMAND_SECONDS, stateless=True
+    )
     shared = _Shared(settings, app_pool)
     state = SchemaState(app_pool, None)
     shared.watch(app_pool, state, needs_redis=True)
