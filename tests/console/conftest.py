@@ -15,7 +15,9 @@ import structlog
 from console.app import run
 from tests.placement.conftest import TOKEN, Client
 from tests.placement.conftest import cell as cell
+from tests.placement.conftest import control_database as control_database
 from tests.placement.conftest import placement as placement
+from tests.placement.conftest import reused_database as reused_database
 from tests.placement.conftest import start_cell as start_cell
 from tests.placement.conftest import start_placement as start_placement
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.placement.conftest import TOKEN, Client
 from tests.placement.fake_cell import FakeCell
 
-MOST_SECONDS = 8
+MOST_SECONDS = 6
 OPTIONS = (
     "--checks=all",
     # Tenants and cells outlive their deletion on purpose: their names stay taken, and they can be looked at.
