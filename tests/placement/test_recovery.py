@@ -185,10 +185,15 @@ async def test_kill_9_of_the_whole_process_loses_nothing(
     port = free_port()
     told = {**os.environ, **environment(control_database, redis_url), "CELLWAY_PLACEMENT_PORT": str(port)}
 
+    processes: list[asyncio.subprocess.Process] = []
+
     async def started() -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "placement", env=told, cwd=project_root, stderr=asyncio.subprocess.DEVNULL
+        processes.append(
+            await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "placement", env=told, cwd=project_root, stderr=asyncio.subprocess.DEVNULL
+            )
         )
+        return processes[-1]
 
     body = b'{"tenant_id": "acme", "display_name": "Acme"}'
     head = (
@@ -204,23 +209,29 @@ async def test_kill_9_of_the_whole_process_loses_nothing(
         writer.write(head.encode() + body)
         return reader, writer
 
-    process = await started()
-    _, first = await eventually(asked)
-    await eventually(lambda: _known(truth, "acme"))
-    process.send_signal(signal.SIGKILL)
-    await process.wait()
-    first.close()
-    made.mode = "well"
-    process = await started()
-    await _settled(truth, "acme")
-    reader, second = await eventually(asked)
-    answer = await asyncio.wait_for(reader.read(), 10)
-    second.close()
-    process.terminate()
-    assert await asyncio.wait_for(process.wait(), 10) == 0
-    assert answer.startswith(b"HTTP/1.1 201")
-    assert b"ck_acme_" in answer
-    assert len(made.keys["acme"]) == 1
+    try:
+        process = await started()
+        _, first = await eventually(asked)
+        await eventually(lambda: _known(truth, "acme"))
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+        first.close()
+        made.mode = "well"
+        process = await started()
+        await _settled(truth, "acme")
+        reader, second = await eventually(asked)
+        answer = await asyncio.wait_for(reader.read(), 10)
+        second.close()
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert answer.startswith(b"HTTP/1.1 201")
+        assert b"ck_acme_" in answer
+        assert len(made.keys["acme"]) == 1
+    finally:
+        for left in processes:
+            if left.returncode is None:
+                left.kill()
+                await left.wait()
 
 
 async def test_placement_starts_before_its_databases(
