@@ -7,7 +7,9 @@ In reading order:
 - `follower`   keeps the table like the directory's cache; `look_ups` asks for one tenant that is not in it
 - `disk`       the table on disk, for a restart when every store is down
 - `upstream/`  connections to cells, and the watch for cells that fall silent
-- `bodies`     a client's body on its way; `forward` one request from head to answer
+- `bodies`     a client's body on its way
+- `passage`    the client's side of one request: an answer passed on, a refusal, a cut
+- `forward`    one request from head to answer
 - `server`     the public port: aiohttp reads, our own bytes answer
 - `pages`      what an operator can ask; `metrics` what is counted
 - `app`        builds all of it; `processes` several of them on one port

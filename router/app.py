@@ -12,7 +12,6 @@ from router.follower import Follower
 from router.forward import Forwarder
 from router.look_ups import LookUps
 from router.pages import Pages
-from router.server import Server
 from router.settings import RouterSettings
 from router.table import Table
 from router.upstream.cells import Cells
@@ -50,9 +49,7 @@ class Router:
         self._path = Path(settings.snapshot_path) if settings.snapshot_path else None
         self._writes_disk = writes_disk
         forwarder = Forwarder(settings, self.table, self.look_ups, self.cells, self.tasks)
-        self.server = forwarder.server = Server(
-            forwarder.handle, head_seconds=settings.head_seconds, idle_seconds=settings.idle_seconds
-        )
+        self.server = forwarder.server
         runner = web.ServerRunner(self.server, handle_signals=False, shutdown_timeout=0.5)
         self.site = Site("router", runner, settings.host, settings.port, reuse_port=shares_port)
         self.admin = Site("router admin", self._admin(), settings.host, settings.admin_port, setting="ADMIN_PORT")

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from router.errors import BodyRefused, malformed
@@ -19,30 +19,25 @@ class RequestBody:
 
     def __init__(
         self,
-        request: web.BaseRequest,
+        content: StreamReader,
         framing: Framing,
         *,
         most_kept_bytes: int,
         idle_seconds: float,
-        go_on: Callable[[], None] | None,
     ) -> None:
         self.framing = framing
         self.kept: bytearray | None = bytearray()
         self.complete = framing.empty
         """Whether all of it was read."""
-        self._content = request.content
+        self.ask_first: Callable[[], None] | None = None
+        """What tells the client to send it, when it waits to be told."""
+        self._content = content
         self._most_kept_bytes, self._idle_seconds = most_kept_bytes, idle_seconds
-        self._go_on = go_on
 
     @property
     def replayable(self) -> bool:
         """Whether a second attempt can send it from its beginning."""
         return self.kept is not None
-
-    @property
-    def untouched(self) -> bool:
-        """Whether the client is still waiting to be told to send it."""
-        return not self.complete and self._go_on is not None
 
     async def read_if_small(self) -> None:
         """Read all of it now when it is known to be small: a slow client then occupies no cell. BodyRefused."""
@@ -52,10 +47,10 @@ class RequestBody:
 
     async def read(self) -> bytes:
         """What came since, b"" at the end. BodyRefused when it is late or malformed."""
-        if self._go_on is not None:
+        if self.ask_first is not None:
             # Asked for only now: whatever is refused before costs the client no upload.
-            self._go_on()
-            self._go_on = None
+            self.ask_first()
+            self.ask_first = None
         try:
             async with asyncio.timeout(self._idle_seconds):
                 data = await self._content.readany()

@@ -1,5 +1,7 @@
 """Everything the router counts. By cell and status class, never by tenant: tenants are unbounded."""
 
+import functools
+
 from prometheus_client import Counter, Gauge, Histogram
 
 REQUESTS = Counter("cellway_router_requests", "responses passed on from cells", ["cell", "status"])
@@ -24,3 +26,16 @@ CHANGES = Counter("cellway_router_changes", "changes applied to the table")
 GAPS = Counter("cellway_router_gaps", "gaps in the numbers of changes, each followed by reading a snapshot")
 SNAPSHOTS_REFUSED = Counter("cellway_router_snapshots_refused", "snapshots that were not believed", ["reason"])
 LOOK_UPS = Counter("cellway_router_look_ups", "look-ups of tenants that the table does not have", ["result"])
+
+
+@functools.lru_cache(10_000)
+def _of(cell: str, status_class: int) -> tuple[Counter, Histogram]:
+    # Finding a child by its labels costs more than counting.
+    return REQUESTS.labels(cell, f"{status_class}xx"), SECONDS.labels(cell)
+
+
+def answered(cell: str, status: int, seconds: float) -> None:
+    """Count a response that is passed on."""
+    requests, duration = _of(cell, status // 100)
+    requests.inc()
+    duration.observe(seconds)

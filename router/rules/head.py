@@ -1,14 +1,20 @@
 """Heads of messages as they came over the wire; every decision is taken on these bytes."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 Header = tuple[bytes, bytes]
 Headers = tuple[Header, ...]
+Named = Mapping[bytes, Sequence[bytes]]
+"""Lower-case name → values in order."""
 
 
-def values(headers: Headers, name: bytes) -> list[bytes]:
-    """The values of the header `name` (lower case), in order."""
-    return [value for given, value in headers if given.lower() == name]
+def named(headers: Headers) -> Named:
+    """Headers by name: looked into a dozen times a request, so the names are lowered once."""
+    found: dict[bytes, list[bytes]] = {}
+    for name, value in headers:
+        found.setdefault(name.lower(), []).append(value)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +25,14 @@ class RequestHead:
     target: bytes
     version: tuple[int, int]
     headers: Headers
+    named: Named = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "named", named(self.headers))
+
+    def values(self, name: bytes) -> Sequence[bytes]:
+        """The values of the header `name` (lower case), in order."""
+        return self.named.get(name, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +42,14 @@ class ResponseHead:
     status: int
     reason: bytes
     headers: Headers
+    named: Named = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "named", named(self.headers))
+
+    def values(self, name: bytes) -> Sequence[bytes]:
+        """The values of the header `name` (lower case), in order."""
+        return self.named.get(name, ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ is a proxy that is trusted. Nothing that belongs to one connection travels on (R
 import re
 from dataclasses import dataclass
 
-from router.rules.head import Framing, Header, Headers, RequestHead, ResponseHead, values
+from router.rules.head import Framing, Header, RequestHead, ResponseHead
 from router.rules.identify import Identified
 
 HOP_BY_HOP = frozenset(
@@ -20,12 +20,14 @@ OURS = b"cellway-"
 """Headers between router and cell begin so. A client's are dropped, and a cell's are not shown."""
 FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 REPLACED = frozenset({b"host", b"expect", b"x-request-id"}) | FRAMING
+STAYS = HOP_BY_HOP | REPLACED
 ABOUT_THE_WAY = frozenset({b"forwarded", b"x-real-ip"})
 TWINS_OF = (
     REPLACED | HOP_BY_HOP | ABOUT_THE_WAY | frozenset({b"via", b"x-tenant", b"authorization", b"idempotency-key"})
 )
 """`X_Tenant` and `X-Tenant` are one variable to a CGI-style server: twins of headers that matter are dropped."""
-DISCLOSING = frozenset({b"server", b"x-powered-by"})
+HIDDEN = HOP_BY_HOP | FRAMING | frozenset({b"server", b"x-powered-by", b"x-request-id"})
+"""Of a response: what belongs to the connection, what is written anew, and what tells which software runs."""
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}\Z")
 VIA = b"cellway"
 
@@ -39,9 +41,9 @@ class Client:
     trusted: bool = False
 
 
-def request_id(headers: Headers, fresh: bytes) -> bytes:
+def request_id(head: RequestHead, fresh: bytes) -> bytes:
     """The client's request id when there is exactly one and it is well-formed, else `fresh`."""
-    given = values(headers, b"x-request-id")
+    given = head.values(b"x-request-id")
     return given[0] if len(given) == 1 and _REQUEST_ID.match(given[0]) else fresh
 
 
@@ -49,10 +51,11 @@ def for_cell(
     head: RequestHead, found: Identified, client: Client, *, ident: bytes, epoch: int, tenant_header: bytes = b""
 ) -> list[Header]:
     """The headers that a cell gets, without those that frame the body."""
-    kept = [header for header in head.headers if _travels(header[0], head.headers, client.trusted)]
-    if tenant_header:
-        twin = tenant_header.replace(b"-", b"_")
-        kept = [header for header in kept if header[0].lower() != twin or twin == tenant_header]
+    own = named_by_connection(head)
+    twin = tenant_header.replace(b"-", b"_")
+    if twin != tenant_header:
+        own |= {twin}
+    kept = [header for header in head.headers if _travels(header[0].lower(), own, client.trusted)]
     passed = [(b"Host", found.host or b""), *kept]
     passed += _about_the_way(head, found, client)
     return [
@@ -64,37 +67,34 @@ def for_cell(
     ]
 
 
-def _travels(name: bytes, headers: Headers, trusted: bool) -> bool:
-    lower = name.lower()
-    hyphened = lower.replace(b"_", b"-")
-    if hyphened.startswith(OURS) or lower in HOP_BY_HOP or lower in REPLACED:
+def _travels(lower: bytes, own: frozenset[bytes], trusted: bool) -> bool:
+    """Whether a client's header goes on; `own` are those that are meant for its connection only."""
+    if lower in STAYS or lower in own or lower.startswith(OURS):
         return False
-    if lower != hyphened and (hyphened in TWINS_OF or hyphened.startswith(b"x-forwarded-")):
-        return False
-    if not trusted and (lower in ABOUT_THE_WAY or lower.startswith(b"x-forwarded-")):
-        return False
-    if trusted and lower in _APPENDED:
-        return False  # written anew, with our part at its end
-    return lower not in named_by_connection(headers)
+    if lower in ABOUT_THE_WAY or lower.startswith(b"x-forwarded-"):
+        return trusted and lower not in _APPENDED  # those are written anew, with our part at the end
+    return b"_" not in lower or not _is_twin(lower.replace(b"_", b"-"))
+
+
+def _is_twin(hyphened: bytes) -> bool:
+    return hyphened in TWINS_OF or hyphened.startswith((OURS, b"x-forwarded-"))
 
 
 _APPENDED = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-prefix"})
 
 
-def named_by_connection(headers: Headers) -> frozenset[bytes]:
+def named_by_connection(head: RequestHead | ResponseHead) -> frozenset[bytes]:
     """The names that `Connection` lists: they are meant for this connection only."""
-    lines = values(headers, b"connection")
-    if not lines:
-        return frozenset()
+    lines = head.values(b"connection")
     return frozenset(word.strip().lower() for line in lines for word in line.split(b",") if word.strip())
 
 
 def _about_the_way(head: RequestHead, found: Identified, client: Client) -> list[Header]:
-    before = head.headers if client.trusted else ()
-    chain = b", ".join([*values(before, b"x-forwarded-for"), client.address])
-    scheme = next(iter(values(before, b"x-forwarded-proto")), client.scheme)
-    host = next(iter(values(before, b"x-forwarded-host")), found.host or b"")
-    prefix = b"".join([*values(before, b"x-forwarded-prefix"), found.prefix or b""])
+    before = head.named if client.trusted else {}
+    chain = b", ".join([*before.get(b"x-forwarded-for", ()), client.address])
+    scheme = next(iter(before.get(b"x-forwarded-proto", ())), client.scheme)
+    host = next(iter(before.get(b"x-forwarded-host", ())), found.host or b"")
+    prefix = b"".join([*before.get(b"x-forwarded-prefix", ()), found.prefix or b""])
     way = [(b"X-Forwarded-For", chain), (b"X-Forwarded-Proto", scheme), (b"X-Forwarded-Host", host)]
     if prefix:
         way.append((b"X-Forwarded-Prefix", prefix))
@@ -124,18 +124,13 @@ def request_bytes(method: bytes, target: bytes, headers: list[Header]) -> bytes:
 
 def for_client(head: ResponseHead, *, ident: bytes, date: bytes) -> list[Header]:
     """The headers of a cell's response that a client gets, without those that frame the body."""
-    own = named_by_connection(head.headers)
+    hidden = HIDDEN | named_by_connection(head)
     passed = [
-        (name, value)
-        for name, value in head.headers
-        if not (lower := name.lower()).startswith(OURS)
-        and lower not in HOP_BY_HOP
-        and lower not in FRAMING
-        and lower not in DISCLOSING
-        and lower not in own
-        and lower != b"x-request-id"
+        header
+        for header in head.headers
+        if (lower := header[0].lower()) not in hidden and not lower.startswith(OURS)
     ]
-    if not values(head.headers, b"date"):
+    if not head.values(b"date"):
         passed.append((b"Date", date))
     return [*passed, (b"X-Request-Id", ident)]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from directory.rules.names import NAME
-from router.rules.head import RequestHead, values
+from router.rules.head import RequestHead
 from router.rules.strict import ABSOLUTE
 
 _NAME = re.compile(NAME.removesuffix("$").encode() + rb"\Z")
@@ -66,7 +66,7 @@ def identify(head: RequestHead, sources: Sources) -> Identified | Unidentified:
         for on, name in (
             (sources.host, _of_host(host, sources.domains)),
             (sources.path, of_path),
-            (sources.header, next(iter(values(head.headers, sources.tenant_header)), None)),
+            (sources.header, next(iter(head.values(sources.tenant_header)), None)),
             (sources.key, key),
         )
         if on and name is not None
@@ -85,7 +85,7 @@ def _authority(head: RequestHead) -> tuple[bytes | None, bytes]:
     """
     absolute = ABSOLUTE.match(head.target)
     if absolute is None:
-        return next(iter(values(head.headers, b"host")), None), head.target
+        return next(iter(head.values(b"host")), None), head.target
     rest: bytes = absolute[2] or b"/"
     return absolute[1], rest if rest.startswith(b"/") else b"/" + rest
 
@@ -112,7 +112,7 @@ def _of_path(target: bytes) -> tuple[bytes | None, bytes, bytes | None]:
 
 
 def _of_key(head: RequestHead) -> bytes | None:
-    for value in values(head.headers, b"authorization"):
+    for value in head.values(b"authorization"):
         match = _KEY.match(value)
         if match:
             tenant: bytes = match[1]

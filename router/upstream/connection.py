@@ -67,6 +67,11 @@ class Connection(asyncio.Protocol):
         return self._closed
 
     @property
+    def complete(self) -> bool:
+        """Whether all of the answer is here, though perhaps not read yet."""
+        return self._complete and self._error is None
+
+    @property
     def kept(self) -> bool:
         """Whether it served a request before this one, so that the cell may have closed it meanwhile."""
         return self._requests > 1
