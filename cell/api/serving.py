@@ -4,6 +4,7 @@ The body is read before the transaction begins, so a slow client holds no connec
 the key was accepted, so nobody learns from a 400 that a tenant exists.
 """
 
+import asyncio
 import re
 import time
 from collections.abc import Mapping
@@ -64,7 +65,9 @@ def problem_of(error: Exception) -> ApiError | None:
 
 
 class Serving:
-    """Runs the handlers."""
+    """Runs the handlers. A body must have arrived after `body_seconds`."""
+
+    body_seconds = 20.0
 
     def __init__(self, pool: Pool, tools: Tools, hinter: Hinter) -> None:
         self._pool, self._tools, self._hinter = pool, tools, hinter
@@ -90,10 +93,19 @@ class Serving:
         whose = routed(headers.getall(TENANT, []), headers.getall(EPOCH, []))
         identities = {"tenant": whose.tenant_id, "epoch": whose.epoch, "request_id": headers.get(REQUEST_ID)}
         with logs.bound(**identities), self._tools.notices.watch() as watch:
-            if request.body_exists:
-                await read_body(request)
+            await self._receive(request)
             reply = await self._patiently(endpoint, request, whose, watch)
         return reply.response()
+
+    async def _receive(self, request: web.Request) -> None:
+        if not request.body_exists:
+            return
+        try:
+            async with asyncio.timeout(self.body_seconds):
+                await read_body(request)
+        except TimeoutError:
+            message = f"the body did not arrive within {self.body_seconds:g} s"
+            raise ApiError("INVALID_ARGUMENT", message, status=408, retryable=True) from None
 
     async def _patiently(
         self, endpoint: Endpoint[Context], request: web.Request, whose: Routed, watch: Watch

@@ -1,9 +1,11 @@
 """Bad input gets the right 4xx as problem+json, and never a 500."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from cell.api.serving import Serving
 from tests.cell.cells import Client, RunningCell, ask
 
 GOOD = {"account_id": "acme", "display_name": "Acme"}
@@ -169,6 +171,22 @@ async def test_nothing_is_learnt_about_the_request_without_a_key(client: Client)
     ]
     assert {answer.raw for answer in answers} == {answers[0].raw}
     assert answers[0].problem == (401, "UNAUTHENTICATED", False)
+
+
+async def test_a_body_that_does_not_arrive_is_not_waited_for(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """408: a slow client holds a task for a bounded time, and never a connection to the database."""
+    monkeypatch.setattr(Serving, "body_seconds", 0.2)
+    reader, writer = await asyncio.open_connection(*client.url.removeprefix("http://").split(":"))
+    head = (
+        f"POST /v1/accounts HTTP/1.1\r\nHost: x\r\nCellway-Tenant: {client.tenant_id}\r\n"
+        f"Cellway-Epoch: {client.epoch}\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{{"
+    )
+    writer.write(head.encode())
+    assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 408")
+    writer.close()
+    await writer.wait_closed()
 
 
 async def test_the_public_pages_need_nothing(cell: RunningCell) -> None:
