@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from directory.errors import AlreadyExists, CellFull, Gap, NotFound, Stale
 from directory.rules import addresses, names, states
@@ -12,6 +12,7 @@ from directory.rules.states import CellEvent, TenantEvent
 from directory.values import (
     Assignment,
     Cell,
+    CellChange,
     CellEntry,
     Change,
     NewCell,
@@ -64,19 +65,11 @@ class MemoryDirectory:
             )
         )
 
-    async def update_cell(self, new: NewCell) -> Cell:
-        address, control_address = _checked(new)
-        return self._put_cell(
-            replace(
-                self._cell(new.cell_id),
-                address=address,
-                control_address=control_address,
-                capacity_tenants=new.capacity_tenants,
-                version=new.version,
-                tags=new.tags,
-                updated_at=self._clock.now(),
-            )
-        )
+    async def update_cell(self, cell_id: str, change: CellChange) -> Cell:
+        given = {name: value for name, value in asdict(change).items() if value is not None}
+        for name in given.keys() & {"address", "control_address"}:
+            given[name] = addresses.check_origin(given[name])
+        return self._put_cell(replace(self._cell(cell_id), **given, updated_at=self._clock.now()))
 
     async def change_cell(self, cell_id: str, event: CellEvent) -> Cell:
         cell = self._cell(cell_id)

@@ -14,6 +14,7 @@ from directory.rules.states import CellEvent, TenantEvent
 from directory.values import (
     Assignment,
     Cell,
+    CellChange,
     CellEntry,
     Change,
     NewCell,
@@ -67,10 +68,10 @@ class PostgresDirectory:
                 raise AlreadyExists(f"cell {new.cell_id} is registered already")
             return await _announced(connection, _cell(row))
 
-    async def update_cell(self, new: NewCell) -> Cell:
+    async def update_cell(self, cell_id: str, change: CellChange) -> Cell:
         async with self._transaction() as connection:
-            row = await connection.fetchrow(SQL["update_cell"], new.cell_id, *_particulars(new))
-            return await _announced(connection, _cell(_found(row, "cell", new.cell_id)))
+            row = await connection.fetchrow(SQL["update_cell"], cell_id, *_particulars(change))
+            return await _announced(connection, _cell(_found(row, "cell", cell_id)))
 
     async def change_cell(self, cell_id: str, event: CellEvent) -> Cell:
         async with self._transaction() as connection:
@@ -218,10 +219,11 @@ class PostgresDirectory:
         return int(status.split()[-1])
 
 
-def _particulars(new: NewCell) -> tuple[object, ...]:
-    address = addresses.check_origin(new.address)
-    control_address = addresses.check_origin(new.control_address)
-    return address, control_address, new.capacity_tenants, new.version, list(new.tags)
+def _particulars(cell: NewCell | CellChange) -> tuple[object, ...]:
+    origins = [
+        None if text is None else addresses.check_origin(text) for text in (cell.address, cell.control_address)
+    ]
+    return *origins, cell.capacity_tenants, cell.version, None if cell.tags is None else list(cell.tags)
 
 
 async def _take_place(connection: Connection, cell_id: str) -> None:

@@ -11,7 +11,17 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from directory.rules.states import CellEvent, TenantEvent
-from directory.values import Assignment, Cell, Change, NewCell, NewTenant, Snapshot, Tenant, TenantState
+from directory.values import (
+    Assignment,
+    Cell,
+    CellChange,
+    Change,
+    NewCell,
+    NewTenant,
+    Snapshot,
+    Tenant,
+    TenantState,
+)
 
 
 class Directory(Protocol):
@@ -20,8 +30,8 @@ class Directory(Protocol):
     async def register_cell(self, new: NewCell) -> Cell:
         """A cell in state `joining`. AlreadyExists; BadName; BadAddress."""
 
-    async def update_cell(self, new: NewCell) -> Cell:
-        """Addresses, capacity, version and tags anew; region stays. NotFound; BadAddress."""
+    async def update_cell(self, cell_id: str, change: CellChange) -> Cell:
+        """What `change` names, and nothing else, in one step. NotFound; BadAddress."""
 
     async def change_cell(self, cell_id: str, event: CellEvent) -> Cell:
         """The next state of its table. NotFound; NotAllowed."""

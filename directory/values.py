@@ -23,6 +23,17 @@ class NewCell:
 
 
 @dataclass(frozen=True, slots=True)
+class CellChange:
+    """What becomes different about a cell; None stays as it is. A cell's region stays for ever."""
+
+    address: str | None = None
+    control_address: str | None = None
+    capacity_tenants: int | None = None
+    version: str | None = None
+    tags: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Cell:
     """A registered cell. `tenants` counts the assignments to it."""
 

@@ -14,7 +14,7 @@ from directory.control.contract import CellReport
 from directory.errors import BadAddress, DirectoryError, NotAllowed, Refused, Unavailable
 from directory.rules.states import CELLS, CellEvent
 from directory.truth import Directory
-from directory.values import Cell, NewCell
+from directory.values import Cell, CellChange, NewCell
 from placement.errors import NotProved
 from placement.reach import Reach
 from placement.rules.proof import mismatch
@@ -43,14 +43,13 @@ class Cells:
         log.info("cell_registered", cell=cell.cell_id, region=cell.region, capacity_tenants=cell.capacity_tenants)
         return await self._opened_if_proved(cell)
 
-    async def update(self, changed: NewCell) -> Cell:
+    async def update(self, cell_id: str, change: CellChange) -> Cell:
         """New addresses must not lead to somebody else; a cell that is just away may tell them all the same."""
-        known = await self._directory.cell(changed.cell_id)
-        told = replace(known, control_address=changed.control_address)
-        if known.control_address != changed.control_address:
+        known = await self._directory.cell(cell_id)
+        if change.control_address not in (None, known.control_address):
             with suppress(Unavailable):
-                await self._proof(told)
-        return await self._directory.update_cell(changed)
+                await self._proof(replace(known, control_address=change.control_address))
+        return await self._directory.update_cell(cell_id, change)
 
     async def change(self, cell_id: str, event: CellEvent) -> Cell:
         """Cordon or open; what is so already stays so. NotFound; NotAllowed; NotProved; Unavailable."""
@@ -79,7 +78,7 @@ class Cells:
         except (DirectoryError, NotProved) as error:
             return cell, str(error)
         if not cell.version and report.version:
-            cell = await self._directory.update_cell(_with_version(cell, report.version))
+            cell = await self._directory.update_cell(cell.cell_id, CellChange(version=report.version))
         return await self._changed(cell, "open"), None
 
     async def _looked_at(self, cell: Cell) -> None:
@@ -133,15 +132,3 @@ async def _each(cells: Sequence[Cell], visit: Callable[[Cell], Awaitable[object]
 
 def _leads_to(event: CellEvent) -> str:
     return next(state for (_, known), state in CELLS.items() if known == event)
-
-
-def _with_version(cell: Cell, version: str) -> NewCell:
-    return NewCell(
-        cell_id=cell.cell_id,
-        region=cell.region,
-        address=cell.address,
-        control_address=cell.control_address,
-        capacity_tenants=cell.capacity_tenants,
-        version=version,
-        tags=cell.tags,
-    )

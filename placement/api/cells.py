@@ -132,10 +132,8 @@ class CellHandlers:
     async def patch(self, call: Call[None]) -> Reply:
         """Merge patch (RFC 7396)."""
         patch: CellPatch = call.body
-        known = await self._directory.cell(name(call.path, "cell"))
-        kept = {field: getattr(known, field) for field in values.NewCell.__slots__}
-        changed = values.NewCell(**{**kept, **patch.model_dump(exclude_unset=True)})
-        return Reply(body=Cell.of(await self._cells.update(changed)))
+        change = values.CellChange(**patch.model_dump(exclude_unset=True))
+        return Reply(body=Cell.of(await self._cells.update(name(call.path, "cell"), change)))
 
     async def cordon(self, call: Call[None]) -> Reply:
         """It goes on serving."""

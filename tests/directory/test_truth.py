@@ -16,7 +16,7 @@ from directory.errors import (
     Stale,
 )
 from directory.truth import Directory
-from directory.values import CellEntry, TenantEntry
+from directory.values import CellChange, CellEntry, TenantEntry
 from runtime.tasks import Tasks
 from tests.directory.examples import new_cell, new_tenant, open_cell
 
@@ -42,8 +42,21 @@ async def test_a_cell_that_comes_back_elsewhere_keeps_its_state_and_tenants(trut
     """Addresses change with ports and hosts; where a cell stands in its life does not."""
     await open_cell(truth)
     await truth.create_tenant(new_tenant(), "cell-1")
-    cell = await truth.update_cell(new_cell(port=9100))
+    cell = await truth.update_cell("cell-1", CellChange(address="http://127.0.0.1:9100"))
     assert (cell.state, cell.tenants, cell.address) == ("open", 1, "http://127.0.0.1:9100")
+    assert (cell.control_address, cell.capacity_tenants) == ("http://127.0.0.1:9001", 10)
+    with pytest.raises(BadAddress):
+        await truth.update_cell("cell-1", CellChange(control_address="http://169.254.169.254", capacity_tenants=3))
+    assert (await truth.cell("cell-1")).capacity_tenants == 10
+
+
+async def test_two_changes_of_a_cell_at_once_lose_neither(truth: Directory) -> None:
+    """A change names what becomes different, and nothing else."""
+    await open_cell(truth)
+    changes = CellChange(capacity_tenants=7), CellChange(tags=("fast",)), CellChange(version="2.0")
+    await asyncio.gather(*(truth.update_cell("cell-1", change) for change in changes))
+    cell = await truth.cell("cell-1")
+    assert (cell.capacity_tenants, cell.tags, cell.version) == (7, ("fast",), "2.0")
 
 
 async def test_an_illegal_step_in_a_cells_life_is_refused(truth: Directory) -> None:
@@ -234,7 +247,7 @@ async def test_unknown_names_are_not_found(truth: Directory) -> None:
     calls = [
         truth.cell("nobody"),
         truth.tenant("nobody"),
-        truth.update_cell(new_cell("nobody")),
+        truth.update_cell("nobody", CellChange(version="2")),
         truth.change_cell("nobody", "open"),
         truth.change_tenant("nobody", "suspend"),
         truth.applied("nobody", 1),
