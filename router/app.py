@@ -1,5 +1,7 @@
 """Builds the router; nothing else does."""
 
+import asyncio
+import contextlib
 from pathlib import Path
 
 from aiohttp import web
@@ -24,7 +26,7 @@ from runtime.site import Site
 from runtime.tasks import Tasks
 
 FIRST_ANSWER_SECONDS = 1.0
-"""How long a starting router waits for the directory before it opens its port, when it has a table from disk."""
+"""How long a starting router waits for the directory to say anything before it opens its port all the same."""
 
 
 class Router:
@@ -78,6 +80,8 @@ class Router:
         self.tasks.keep("follow the directory", self.follower.step, Backoff(initial_seconds=0.2, cap_seconds=2.0))
         if keeper is not None and self._writes_disk:
             self.tasks.keep("keep the table on disk", keeper.step)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.follower.heard.wait(), FIRST_ANSWER_SECONDS)
 
     def _load(self) -> None:
         snapshot = disk.load(self._path) if self._path is not None else None

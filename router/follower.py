@@ -3,6 +3,7 @@
 When the cache is away the table stays as it is and the follower tries again; serving never waits for it.
 """
 
+import asyncio
 import time
 
 from directory.errors import BadSnapshot, Gap, Unavailable
@@ -32,6 +33,8 @@ class Follower:
         self._refused: Doubt | None = None
         self._confirmed_at: float | None = None
         self._gap_at: int | None = None
+        self.heard = asyncio.Event()
+        """Set once the cache gave an answer, or turned out to be away."""
 
     @property
     def refused(self) -> Doubt | None:
@@ -53,9 +56,11 @@ class Follower:
         try:
             if not self._in_step:
                 await self._begin()
+                self.heard.set()
             await self._follow()
         except (Unavailable, BadSnapshot) as error:
             self._trouble = str(error)
+            self.heard.set()
             raise
         except (Gap, OutOfOrder) as gap:
             again = self._gap_at == self._table.seq
@@ -69,6 +74,7 @@ class Follower:
         snapshot = await self._feed.snapshot()
         self._answered = True
         if snapshot is None:
+            self.heard.set()
             self._trouble = "the cache is empty"
             await self._wait_for_first()
             return
