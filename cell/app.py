@@ -20,6 +20,7 @@ from cell.jobs.sweep import Expiry, Sweep
 from cell.schema_state import SchemaState
 from cell.settings import CellSettings
 from cell.working import Working
+from directory.announcing import announcement, open_consul
 from runtime import admin, logs
 from runtime.api.pages import PageTokens
 from runtime.backoff import Backoff
@@ -97,6 +98,9 @@ async def assemble_api(settings: CellSettings) -> Api:
     lifecycle.add(Part("tasks", start=lambda: _start_api_tasks(shared, state, notices), stop=shared.tasks.close))
     lifecycle.add(admin_site.part())
     lifecycle.add(site.part())
+    if settings.consul_url:
+        registry = open_consul(settings.consul_url, settings.consul_token)
+        lifecycle.add(announcement(registry, "cell", site, admin_site, {"cell": settings.cell_id}))
     return Api(lifecycle, site, admin_site, notices)
 
 
@@ -173,6 +177,9 @@ async def assemble_worker(settings: CellSettings) -> Worker:
     lifecycle.add(
         Part("jobs", working.start, stop=working.stop, stop_deadline_seconds=settings.drain_seconds + 5.0)
     )
+    if settings.consul_url:
+        registry = open_consul(settings.consul_url, settings.consul_token)
+        lifecycle.add(announcement(registry, "worker", admin_site, admin_site, {"cell": settings.cell_id}))
     return Worker(lifecycle, admin_site)
 
 

@@ -28,7 +28,8 @@ class CellSettings(Settings):
     control_token: Secret
     key_pepper: Secret = Field(description="the same in all cells: API keys move along with their tenants")
     page_key: Secret = Field(description="the same in all cells: page tokens too")
-    consul_url: str | None = None
+    consul_url: str | None = Field(default=None, description="announce this process there; none: nowhere")
+    consul_token: SecretStr | None = Field(default=None, description="an ACL token that may register services")
     namespace_domain: str = Field(default="namespaces.localhost", description="where namespaces answer")
     pool_size: int = Field(default=16, ge=2, le=200)
     worker_threads: int = Field(default=8, ge=1, le=64)

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from console.commands import bootstrap, cells, demo, doctor, keys, running, status, tenants
+from console.commands import bootstrap, cells, demo, doctor, keys, running, status, tenants, token
 from console.errors import EXIT_CODES, EXIT_NOT_RUNNING, EXIT_OK, ConsoleError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.add_typer(cells.app, name="cells")
 app.add_typer(keys.app, name="keys")
 status.add_to(app)
 doctor.add_to(app)
+token.add_to(app)
 app.add_typer(bootstrap.app, name="bootstrap")
 
 

@@ -1,24 +1,61 @@
 """Keeps one process seen in the registry while it lives."""
 
+import os
+import socket
+from collections.abc import Mapping
+
 from directory.errors import Unavailable
 from directory.redis_registry import RedisRegistry
 from directory.registry import Instance, Registry
 from runtime import logs
 from runtime.clock import Clock, SystemClock
+from runtime.lifecycle import Part
+from runtime.settings import SecretStr
+from runtime.site import Site
+from runtime.tasks import Tasks
 
 log = logs.get("directory.announcing")
 
 BEAT_SECONDS = 5.0
 
 
-def open_registry(redis_url: str, consul_url: str | None, consul_token: str | None = None) -> Registry:
+def open_registry(redis_url: str, consul_url: str | None, consul_token: SecretStr | None) -> Registry:
     """Consul when there is one, otherwise the directory's Redis."""
-    if not consul_url:
-        return RedisRegistry(redis_url)
+    return open_consul(consul_url, consul_token) if consul_url else RedisRegistry(redis_url)
+
+
+def open_consul(url: str, token: SecretStr | None) -> Registry:
+    """Consul, for programs that do not know the directory's Redis."""
     # Here, because its client takes a tenth of a second to import, and most processes have no Consul.
     from directory.consul_registry import ConsulRegistry
 
-    return ConsulRegistry(consul_url, consul_token)
+    return ConsulRegistry(url, token.get_secret_value() if token else None)
+
+
+def announcement(
+    registry: Registry, service: str, site: Site, admin_site: Site, about: Mapping[str, str] | None = None
+) -> Part:
+    """The part that keeps a program seen; it comes after its sites, whose ports may be the system's choice."""
+    tasks = Tasks()
+    announcers: list[Announcer] = []
+
+    async def start() -> None:
+        name = f"{service}-{socket.gethostname()}-{os.getpid()}-{admin_site.port}"
+        instance = Instance(service, name, _reachable(site.host), site.port, admin_site.port, dict(about or {}))
+        announcers.append(Announcer(registry, instance))
+        tasks.keep("announce", announcers[0].run)
+
+    async def stop() -> None:
+        await tasks.close()
+        for announcer in announcers:
+            await announcer.stop()
+
+    return Part("announcement", start, stop=stop)
+
+
+def _reachable(host: str) -> str:
+    """A process that listens everywhere is reached by its machine's name."""
+    return socket.gethostname() if host in ("0.0.0.0", "::") else host
 
 
 class Announcer:

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+SERVICES = ("placement", "router", "cell", "worker")
+
 LIVES_SECONDS = 15
 """How long an instance that has fallen silent still counts as running."""
 

@@ -1,21 +1,20 @@
 """The only place that builds things."""
 
-import os
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from directory.announcing import Announcer, open_registry
+from directory.announcing import announcement, open_registry
 from directory.control.client import CellControl
 from directory.postgres import PostgresDirectory
 from directory.publisher import Publisher
 from directory.redis_feed import RedisFeed
-from directory.registry import Instance
+from directory.registry import Registry
 from placement import readiness
 from placement.access import Access
 from placement.api import front
 from placement.api.cells import CellHandlers
 from placement.api.checks import CheckHandlers
+from placement.api.instances import InstanceHandlers
 from placement.api.keys import Keys
 from placement.api.tenants import Tenants
 from placement.background import Background
@@ -36,7 +35,6 @@ from runtime.database import Pool
 from runtime.health import Health
 from runtime.lifecycle import Lifecycle, Part
 from runtime.site import Site
-from runtime.tasks import Tasks
 
 START_SECONDS = readiness.UPGRADE_SECONDS + 10.0
 
@@ -58,6 +56,7 @@ class Stores:
     directory: PostgresDirectory
     feed: RedisFeed
     control: CellControl
+    registry: Registry
 
     async def close(self) -> None:
         """Close all connections."""
@@ -105,7 +104,7 @@ async def assemble(settings: PlacementSettings) -> Program:
     lifecycle.add(admin_site.part())
     lifecycle.add(Part("background", background.start, stop=background.stop, start_deadline_seconds=START_SECONDS))
     lifecycle.add(site.part())
-    lifecycle.add(_announcement(settings, site, admin_site))
+    lifecycle.add(announcement(stores.registry, "placement", site, admin_site))
     return Program(lifecycle, site, admin_site)
 
 
@@ -113,7 +112,8 @@ async def _stores(settings: PlacementSettings) -> Stores:
     pool = await database.open_pool(settings.directory_dsn, name="cellway-placement")
     feed = RedisFeed(settings.directory_redis_url)
     control = CellControl(settings.control_key.get_secret_value())
-    return Stores(pool, PostgresDirectory(pool), feed, control)
+    registry = open_registry(settings.directory_redis_url, settings.consul_url, settings.consul_token)
+    return Stores(pool, PostgresDirectory(pool), feed, control, registry)
 
 
 def _endpoints(
@@ -126,6 +126,7 @@ def _endpoints(
         *Tenants(directory, creation, decisions, tokens).endpoints(),
         *Keys(directory, control, decisions, seeds).endpoints(),
         *CellHandlers(directory, cells, tokens).endpoints(),
+        *InstanceHandlers(stores.registry).endpoints(),
         *CheckHandlers(Doctor(directory, stores.feed, control)).endpoints(),
     ]
 
@@ -135,24 +136,3 @@ def _health(ready: Readiness, feed: RedisFeed) -> Health:
     health.add("directory", ready.check)
     health.add("directory redis", lambda: readiness.redis_check(feed), required=False)
     return health
-
-
-def _announcement(settings: PlacementSettings, site: Site, admin_site: Site) -> Part:
-    """Seen in the registry from the moment when it listens; the ports may be the system's choice."""
-    registry = open_registry(settings.directory_redis_url, settings.consul_url)
-    tasks = Tasks()
-    announcers: list[Announcer] = []
-
-    async def start() -> None:
-        name = f"placement-{socket.gethostname()}-{os.getpid()}-{site.port}"
-        announcers.append(
-            Announcer(registry, Instance("placement", name, settings.host, site.port, admin_site.port))
-        )
-        tasks.keep("announce", announcers[0].run)
-
-    async def stop() -> None:
-        await tasks.close()
-        for announcer in announcers:
-            await announcer.stop()
-
-    return Part("announcement", start, stop=stop)

@@ -27,7 +27,10 @@ class PlacementSettings(Settings):
         min_length=SHORTEST_SECRET, description="every cell's control token derives from it"
     )
     page_key: SecretStr = Field(min_length=SHORTEST_SECRET, description="authenticates page tokens")
-    consul_url: str | None = Field(default=None, description="announce this process to Consul, when given")
+    consul_url: str | None = Field(
+        default=None, description="the registry of processes; none: the directory's Redis"
+    )
+    consul_token: SecretStr | None = Field(default=None, description="an ACL token that may register services")
 
     @model_validator(mode="after")
     def _tokens_cannot_be_guessed(self) -> Self:

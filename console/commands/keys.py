@@ -20,6 +20,10 @@ def create(
     idempotency_key: Annotated[
         str | None, typer.Option(help="The same again within a day gives the same key.")
     ] = None,
+    secret_only: Annotated[
+        bool,
+        typer.Option("--secret-only", help="Print the API key and nothing else: KEY=$(cellway keys create …)"),
+    ] = False,
     root: Root = HERE,
     json: Json = False,
 ) -> None:
@@ -29,6 +33,9 @@ def create(
         made = service.patiently(f"/v1/tenants/{quoted(tenant)}/keys", body, PATIENCE_SECONDS, idempotency_key)
     if json:
         output.as_json(made)
+        return
+    if secret_only:
+        output.line(made["api_key"])
         return
     output.facts({"key": made["key_id"], "API key": made["api_key"]})
     output.line("It is shown this once.")

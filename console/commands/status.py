@@ -52,7 +52,7 @@ def _parts(where: Whereabouts) -> list[Part]:
     """The parts of the folder's platform; of one that runs elsewhere, placement."""
     target = where.placement()
     if where.is_given():
-        return [_answers("placement", target)]
+        return [_answers("placement", target), *_announced(target)]
     remembered = where.remembered()
     with ThreadPoolExecutor(AT_ONCE) as looking:
         return list(
@@ -95,6 +95,24 @@ def _answers(name: str, target: Target) -> Part:
     except ConsoleError as error:
         return Part(name, "down", urlsplit(target.url).netloc, str(error))
     return Part(name, "ready", target.url)
+
+
+def _announced(target: Target) -> list[Part]:
+    """Who says of itself that it runs; whether it can be reached from here is another question."""
+    try:
+        with Placement(target) as service:
+            found = service.call("GET", "/v1/instances", seconds=LOOK_SECONDS)["instances"]
+    except ConsoleError:
+        return []
+    return [
+        Part(
+            " ".join([*one["about"].values(), one["service"]]),
+            "ready",
+            f"{one['host']}:{one['port']}",
+            "announced",
+        )
+        for one in found
+    ]
 
 
 def _cells(where: Whereabouts) -> list[dict[str, Any]] | None:

@@ -4,8 +4,9 @@ import pytest
 
 from directory.control.contract import Check
 from tests.console.conftest import Cellway
-from tests.placement.conftest import StartCell
+from tests.placement.conftest import TOKEN, StartCell
 from tests.placement.fake_cell import FakeCell
+from tests.waiting import eventually
 
 
 async def test_a_tenants_life_from_the_command_line(operator: Cellway, cell: FakeCell) -> None:
@@ -56,6 +57,8 @@ async def test_keys_from_the_command_line(operator: Cellway, cell: FakeCell) -> 
     revoked = await operator("keys", "revoke", "acme", made["key_id"], "--json")
     assert revoked.json["revoke_time"]
     assert len((await operator("keys", "list", "acme", "--json")).json) == 2
+    only = await operator("keys", "create", "acme", "--secret-only")
+    assert (only.out.count("\n"), only.out.startswith("ck_acme_")) == (1, True)
     assert "robot" in (await operator("keys", "list", "acme")).out
 
 
@@ -154,3 +157,17 @@ async def test_a_fleet_without_room_refuses(operator: Cellway) -> None:
 async def test_wrong_usage_is_2(operator: Cellway, command: tuple[str, ...]) -> None:
     """As every command line does."""
     assert (await operator(*command)).code == 2
+
+
+async def test_the_token_for_other_programs(operator: Cellway) -> None:
+    """One line, to be put into a variable."""
+    assert (await operator("token")).out == f"{TOKEN}\n"
+
+
+async def test_the_status_of_a_platform_elsewhere_shows_who_announced_itself(operator: Cellway) -> None:
+    """There is no folder to look into, so the registry is asked."""
+
+    async def announced() -> list[str]:
+        return [part["name"] for part in (await operator("status", "--json")).json["parts"]][1:]
+
+    assert await eventually(announced) == ["placement"]
