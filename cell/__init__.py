@@ -12,7 +12,7 @@ In reading order:
 - `working`       Dramatiq's threads in the worker
 - `checks`        what must hold in this cell's database, examined on demand
 - `schema_state`  applying the schema at start, or waiting for it
-- `app`           builds both programs; `__main__` is the API, `worker` the worker
+- `app/`          builds both programs; `__main__` is the API, `worker` the worker
 
 I/O happens in `database` and in those who use its connections, in `jobs.hints` (Redis) and in `working`.
 """

@@ -2,7 +2,7 @@
 
 import sys
 
-from cell.app import build_api
+from cell.app.api import build_api
 from cell.settings import CellSettings
 from runtime.program import main
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from cell.app import build_worker
+from cell.app.worker import build_worker
 from cell.settings import CellSettings
 from runtime.program import main
 

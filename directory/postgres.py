@@ -181,6 +181,8 @@ class PostgresDirectory:
         try:
             self._listening = await self._pool.acquire(timeout=CONNECT_SECONDS)
             await self._listening.add_listener(CHANNEL, self._notified)
+            # A server that goes away must not be waited for: the next look says so.
+            self._listening.add_termination_listener(self._notified)
         except UNREACHABLE as error:
             raise Unavailable(f"the control database is away: {type(error).__name__}") from error
 
@@ -191,6 +193,7 @@ class PostgresDirectory:
         """Give the listening connection back to the pool."""
         listening, self._listening = self._listening, None
         if listening is not None:
+            listening.remove_termination_listener(self._notified)
             with contextlib.suppress(*UNREACHABLE):
                 await listening.remove_listener(CHANNEL, self._notified)
             await self._pool.release(listening)

@@ -31,22 +31,37 @@ class Publisher:
 
         Unavailable when either side is away: the next step begins where the cache stands.
         """
-        last = await self._cache.published()
-        if last is None:
-            return await self._fill()
+        before, last = await self._advance()
+        if self._snapshot_at is None or last - self._snapshot_at >= SNAPSHOT_EVERY:
+            await self._put_snapshot()
+        if last == before:
+            await self._truth.wait(last, WAIT_SECONDS)
+        return last
+
+    async def flush(self) -> None:
+        """Publish everything that is recorded by now, so that whoever is answered next finds routers told.
+
+        Unavailable when either side is away; then routers are told once both are back.
+        """
+        head = await self._truth.head()
+        last = -1
+        while last < head:
+            before, last = await self._advance()
+            if last == before:
+                return
+
+    async def _advance(self) -> tuple[int | None, int]:
+        """One batch: where the cache stood (None: it was empty, or not of this directory) and where it stands."""
+        before = await self._cache.published()
+        if before is None:
+            return None, await self._fill()
         try:
-            changes = await self._truth.changes(last, BATCH)
-            if changes:
-                last = await self._cache.publish(changes)
+            changes = await self._truth.changes(before, BATCH)
+            return before, await self._cache.publish(changes) if changes else before
         except Gap as gap:
             # The cache comes from elsewhere, is older than what is kept, or was emptied this moment.
             log.warning("cache_refilled", reason=str(gap))
-            return await self._fill()
-        if self._snapshot_at is None or last - self._snapshot_at >= SNAPSHOT_EVERY:
-            await self._put_snapshot()
-        if not changes:
-            await self._truth.wait(last, WAIT_SECONDS)
-        return last
+            return None, await self._fill()
 
     async def _fill(self) -> int:
         snapshot = await self._truth.snapshot()

@@ -79,8 +79,10 @@ async def assemble(settings: PlacementSettings) -> Program:
     reach = Reach()
     carrier = Carrier(stores.directory, stores.control, reach)
     cells = Cells(stores.directory, stores.control, reach)
-    endpoints = _endpoints(settings, stores, carrier, cells, reach)
     publisher, reconciler = Publisher(stores.directory, stores.feed), Reconciler(stores.directory, carrier)
+    seeds = Seeds(settings.control_key)
+    creation = Creation(stores.directory, carrier, reach, seeds, publisher)
+    endpoints = _endpoints(settings, stores, cells, creation, Decisions(stores.directory, carrier), seeds)
     background = Background(ready, publisher, reconciler, cells)
     health = _health(ready, stores.feed)
     site = Site(
@@ -117,11 +119,15 @@ async def _stores(settings: PlacementSettings) -> Stores:
 
 
 def _endpoints(
-    settings: PlacementSettings, stores: Stores, carrier: Carrier, cells: Cells, reach: Reach
+    settings: PlacementSettings,
+    stores: Stores,
+    cells: Cells,
+    creation: Creation,
+    decisions: Decisions,
+    seeds: Seeds,
 ) -> Sequence[Endpoint[None]]:
     directory, control = stores.directory, stores.control
-    tokens, seeds = PageTokens(settings.page_key.get_secret_value().encode()), Seeds(settings.control_key)
-    decisions, creation = Decisions(directory, carrier), Creation(directory, carrier, reach, seeds)
+    tokens = PageTokens(settings.page_key.get_secret_value().encode())
     return [
         *Tenants(directory, creation, decisions, tokens).endpoints(),
         *Keys(directory, control, decisions, seeds).endpoints(),

@@ -1,6 +1,6 @@
 """A tenant is asked for: choose a cell, record it, open it there, answer with its first key.
 
-    look ──▶ choose ──▶ record (compare-and-set) ──▶ tell the cell ──▶ note ──▶ answer
+    look ──▶ choose ──▶ record (compare-and-set) ──▶ tell the cell ──▶ note ──▶ publish ──▶ answer
       │         ▲            │ full meanwhile
       │         └────────────┘
       └─ known: the same Idempotency-Key and body within a day ──▶ tell the cell …
@@ -9,10 +9,12 @@ What dies after `record` is finished by the reconciler; the client's retry gets 
 """
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
 from directory.errors import AlreadyExists, CellFull, NotFound, Unavailable
+from directory.publisher import Publisher
 from directory.truth import Directory
 from directory.values import NewTenant, Tenant
 from placement import metrics
@@ -71,9 +73,16 @@ class Creation:
     """Creates tenants."""
 
     def __init__(
-        self, directory: Directory, carrier: Carrier, reach: Reach, seeds: Seeds, clock: Clock | None = None
+        self,
+        directory: Directory,
+        carrier: Carrier,
+        reach: Reach,
+        seeds: Seeds,
+        publisher: Publisher,
+        clock: Clock | None = None,
     ) -> None:
         self._directory = directory
+        self._publisher = publisher
         self._carrier = carrier
         self._reach = reach
         self._seeds = seeds
@@ -87,6 +96,9 @@ class Creation:
             carried = await self._carrier.carry_out(tenant, seed)
         except Unavailable as error:
             raise _waiting(tenant, error) from error
+        # The new tenant's first request may come at once, so routers are told before it is answered.
+        with suppress(Unavailable):
+            await self._publisher.flush()
         return Created(carried.tenant, carried.api_key, choice)
 
     async def _recorded(self, asked: Asked) -> tuple[Tenant, Choice | None]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from directory.announcing import announcement, open_registry
 from directory.feed import Feed
 from directory.redis_feed import RedisFeed
 from router import disk
@@ -70,6 +71,11 @@ class Router:
         lifecycle.add(Part("cells", self._start_cells, stop=self.cells.close))
         lifecycle.add(self.admin.part())
         lifecycle.add(Part("router", self.site.start, drain=self._drain, stop=self.site.stop))
+        settings = self.settings
+        registry = open_registry(
+            settings.directory_redis_url.get_secret_value(), settings.consul_url, settings.consul_token
+        )
+        lifecycle.add(announcement(registry, "router", self.site, self.admin))
         return lifecycle
 
     async def _start_table(self) -> None:

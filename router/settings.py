@@ -31,6 +31,10 @@ class RouterSettings(Settings):
     port: Port = 8080
     admin_port: Port = Field(default=8082, description="metrics, health, the table; process i listens at this + i")
     directory_redis_url: SecretStr
+    consul_url: str | None = Field(
+        default=None, description="the registry of processes; none: the directory's Redis"
+    )
+    consul_token: SecretStr | None = Field(default=None, description="an ACL token that may register services")
     snapshot_path: str = Field(default="", description="where the table is kept for a restart; empty: nowhere")
     snapshot_every_seconds: float = Field(default=1.0, gt=0, description="the shortest time between two writings")
 

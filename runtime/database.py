@@ -16,10 +16,21 @@ COMMAND_SECONDS = 10.0
 """No statement of ours needs longer; the server ends it a little earlier than the client gives up."""
 CONNECT_SECONDS = 3.0
 
-UNREACHABLE = (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError,
-               asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.TooManyConnectionsError,
-               asyncpg.InterfaceError)  # fmt: skip
-"""What asyncpg raises when the server is away, starting, stopping or full. Border code translates these."""
+UNREACHABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InterfaceError,
+    # Its roles or its database are not made yet, or their passwords are being changed.
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+)
+"""What asyncpg raises when the server is away, starting, stopping, full, or not prepared. Border code translates
+these."""
 
 
 async def open_pool(
@@ -53,16 +64,20 @@ async def _nothing_to_reset(_connection: "asyncpg.Connection[asyncpg.Record]") -
 
 
 async def reach(dsn: str, *, deadline_seconds: float = 20.0) -> "asyncpg.Connection[asyncpg.Record]":
-    """Connect, trying again while the server starts; StartFailed after the deadline."""
+    """Connect, trying again while the server starts or is prepared; StartFailed after the deadline."""
+    last = ""
     try:
         async with asyncio.timeout(deadline_seconds):
             while True:
                 try:
                     return await asyncpg.connect(dsn, timeout=CONNECT_SECONDS)
-                except UNREACHABLE:
+                except UNREACHABLE as error:
+                    last = f" ({error})" if isinstance(error, asyncpg.PostgresError) else ""
                     await asyncio.sleep(0.05)
     except TimeoutError:
-        raise StartFailed(f"Postgres at {address(dsn)} did not answer within {deadline_seconds:g} s") from None
+        raise StartFailed(
+            f"Postgres at {address(dsn)} did not answer within {deadline_seconds:g} s{last}"
+        ) from None
     except asyncpg.PostgresError as error:
         raise StartFailed(f"Postgres at {address(dsn)} refuses: {error}") from error
 

@@ -1,7 +1,10 @@
 """Which parts make a platform of N cells, and what each of them is told.
 
-control postgres ─┬─▶ placement            cell-N postgres ─┬─▶ cell-N api
-directory redis  ─┴─▶ router               cell-N redis    ─┴─▶ cell-N worker
+directory redis ─┬─▶ placement             cell-N redis ─┬─▶ cell-N api
+                 └─▶ router                              └─▶ cell-N worker ◀── cell-N postgres
+
+Redis is there at once. Postgres needs some seconds the first time, and programs as long to import what they use;
+so those that prepare a schema do not wait for it here, but themselves, as they must anyway.
 """
 
 import sys
@@ -15,7 +18,7 @@ from console.platform.parts import HOST, Part, Program, ProgramPart, ServerPart
 from console.platform.settings import UpSettings
 from directory.control.token import control_token
 from runtime import database
-from runtime.embedded.postgres import PostgresServer
+from runtime.embedded.postgres import PostgresServer, Template
 from runtime.embedded.redis import RedisServer
 
 CONTROL_POSTGRES = "control postgres"
@@ -26,7 +29,9 @@ ROUTER = "router"
 DIRECTORY_ROLES = ("directory_owner", "directory_writer")
 CELL_ROLES = ("cell_owner", "cell_app", "cell_control", "cell_relay")
 
-_SHARED_SECRETS = (OPERATOR_TOKEN, "control_key", "page_key", "key_pepper")
+SUPERUSER = "postgres superuser"
+"""One for all embedded servers, because they are copies of one cluster; only the supervisor knows it."""
+_SHARED_SECRETS = (OPERATOR_TOKEN, "control_key", "page_key", "key_pepper", SUPERUSER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +46,8 @@ class Commands:
 
 def secret_names(cells: tuple[str, ...]) -> tuple[str, ...]:
     """Every secret that a platform with these cells has."""
-    control = (CONTROL_POSTGRES, DIRECTORY_REDIS, *DIRECTORY_ROLES)
-    of_cells = (f"{cell} {name}" for cell in cells for name in ("postgres", "redis", *CELL_ROLES))
+    control = (DIRECTORY_REDIS, *DIRECTORY_ROLES)
+    of_cells = (f"{cell} {name}" for cell in cells for name in ("redis", *CELL_ROLES))
     return (*_SHARED_SECRETS, *control, *of_cells)
 
 
@@ -78,6 +83,7 @@ class Blueprint:
         self._ports = ports
         self._secrets = secrets
         self._commands = commands
+        self._template = Template(layout.template)
 
     def parts(self, cells: tuple[str, ...]) -> list[Part]:
         """All parts, in the order in which people read them."""
@@ -100,11 +106,7 @@ class Blueprint:
     async def prepare_directory(self) -> None:
         """Create the directory's roles and database, in our Postgres or in one's own."""
         own = self._settings.control_postgres
-        admin = (
-            own.get_secret_value()
-            if own
-            else self._dsn(CONTROL_POSTGRES, "postgres", "postgres", CONTROL_POSTGRES)
-        )
+        admin = own.get_secret_value() if own else self._dsn(CONTROL_POSTGRES, "postgres", "postgres", SUPERUSER)
         roles = {role: self._secrets[role] for role in DIRECTORY_ROLES}
         await database.bootstrap(admin, database="directory", owner="directory_owner", roles=roles)
 
@@ -128,7 +130,7 @@ class Blueprint:
             "PAGE_KEY": self._secrets["page_key"],
         }
         return self._program(
-            PLACEMENT, self._commands.placement, "CELLWAY_PLACEMENT_", environment, needs=self._embedded_control()
+            PLACEMENT, self._commands.placement, "CELLWAY_PLACEMENT_", environment, needs=self._embedded_redis()
         )
 
     def _router(self) -> Part:
@@ -136,12 +138,13 @@ class Blueprint:
             "DIRECTORY_REDIS_URL": self.directory_redis_url(),
             "SNAPSHOT_PATH": str(self._layout.snapshot),
         }
-        needs = tuple(name for name in self._embedded_control() if name == DIRECTORY_REDIS)
         # It stops first, so that no client sees the cells behind it go.
-        return self._program(ROUTER, self._commands.router, "CELLWAY_ROUTER_", environment, needs=needs, rank=2)
+        return self._program(
+            *(ROUTER, self._commands.router, "CELLWAY_ROUTER_", environment), needs=self._embedded_redis(), rank=2
+        )
 
-    def _embedded_control(self) -> tuple[str, ...]:
-        return tuple(part.name for part in self._control())
+    def _embedded_redis(self) -> tuple[str, ...]:
+        return () if self._settings.directory_redis else (DIRECTORY_REDIS,)
 
     def _cell(self, cell_id: str) -> list[Part]:
         folder = self._layout.cell(cell_id)
@@ -151,8 +154,11 @@ class Blueprint:
             ServerPart(postgres, self._postgres(postgres, folder), self._cell_preparation(cell_id)),
             ServerPart(redis, self._redis(redis, folder)),
             *(
-                self._program(f"{cell_id} {name}", command, "CELLWAY_CELL_", environment, needs=(postgres, redis))
-                for name, command in (("api", self._commands.cell), ("worker", self._commands.worker))
+                self._program(f"{cell_id} {name}", command, "CELLWAY_CELL_", environment, needs=needs)
+                for name, command, needs in (
+                    ("api", self._commands.cell, (redis,)),
+                    ("worker", self._commands.worker, (redis, postgres)),
+                )
             ),
         ]
 
@@ -177,7 +183,7 @@ class Blueprint:
         async def prepare() -> None:
             name = f"{cell_id} postgres"
             roles = {role: self._secrets[f"{cell_id} {role}"] for role in CELL_ROLES}
-            admin = self._dsn(name, "postgres", "postgres", name)
+            admin = self._dsn(name, "postgres", "postgres", SUPERUSER)
             await database.bootstrap(admin, database="cell", owner="cell_owner", roles=roles)
 
         return prepare
@@ -204,7 +210,11 @@ class Blueprint:
 
     def _postgres(self, name: str, folder: Path) -> PostgresServer:
         return PostgresServer(
-            folder / "postgres", self._secrets[name], self._layout.log(name), port=self._ports[name]
+            folder / "postgres",
+            self._secrets[SUPERUSER],
+            self._layout.log(name),
+            port=self._ports[name],
+            template=self._template,
         )
 
     def _redis(self, name: str, folder: Path) -> RedisServer:

@@ -63,6 +63,7 @@ class Layout:
         self.run = self.root / "run"
         self.control = self.root / "control"
         self.snapshot = self.root / "router" / "snapshot"
+        self.template = self.root / "template" / "postgres"
         self._locked = False
         self._platform_file = self.root / "platform.json"
         self._secrets_file = self.root / "secrets.json"

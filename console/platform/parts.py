@@ -25,7 +25,7 @@ STOP_STEPS = ((signal.SIGTERM, 12.0), (signal.SIGKILL, 5.0))
 SETTINGS_REFUSED = 2
 """The exit code with which a program says that trying again is useless (`runtime.program`)."""
 
-_LOOK_SECONDS = 0.03  # how often a starting program is asked whether it is ready
+_LOOK_SECONDS = 0.1  # how often a starting program is asked whether it is ready
 
 
 class Part(Protocol):

@@ -12,7 +12,7 @@ import asyncpg
 from yarl import URL
 
 from cell import schema_state
-from cell.app import Api
+from cell.app.api import Api
 from cell.settings import CellSettings
 from directory.control.contract import TenantOrder
 from runtime import database

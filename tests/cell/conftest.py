@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from cell.app import Worker, assemble_api, assemble_worker
+from cell.app.api import assemble_api
+from cell.app.worker import Worker, assemble_worker
 from runtime.embedded.postgres import PostgresServer
 from runtime.embedded.redis import RedisServer
 from tests.cell.cells import CellDatabase, Client, RunningCell, new_cell_database, settings_for

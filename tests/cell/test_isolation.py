@@ -7,7 +7,7 @@ import pytest
 
 from cell.api.context import Context
 from cell.api.endpoints import ENDPOINTS
-from cell.app import Worker
+from cell.app.worker import Worker
 from runtime.api.endpoint import Endpoint
 from tests.cell.cells import Answer, Client, RunningCell
 

@@ -12,7 +12,8 @@ import asyncpg
 import pytest
 import redis
 
-from cell.app import assemble_api, assemble_worker
+from cell.app.api import assemble_api
+from cell.app.worker import assemble_worker
 from cell.database import COMMAND_SECONDS
 from cell.errors import LeaseLost
 from cell.jobs.hints import Hint, check_redis, open_broker

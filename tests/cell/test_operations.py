@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from cell.app import Worker
+from cell.app.worker import Worker
 from tests.cell.cells import Answer, CellDatabase, Client, RunningCell
 from tests.waiting import eventually
 

@@ -11,7 +11,7 @@ import aiohttp
 import psutil
 import pytest
 
-from cell.app import assemble_api
+from cell.app.api import assemble_api
 from runtime.embedded import ports
 from runtime.embedded.postgres import PostgresServer
 from runtime.embedded.redis import RedisServer

@@ -7,7 +7,7 @@ import pytest
 from directory.errors import Gap, Unavailable
 from directory.feed import Cache
 from directory.memory import MemoryDirectory
-from directory.publisher import Publisher
+from directory.publisher import BATCH, Publisher
 from directory.redis_feed import RedisFeed
 from directory.values import CellEntry, Change, Snapshot, TenantEntry
 from runtime.embedded import ports
@@ -113,6 +113,20 @@ async def test_the_publisher_carries_everything_in_order(cache: Cache) -> None:
     assert await publisher.step() == await truth.head()
     tenants = (await truth.snapshot()).tenants
     assert {name: await cache.look_up(name) for name in tenants} == tenants
+
+
+async def test_flushing_publishes_everything_that_is_recorded_by_now(cache: Cache) -> None:
+    """A new tenant's first request may come at once, and must find routers told; with more than one batch, too."""
+    truth = MemoryDirectory()
+    publisher = Publisher(truth, cache)
+    await open_cell(truth, capacity_tenants=2 * BATCH)
+    for n in range(BATCH + 10):
+        await truth.create_tenant(new_tenant(f"tenant-{n}"), "cell-1")
+        if n in (0, BATCH + 9):
+            await publisher.flush()
+            assert await cache.look_up(f"tenant-{n}") is not None
+    await publisher.flush()
+    assert await cache.published() == await truth.head()
 
 
 async def test_two_publishers_side_by_side_do_no_harm(cache: Cache) -> None:

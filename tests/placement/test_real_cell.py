@@ -6,7 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from cell.app import Api, assemble_api
+from cell.app.api import Api, assemble_api
 from directory.control.token import control_token
 from runtime.embedded.postgres import PostgresServer
 from runtime.embedded.redis import RedisServer

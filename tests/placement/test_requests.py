@@ -23,6 +23,7 @@ ENDPOINTS = [
     ("PATCH", "/v1/cells/cell-1"),
     ("POST", "/v1/cells/cell-1:cordon"),
     ("POST", "/v1/cells/cell-1:open"),
+    ("GET", "/v1/instances"),
     ("GET", "/v1/checks"),
 ]
 

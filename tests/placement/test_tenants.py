@@ -1,7 +1,9 @@
 """Tenants are created once, in one cell, and every decision reaches it."""
 
 import asyncio
+import contextlib
 
+from directory.redis_feed import RedisFeed
 from tests.placement.conftest import Client, StartCell, StartPlacement
 from tests.placement.fake_cell import FakeCell
 
@@ -17,6 +19,18 @@ async def test_a_tenant_is_placed_opened_and_given_its_first_key(placement: Clie
     assert (fence.state, fence.epoch) == ("active", answer.body["epoch"])
     seen = (await placement("GET", "/v1/tenants/acme")).body
     assert "api_key" not in seen
+
+
+async def test_routers_can_look_a_tenant_up_when_its_creation_is_answered(
+    placement: Client, cell: FakeCell, redis_url: str
+) -> None:
+    """Its first request may come at once."""
+    feed = RedisFeed(redis_url)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(feed.close)
+        for n in range(10):
+            assert (await placement.create(f"acme-{n}")).status == 201
+            assert await feed.look_up(f"acme-{n}") is not None
 
 
 async def test_a_retry_gets_the_same_key_and_changes_nothing(placement: Client, cell: FakeCell) -> None:

@@ -1,0 +1,88 @@
+"""Builds the tenants' API."""
+
+from aiohttp import web
+
+from cell.api.context import Tools
+from cell.api.notices import Notices
+from cell.api.serving import application
+from cell.app.shared import Shared, admin_site_of, close
+from cell.checks import Checks
+from cell.control.keys import KeyMaker, Keys
+from cell.control.serving import Control, add_control
+from cell.control.tenants import Tenants
+from cell.database import COMMAND_SECONDS
+from cell.jobs.hints import check_redis
+from cell.schema_state import SchemaState
+from cell.settings import CellSettings
+from directory.announcing import announcement, open_consul
+from runtime import admin
+from runtime.api.pages import PageTokens
+from runtime.backoff import Backoff
+from runtime.database import Pool, open_pool
+from runtime.lifecycle import Lifecycle, Part
+from runtime.site import Site
+
+
+async def build_api(settings: CellSettings) -> Lifecycle:
+    """The tenants' API on `port`, the control contract, metrics and health on `admin_port`."""
+    return (await assemble_api(settings)).lifecycle
+
+
+class Api:
+    """The API's lifecycle, its two sites for whoever wants to know their ports, and who waits for what."""
+
+    def __init__(self, lifecycle: Lifecycle, site: Site, admin_site: Site, notices: Notices) -> None:
+        self.lifecycle, self.site, self.admin_site, self.notices = lifecycle, site, admin_site, notices
+
+
+async def assemble_api(settings: CellSettings) -> Api:
+    """All parts of the API, not started."""
+    app_pool = await open_pool(
+        settings.app_dsn, name="cell-api", size=settings.pool_size, command_seconds=COMMAND_SECONDS, stateless=True
+    )
+    control_pool = await open_pool(
+        settings.control_dsn, name="cell-control", size=4, command_seconds=COMMAND_SECONDS, stateless=True
+    )
+    shared = Shared(settings, app_pool)
+    state = SchemaState(app_pool, settings.owner_dsn)
+    shared.watch(app_pool, state, needs_redis=False)
+    pepper = settings.key_pepper.get_secret_value().encode()
+    notices = Notices(settings.app_dsn)
+    tools = Tools(pepper, PageTokens(settings.page_key.get_secret_value().encode()), notices)
+    site = Site(
+        *("api", application(app_pool, tools, shared.hinter), settings.host, settings.port),
+        setting="CELLWAY_CELL_PORT",
+        drain_seconds=settings.drain_seconds,
+    )
+    admin_site = admin_site_of(shared, _with_control(shared, control_pool, pepper))
+    lifecycle = Lifecycle(shared.health, settings.drain_seconds)
+    lifecycle.add(Part("pools", stop=lambda: close(app_pool, control_pool)))
+    lifecycle.add(Part("schema", start=state.start, start_deadline_seconds=90.0))
+    lifecycle.add(Part("tasks", start=lambda: _start_api_tasks(shared, state, notices), stop=shared.tasks.close))
+    lifecycle.add(admin_site.part())
+    lifecycle.add(site.part())
+    if settings.consul_url:
+        registry = open_consul(settings.consul_url, settings.consul_token)
+        lifecycle.add(announcement(registry, "cell", site, admin_site, {"cell": settings.cell_id}))
+    return Api(lifecycle, site, admin_site, notices)
+
+
+def _with_control(shared: Shared, control_pool: Pool, pepper: bytes) -> web.Application:
+    settings, maker = shared.settings, KeyMaker(pepper)
+    checks = Checks(
+        control_pool,
+        {"redis": (lambda: check_redis(shared.broker), "set maxmemory-policy to noeviction; is Redis running?")},
+    )
+    control = Control(
+        *(control_pool, settings.cell_id, settings.region),
+        *(Tenants(control_pool, maker), Keys(control_pool, maker), checks),
+    )
+    app = admin.application(shared.health, settings)
+    add_control(app, control, settings.control_token.get_secret_value())
+    return app
+
+
+async def _start_api_tasks(shared: Shared, state: SchemaState, notices: Notices) -> None:
+    shared.tasks.keep("schema", state.settle, Backoff(initial_seconds=0.2, cap_seconds=2.0))
+    shared.tasks.keep("hints", shared.hinter.run)
+    shared.tasks.keep("notices", notices.follow, Backoff(initial_seconds=0.2, cap_seconds=2.0))

@@ -1,0 +1,55 @@
+"""What the cell's API and its worker both have."""
+
+import asyncio
+
+from aiohttp import web
+from dramatiq.brokers.redis import RedisBroker
+
+from cell.database import transaction
+from cell.jobs.hints import Hinter, check_redis, open_broker
+from cell.schema_state import SchemaState
+from cell.settings import CellSettings
+from runtime.database import UNREACHABLE, Pool
+from runtime.health import Health, Unhealthy
+from runtime.site import Site
+from runtime.tasks import Tasks
+
+
+class Shared:
+    """What API and worker both have."""
+
+    def __init__(self, settings: CellSettings, app_pool: Pool) -> None:
+        self.settings, self.app_pool = settings, app_pool
+        self.health = Health()
+        self.tasks = Tasks()
+        self.broker: RedisBroker = open_broker(settings.redis_url, settings.heartbeat_seconds)
+        self.hinter = Hinter(self.broker)
+
+    def watch(self, pool: Pool, state: SchemaState, *, needs_redis: bool) -> None:
+        async def postgres() -> str | None:
+            async with transaction(pool) as connection:
+                await connection.fetchval("SELECT 1")
+            return None
+
+        async def redis_keeps() -> str | None:
+            if (finding := await check_redis(self.broker)) is not None:
+                raise Unhealthy(finding)
+            return None
+
+        self.health.add("postgres", postgres)
+        self.health.add("schema", state.check)
+        self.health.add("redis", redis_keeps, required=needs_redis)
+
+
+def admin_site_of(shared: Shared, app: web.Application) -> Site:
+    settings = shared.settings
+    return Site("admin", app, settings.host, settings.admin_port, setting="CELLWAY_CELL_ADMIN_PORT")
+
+
+async def close(*pools: Pool) -> None:
+    for pool in pools:
+        try:
+            await asyncio.wait_for(pool.close(), 1.0)
+        except (TimeoutError, *UNREACHABLE):
+            # Nothing is in flight any more; a database that is away must not hold the process back.
+            pool.terminate()

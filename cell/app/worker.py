@@ -1,0 +1,71 @@
+"""Builds the worker."""
+
+from cell.app.shared import Shared, admin_site_of, close
+from cell.database import COMMAND_SECONDS
+from cell.jobs.provisioning import JOBS
+from cell.jobs.runner import Runner
+from cell.jobs.sweep import Expiry, Sweep
+from cell.schema_state import SchemaState
+from cell.settings import CellSettings
+from cell.working import Working
+from directory.announcing import announcement, open_consul
+from runtime import admin
+from runtime.backoff import Backoff
+from runtime.database import open_pool
+from runtime.lifecycle import Lifecycle, Part
+from runtime.site import Site
+
+EXPIRY_SECONDS = 30.0
+
+
+async def build_worker(settings: CellSettings) -> Lifecycle:
+    """The worker: jobs, the sweep for forgotten ones, and its own admin port."""
+    return (await assemble_worker(settings)).lifecycle
+
+
+class Worker:
+    """The worker's lifecycle, and its admin site."""
+
+    def __init__(self, lifecycle: Lifecycle, admin_site: Site) -> None:
+        self.lifecycle, self.admin_site = lifecycle, admin_site
+
+
+async def assemble_worker(settings: CellSettings) -> Worker:
+    """All parts of the worker, not started."""
+    app_pool = await open_pool(
+        settings.app_dsn,
+        name="cell-worker",
+        size=settings.worker_threads + 2,
+        command_seconds=COMMAND_SECONDS,
+        stateless=True,
+    )
+    relay_pool = await open_pool(
+        settings.relay_dsn, name="cell-relay", size=2, command_seconds=COMMAND_SECONDS, stateless=True
+    )
+    shared = Shared(settings, app_pool)
+    state = SchemaState(app_pool, None)
+    shared.watch(app_pool, state, needs_redis=True)
+    runner = Runner(app_pool, JOBS, settings.lease_seconds, settings.namespace_domain)
+    working = Working(shared.broker, runner, settings.worker_threads, settings.drain_seconds)
+    sweep = Sweep(relay_pool, shared.hinter, settings.hint_again_seconds)
+    expiry = Expiry(relay_pool, app_pool)
+    admin_site = admin_site_of(shared, admin.application(shared.health, settings))
+
+    async def start_tasks() -> None:
+        shared.tasks.keep("schema", state.settle, Backoff(initial_seconds=0.2, cap_seconds=2.0))
+        shared.tasks.keep("hints", shared.hinter.run)
+        shared.tasks.keep("sweep", lambda: sweep.repeat(settings.sweep_seconds))
+        shared.tasks.keep("expiry", lambda: expiry.repeat(EXPIRY_SECONDS))
+
+    lifecycle = Lifecycle(shared.health, settings.drain_seconds)
+    lifecycle.add(Part("pools", stop=lambda: close(app_pool, relay_pool)))
+    lifecycle.add(Part("schema", start=state.start, start_deadline_seconds=90.0))
+    lifecycle.add(admin_site.part())
+    lifecycle.add(Part("tasks", start=start_tasks, stop=shared.tasks.close))
+    lifecycle.add(
+        Part("jobs", working.start, stop=working.stop, stop_deadline_seconds=settings.drain_seconds + 5.0)
+    )
+    if settings.consul_url:
+        registry = open_consul(settings.consul_url, settings.consul_token)
+        lifecycle.add(announcement(registry, "worker", admin_site, admin_site, {"cell": settings.cell_id}))
+    return Worker(lifecycle, admin_site)
