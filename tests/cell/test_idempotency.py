@@ -106,7 +106,8 @@ async def test_no_secret_is_stored_for_a_replay(client: Client, cell_database: C
     first = await client("POST", "/v1/keys", {"display_name": "x"}, key="k")
     again = await client("POST", "/v1/keys", {"display_name": "x"}, key="k")
     assert again.raw == first.raw
-    secret = first.json["api_key"].rpartition("_")[2]
+    secret = first.json["api_key"].removeprefix(f"ck_{client.tenant_id}_")
+    assert len(secret) == 43
     superuser = await cell_database.connect()
     rows = await superuser.fetch(
         "SELECT encode(body, 'escape') || headers::text AS text FROM cell.idempotency_keys WHERE body IS NOT NULL "
