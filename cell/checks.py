@@ -25,6 +25,17 @@ REMEDIES: Mapping[str, str] = {
     "functions": "SET search_path = pg_catalog, pg_temp on the function, and REVOKE EXECUTE … FROM PUBLIC",
     "grants": "REVOKE the privilege",
 }
+TITLES: Mapping[str, str] = {
+    "row_security": "row security is forced on every tenant table",
+    "policies": "policies show a tenant its own rows only",
+    "guard": "the fence guards every tenant table",
+    "keys": "every key holds the tenant",
+    "shared_tables": "no table without a tenant holds a tenant's data",
+    "views": "views look with their caller's rights",
+    "roles": "roles have the least privilege",
+    "functions": "functions cannot be led astray",
+    "grants": "nothing is granted that is not needed",
+}
 Probe = Callable[[], Awaitable[str | None]]
 """Returns what it found, None when all is well."""
 
@@ -35,7 +46,7 @@ async def findings(connection: Connection, name: str) -> Sequence[str]:
 
 
 class Checks:
-    """All checks of one cell. `probes` are those beside the database: name → what looks, and the remedy."""
+    """All checks of one cell. `probes` are those beside the database: title → what looks, and the remedy."""
 
     def __init__(self, pool: Pool, probes: Mapping[str, tuple[Probe, str]]) -> None:
         self._pool, self._probes = pool, probes
@@ -44,7 +55,9 @@ class Checks:
         """Every check, in a fixed order. Unavailable when the database is away."""
         async with transaction(self._pool) as connection:
             found = {name: await findings(connection, name) for name in REMEDIES}
-        stored = [_check(name, "; ".join(lines[:MOST_FINDINGS]), REMEDIES[name]) for name, lines in found.items()]
+        stored = [
+            _check(TITLES[name], "; ".join(lines[:MOST_FINDINGS]), REMEDIES[name]) for name, lines in found.items()
+        ]
         return stored + [await self._probed(name) for name in self._probes]
 
     async def _probed(self, name: str) -> Check:

@@ -71,7 +71,12 @@ def _with_control(shared: Shared, control_pool: Pool, pepper: bytes) -> web.Appl
     settings, maker = shared.settings, KeyMaker(pepper)
     checks = Checks(
         control_pool,
-        {"redis": (lambda: check_redis(shared.broker), "set maxmemory-policy to noeviction; is Redis running?")},
+        {
+            "Redis throws no hint away": (
+                lambda: check_redis(shared.broker),
+                "set maxmemory-policy to noeviction; is Redis running?",
+            )
+        },
     )
     control = Control(
         *(control_pool, settings.cell_id, settings.region),

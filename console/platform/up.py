@@ -63,7 +63,7 @@ async def _run(out: Console, view: "_View", platform: Platform) -> None:
     with _signals(platform.hurry) as asked:
         async with view.over(platform):
             if await _start(platform, asked):
-                out.print(_welcome(platform, time.monotonic() - began))
+                out.print(_welcome(platform, time.monotonic() - began), soft_wrap=True)
                 await asked.wait()
                 out.print("Stopping …")
             await platform.stop()
@@ -165,8 +165,8 @@ Cellway is ready after {seconds:.1f} s: {len(platform.cells)} cells in {platform
 
 Try next, in another terminal:
 
+  {cellway} demo
   {cellway} tenants create acme
-  {cellway} cells list
   {cellway} status
 
 Ctrl-C stops everything.

@@ -29,6 +29,7 @@ async def test_demo_status_and_doctor_on_a_running_platform(cellway: Cellway, tm
         async def well() -> bool:
             doctor = await cellway("doctor")
             assert doctor.code == 0, doctor
+            assert "follows the directory" in doctor.out
             return True
 
         await eventually(well, seconds=5)
