@@ -16,6 +16,7 @@ Format = Literal["auto", "columns", "json"]
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 _threshold = logging.INFO
+_process: dict[str, Any] = {}
 
 
 def _drop_below_threshold(
@@ -25,6 +26,16 @@ def _drop_below_threshold(
     if LEVELS.get("warning" if method == "warn" else method, logging.ERROR) < _threshold:
         raise structlog.DropEvent
     return event
+
+
+def _say_who(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    # Not a context variable: threads that libraries start have none of ours.
+    return {**_process, **event}
+
+
+def identify(**identities: str) -> None:
+    """Put what this process is (its program, its cell) on every line from now on, in every thread."""
+    _process.update(identities)
 
 
 def set_level(level: str) -> None:
@@ -39,6 +50,7 @@ def configure(program: str, level: str = "info", form: Format = "auto", stream: 
     out = stream or sys.stderr
     columns = form == "columns" or (form == "auto" and out.isatty())
     shared: list[Any] = [
+        _say_who,
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if columns else "iso", utc=not columns),
@@ -53,7 +65,8 @@ def configure(program: str, level: str = "info", form: Format = "auto", stream: 
         logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(program=program)
+    _process.clear()
+    identify(program=program)
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

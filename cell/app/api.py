@@ -15,7 +15,7 @@ from cell.jobs.hints import check_redis
 from cell.schema_state import SchemaState
 from cell.settings import CellSettings
 from directory.announcing import announcement, open_consul
-from runtime import admin
+from runtime import admin, logs
 from runtime.api.pages import PageTokens
 from runtime.backoff import Backoff
 from runtime.database import Pool, open_pool
@@ -25,6 +25,7 @@ from runtime.site import Site
 
 async def build_api(settings: CellSettings) -> Lifecycle:
     """The tenants' API on `port`, the control contract, metrics and health on `admin_port`."""
+    logs.identify(cell=settings.cell_id)
     return (await assemble_api(settings)).lifecycle
 
 

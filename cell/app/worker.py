@@ -9,7 +9,7 @@ from cell.schema_state import SchemaState
 from cell.settings import CellSettings
 from cell.working import Working
 from directory.announcing import announcement, open_consul
-from runtime import admin
+from runtime import admin, logs
 from runtime.backoff import Backoff
 from runtime.database import open_pool
 from runtime.lifecycle import Lifecycle, Part
@@ -20,6 +20,7 @@ EXPIRY_SECONDS = 30.0
 
 async def build_worker(settings: CellSettings) -> Lifecycle:
     """The worker: jobs, the sweep for forgotten ones, and its own admin port."""
+    logs.identify(cell=settings.cell_id)
     return (await assemble_worker(settings)).lifecycle
 
 
