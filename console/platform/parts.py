@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from console.platform.errors import PartFailed
-from runtime.embedded import orphans
+from runtime.embedded import disk, orphans
 from runtime.embedded.child import Child
 from runtime.embedded.logfile import LogFile
 from runtime.embedded.server import Server
@@ -137,22 +137,26 @@ class ProgramPart:
         return self._child is not None and self._child.returncode == SETTINGS_REFUSED
 
     def start(self) -> None:
-        """Run it, and wait until it is ready."""
-        child = self._spawn()
+        """Run it, and wait until it is ready. Whatever goes wrong, nothing is left running."""
+        command = self._program.command
+        try:
+            child = self._child = Child(command, self._log, env={**os.environ, **self._program.environment})
+            orphans.remember(self._record, child.pid, " ".join(command))
+            self._await_ready(child)
+        except OSError as error:
+            self.stop()
+            raise (disk.full(self._record) if disk.is_full(error) else self._failed(str(error))) from error
+        except BaseException:
+            self.stop()
+            raise
+
+    def _await_ready(self, child: Child) -> None:
         end = time.monotonic() + self._program.ready_seconds
         while not is_ready(self._program.admin_port):
             if child.wait(_LOOK_SECONDS) is not None:
                 raise self._failed(f"ended with code {child.returncode}")
             if time.monotonic() > end:
-                self.stop()
                 raise self._failed(f"was not ready within {self._program.ready_seconds:g} s")
-
-    def _spawn(self) -> Child:
-        command = self._program.command
-        environment = {**os.environ, **self._program.environment}
-        self._child = Child(command, self._log, env=environment)
-        orphans.remember(self._record, self._child.pid, " ".join(command))
-        return self._child
 
     def stop(self) -> None:
         """Ask it to end, then force it. A second call changes nothing."""

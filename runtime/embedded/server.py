@@ -126,10 +126,14 @@ class Server(ABC):
     def _attempt(self, end: float) -> bool:
         """True when it is ready, False when trying again may help."""
         child = self.child = self._launch()
-        orphans.remember(self._record, child.pid, str(self.data))
-        if child.wait_ready(max(0.0, end - time.monotonic())):
-            self._confirm(end)
-            return True
+        try:
+            orphans.remember(self._record, child.pid, str(self.data))
+            if child.wait_ready(max(0.0, end - time.monotonic())):
+                self._confirm(end)
+                return True
+        except BaseException:
+            child.stop(self.stop_steps)  # what cannot be remembered or confirmed must not run on
+            raise
         late = child.returncode is None
         child.stop(self.stop_steps)
         orphans.forget(self._record)

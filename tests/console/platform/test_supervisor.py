@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from console.platform.errors import PartFailed
@@ -129,3 +130,28 @@ async def test_a_part_that_is_held_stays_down_until_it_is_released(stage: Stage)
         assert supervisor.status("one").state is State.BACKING_OFF
         supervisor.release(["one"])
         await supervisor.until_ready(["one"], 20)
+
+
+async def test_a_program_that_cannot_be_remembered_is_not_left_running(stage: Stage) -> None:
+    """A full disk at the wrong moment: the program is tried again, and no second one holds its port."""
+    part = stage.part("one")
+    async with stage.running(part) as supervisor:
+        await supervisor.until_ready(["one"], 20)
+        record = stage.folder / "one.process"
+        (stage.folder / "one.process.new").mkdir()  # the record cannot be written while this is in its way
+        os.kill(supervisor.status("one").pid or 0, signal.SIGKILL)
+        await supervisor.until(lambda: supervisor.status("one").restarts >= 3, 30)
+        assert not record.exists()
+        (stage.folder / "one.process.new").rmdir()
+        await supervisor.until_ready(["one"], 30)
+        pid = supervisor.status("one").pid
+        assert f'"pid": {pid},' in record.read_text()
+        told = {"STAND_IN_FOLDER": str(stage.folder)}.items()
+        running = [
+            process.pid for process in psutil.process_iter(["environ"]) if told <= _environ(process).items()
+        ]
+        assert running == [pid]
+
+
+def _environ(process: psutil.Process) -> dict[str, str]:
+    return process.info["environ"] or {}
