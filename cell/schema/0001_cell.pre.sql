@@ -200,6 +200,28 @@ BEGIN
 END
 $$;
 
+-- The first statement of work under an Idempotency-Key: whether the same request runs right now, and what it answered.
+-- Lock first and look afterwards, in a statement of its own: under READ COMMITTED (and VOLATILE) that one sees what
+-- the lock's last holder committed. The lock ends with the transaction, also by a crash.
+CREATE FUNCTION cell.begin_idempotent(tenant text, asked_scope text, asked_key text,
+                                      OUT mine boolean, OUT digest bytea, OUT status smallint,
+                                      OUT headers jsonb, OUT body bytea) RETURNS record
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    begin_idempotent.mine := pg_try_advisory_xact_lock(
+        hashtextextended(tenant || ' ' || asked_scope || ' ' || asked_key, 1));
+    IF NOT begin_idempotent.mine THEN
+        RETURN;
+    END IF;
+    SELECT k.digest, k.status, k.headers, k.body
+    INTO begin_idempotent.digest, begin_idempotent.status, begin_idempotent.headers, begin_idempotent.body
+    FROM cell.idempotency_keys k
+    WHERE k.tenant_id = tenant AND k.scope = asked_scope AND k.key = asked_key AND k.expires_at > now();
+END
+$$;
+
 -- The epoch at which a tenant's jobs may run here, for the relay; no row when they may not.
 CREATE FUNCTION cell.running_epoch(tenant text) RETURNS bigint
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -217,7 +239,7 @@ REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA cell FROM PUBLIC;
 GRANT USAGE ON SCHEMA cellway, cell TO cell_app, cell_control, cell_relay;
 GRANT EXECUTE ON FUNCTION cellway.enter TO cell_app, cell_control;
 GRANT EXECUTE ON FUNCTION cellway.lock_key, cellway.set_fence, cellway.fences, cell.tenant_count TO cell_control;
-GRANT EXECUTE ON FUNCTION cell.enter TO cell_app;
+GRANT EXECUTE ON FUNCTION cell.enter, cell.begin_idempotent TO cell_app;
 GRANT EXECUTE ON FUNCTION cell.running_epoch TO cell_relay;
 
 GRANT SELECT ON cell.tenants, cell.shards TO cell_app;

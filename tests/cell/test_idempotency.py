@@ -1,6 +1,7 @@
 """Idempotency-Key: the first answer again, and never the effect twice."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -85,6 +86,31 @@ async def test_many_of_the_same_at_once_have_one_effect(client: Client, at_once:
     assert len({answer.raw for answer in answers if answer.status == 201}) == 1
     listed = await client("GET", "/v1/keys", params={"filter": "display_name = one", "include_total_size": "true"})
     assert listed.json["total_size"] == 1
+
+
+async def hammered(
+    client: Client, method: str, path: str, bodies: Sequence[Mapping[str, str] | None], at_once: int = 16
+) -> set[tuple[int, str | None, bool | None]]:
+    """Many retries of each request, some begun while others commit: status, code, and whether to try again."""
+    outcomes: set[tuple[int, str | None, bool | None]] = set()
+    for number, body in enumerate(bodies):
+        answers = await asyncio.gather(
+            *(client(method, path.format(number), body, key=f"{method}-{number}") for _ in range(at_once))
+        )
+        outcomes |= {(a.status, None, None) if a.status < 300 else a.problem for a in answers}
+    return outcomes
+
+
+async def test_no_retry_is_told_that_its_own_success_is_in_the_way(client: Client) -> None:
+    """Among concurrent retries there is the first answer, its replay, and "come again": never a final refusal.
+
+    The look for a stored answer must be younger than the lock: else a retry takes the lock that the first has just
+    let go, does not see what the first committed, and finds its own account or misses it.
+    """
+    come_again = (409, "FAILED_PRECONDITION", True)
+    accounts = [{"account_id": f"a{number}", "display_name": "x"} for number in range(150)]
+    assert await hammered(client, "POST", "/v1/accounts", accounts) <= {(201, None, None), come_again}
+    assert await hammered(client, "DELETE", "/v1/accounts/a{}", [None] * 150) <= {(204, None, None), come_again}
 
 
 async def test_an_answer_is_forgotten_after_its_time(client: Client, cell_database: CellDatabase) -> None:
