@@ -38,7 +38,15 @@ class BadAddress(Refused):
 
 
 class Unavailable(DirectoryError):
-    """Nobody's fault here: the store is away. Trying again later may help."""
+    """Nobody's fault here: what was asked is away, or could not do it just now. Trying again later may help."""
+
+
+class Silent(Unavailable):
+    """A cell gives no answer at all: for now no order, of whichever tenant, gets through to it."""
+
+
+class Unfinished(Unavailable):
+    """A cell is at it and has more to do than it does in one call: told again, it goes on."""
 
 
 class Gap(DirectoryError):

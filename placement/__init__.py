@@ -7,6 +7,7 @@ In reading order:
 - `decisions`    suspend, resume, delete: record first, then tell the cell
 - `carrying`     tells a cell what the directory has decided; idempotent, so anybody may do it again
 - `reconciler`   finishes what was recorded and not carried out, whoever died in between
+- `proving`      asks a cell who it is
 - `cells`        registers cells, has them prove who they are, opens those that were not ready
 - `reach`        which cells have lately not answered
 - `checks/`      the invariants of the running system, each with what to do when it does not hold

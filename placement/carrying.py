@@ -2,29 +2,32 @@
 
 Idempotent at both ends: the cell refuses what is older than what it knows, and the directory notes only the latest
 decision. So the request, the reconcilers of several instances and a client's retry may all do it at once.
-When the cell is away, `Unavailable` comes by a deadline, and the decision stays recorded.
+When that fails, `Unavailable` comes by a deadline, and the decision stays recorded. An order that fails says
+nothing about its cell yet: the cell is then asked who it is, and only when it does not answer that is it `Silent`.
 """
 
 import asyncio
 from collections.abc import Iterator, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
 
 from directory.control.client import CellControl
 from directory.control.contract import TenantOrder, TenantReport
-from directory.errors import DirectoryError, NotFound, Refused, Stale, Unavailable
+from directory.errors import DirectoryError, NotFound, Refused, Silent, Stale, Unavailable, Unfinished
 from directory.truth import Directory
 from directory.values import Cell, Tenant
 from placement import metrics
-from placement.errors import CellAhead
+from placement.errors import CellAhead, NotProved
+from placement.proving import prove
 from placement.reach import Reach
 from runtime import logs
 
 log = logs.get("placement.carrying")
 
-CARRY_SECONDS = 8.0
-"""For one call to a cell. Shorter than what a client waits, and than the control client's own deadline."""
+CARRY_SECONDS = 7.0
+"""For one order; shorter than the control client's own deadline. With the question that follows a failure it is
+shorter than what a client waits."""
 ATTEMPTS = 3
 """How often a decision may be overtaken by a later one before the reconciler is left to it."""
 
@@ -52,7 +55,10 @@ class Carrier:
         return self._busy.keys()
 
     async def carry_out(self, tenant: Tenant, first_key_seed: str | None = None) -> Carried:
-        """Carry the tenant's latest decision out, even when it was before. Unavailable; Refused; CellAhead."""
+        """Carry the tenant's latest decision out, even when it was before.
+
+        Unavailable, which may be Silent or Unfinished; Refused; CellAhead.
+        """
         api_key: str | None = None
         with logs.bound(tenant=tenant.tenant_id), self._being_busy(tenant.tenant_id):
             for _ in range(ATTEMPTS):
@@ -77,19 +83,36 @@ class Carrier:
             raise Refused(f"tenant {tenant.tenant_id} lives nowhere")
         cell = await self._directory.cell(tenant.assignment.cell_id)
         try:
-            async with asyncio.timeout(CARRY_SECONDS):
-                report = await self._order(cell, tenant, tenant.assignment.epoch, first_key_seed)
-        except (DirectoryError, TimeoutError) as error:
+            report = await self._ordered(cell, tenant, tenant.assignment.epoch, first_key_seed)
+        except DirectoryError as error:
             metrics.CARRIED.labels(type(error).__name__).inc()
-            if isinstance(error, Unavailable | TimeoutError):
-                self._reach.failed(cell.cell_id, str(error) or "no answer in time")
-            if isinstance(error, TimeoutError):
-                raise Unavailable(f"cell {cell.cell_id} did not answer within {CARRY_SECONDS:g} s") from error
             raise
-        self._reach.answered(cell.cell_id)
         metrics.CARRIED.labels("done").inc()
         log.info("decision_carried_out", cell=cell.cell_id, state=tenant.state, revision=tenant.revision)
         return report
+
+    async def _ordered(self, cell: Cell, tenant: Tenant, epoch: int, first_key_seed: str | None) -> TenantReport:
+        try:
+            async with asyncio.timeout(CARRY_SECONDS):
+                report = await self._order(cell, tenant, epoch, first_key_seed)
+        except Silent as error:
+            self._reach.failed(cell.cell_id, str(error))
+            raise
+        except (Unavailable, TimeoutError) as error:
+            why = str(error) or f"cell {cell.cell_id} did not carry it out within {CARRY_SECONDS:g} s"
+            await self._require_answer(cell, why)
+            raise Unavailable(why) from error
+        self._reach.answered(cell.cell_id)
+        if report.state == "deleting":
+            raise Unfinished(f"cell {cell.cell_id} is still removing the rows of tenant {tenant.tenant_id}")
+        return report
+
+    async def _require_answer(self, cell: Cell, why: str) -> None:
+        """Silent unless the cell says who it is."""
+        try:
+            await prove(self._control, self._reach, cell)
+        except (DirectoryError, NotProved) as error:
+            raise Silent(f"{why}; {error}") from error
 
     async def _order(self, cell: Cell, tenant: Tenant, epoch: int, first_key_seed: str | None) -> TenantReport:
         if tenant.state != "deleted":
@@ -101,7 +124,9 @@ class Carrier:
         except NotFound:
             # Its creation never reached the cell. It is opened, unserved, to be closed for good: otherwise a
             # messenger of the creation that comes late would find nothing that refuses it.
-            await self._control.put_tenant(cell, tenant.tenant_id, _order(tenant, epoch, "suspended", None))
+            # Stale: another messenger has done just this meanwhile, and the deletion finds what it left.
+            with suppress(Stale):
+                await self._control.put_tenant(cell, tenant.tenant_id, _order(tenant, epoch, "suspended", None))
             return await self._control.delete_tenant(cell, tenant.tenant_id, epoch, tenant.revision)
 
     @contextmanager

@@ -11,18 +11,17 @@ from dataclasses import replace
 
 from directory.control.client import CellControl
 from directory.control.contract import CellReport
-from directory.errors import BadAddress, DirectoryError, NotAllowed, Refused, Unavailable
+from directory.errors import DirectoryError, NotAllowed, Unavailable
 from directory.rules.states import CELLS, CellEvent
 from directory.truth import Directory
 from directory.values import Cell, CellChange, NewCell
 from placement.errors import NotProved
+from placement.proving import prove
 from placement.reach import Reach
-from placement.rules.proof import mismatch
 from runtime import logs
 
 log = logs.get("placement.cells")
 
-PROOF_SECONDS = 3.0
 AT_ONCE = 20
 JOINING_SECONDS = 1.0
 LOOK_SECONDS = 5.0
@@ -86,26 +85,7 @@ class Cells:
             await self._proof(cell)
 
     async def _proof(self, cell: Cell) -> CellReport:
-        """The cell's own report. Unavailable; NotProved when somebody else answers, or refuses the token."""
-        try:
-            async with asyncio.timeout(PROOF_SECONDS):
-                report = await self._control.cell(cell)
-        except TimeoutError as error:
-            self._reach.failed(cell.cell_id, "no answer in time")
-            raise Unavailable(f"cell {cell.cell_id} did not answer within {PROOF_SECONDS:g} s") from error
-        except Unavailable as error:
-            self._reach.failed(cell.cell_id, str(error))
-            raise
-        except BadAddress:
-            raise
-        except Refused as error:
-            self._reach.failed(cell.cell_id, str(error))
-            raise NotProved(f"what answers for cell {cell.cell_id} refuses the control token: {error}") from error
-        if (wrong := mismatch(cell, report)) is not None:
-            self._reach.failed(cell.cell_id, wrong)
-            raise NotProved(wrong)
-        self._reach.answered(cell.cell_id)
-        return report
+        return await prove(self._control, self._reach, cell)
 
     async def _changed(self, cell: Cell, event: CellEvent) -> Cell:
         try:
@@ -127,7 +107,10 @@ async def _each(cells: Sequence[Cell], visit: Callable[[Cell], Awaitable[object]
         async with slots:
             await visit(cell)
 
-    await asyncio.gather(*(in_turn(cell) for cell in cells))
+    # Nobody is left running, and nobody goes unvisited, because one visit failed.
+    results = await asyncio.gather(*(in_turn(cell) for cell in cells), return_exceptions=True)
+    for failed in (result for result in results if isinstance(result, BaseException)):
+        raise failed
 
 
 def _leads_to(event: CellEvent) -> str:

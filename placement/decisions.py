@@ -51,5 +51,7 @@ class Decisions:
         try:
             return (await self._carrier.carry_out(tenant)).tenant
         except Unavailable as error:
-            said = f"{tenant.tenant_id} is recorded as {tenant.state}, and its cell will be told when it answers"
+            said = (
+                f"{tenant.tenant_id} is recorded as {tenant.state}, which its cell has yet to carry out, and will"
+            )
             raise Unavailable(f"{said}: {error}") from error

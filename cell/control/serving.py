@@ -73,12 +73,12 @@ class Control:
         return Reply(body=await self._tenants.put(_tenant(call), call.body))
 
     async def delete_tenant(self, call: Call[None]) -> Reply:
-        """200; 404 when it was never here, 409 when a later decision is known."""
+        """200; 202 when rows are left to the next call; 404 when never here, 409 when a later one is known."""
         tenant_id = _tenant(call)
         report = await self._tenants.delete(tenant_id, call.query.epoch, call.query.revision)
         if report is None:
             raise not_found("tenant", tenant_id)
-        return Reply(body=report)
+        return Reply(202 if report.state == "deleting" else 200, report)
 
     async def list_keys(self, call: Call[None]) -> Reply:
         """200."""
@@ -111,8 +111,8 @@ class Control:
         return (
             Endpoint("GET", "/control/v1/cell", self.cell, "Who is it", "getCell", {200: CellReport}),
             Endpoint("PUT", tenant, self.put_tenant, "Decide", "putTenant", {200: TenantReport}, body=TenantOrder),
-            Endpoint("DELETE", tenant, self.delete_tenant, "Remove", "deleteTenant", {200: TenantReport},
-                     query=DeleteQuery),
+            Endpoint("DELETE", tenant, self.delete_tenant, "Remove", "deleteTenant",
+                     {200: TenantReport, 202: TenantReport}, query=DeleteQuery),
             Endpoint("GET", f"{tenant}/keys", self.list_keys, "List keys", "listKeys", {200: KeyList}),
             Endpoint("POST", f"{tenant}/keys", self.create_key, "Make a key", "createKey", {200: KeyReport},
                      body=KeyOrder),

@@ -23,6 +23,8 @@ FLIP_SECONDS = 5.0
 """How long a flip of the fence is tried: the control plane gives up after ten, and comes again."""
 LOCK_TIMEOUT = "SET LOCAL lock_timeout = '250ms'"
 _AGAIN = Backoff(initial_seconds=0.05, cap_seconds=0.5, floor_seconds=0.01)
+DELETE_SECONDS = 2.0
+"""For removing rows in one call, which then says that there are more: other tenants' orders wait behind it."""
 TABLES = ("jobs", "operations", "allocations", "namespaces", "accounts", "api_keys", "idempotency_keys", "tenants")
 """All tenant tables, whoever refers to others first."""
 BITE = 5000
@@ -84,9 +86,15 @@ class Tenants:
         return held
 
     async def delete(self, tenant_id: str, epoch: int, revision: int) -> TenantReport | None:
-        """Remove every row, then close the fence at `revision`. None: never here. Stale."""
+        """Remove every row, then close the fence at `revision`; `deleting` when rows are left to the next call.
+
+        None: never here. Stale.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + DELETE_SECONDS
         while await again(lambda: self._bite(tenant_id, epoch)):
-            pass
+            if loop.time() > end:
+                return TenantReport(tenant_id=tenant_id, epoch=epoch, revision=revision, state="deleting")
         return await _flipping(lambda: self._delete(tenant_id, epoch, revision))
 
     async def _bite(self, tenant_id: str, epoch: int) -> bool:

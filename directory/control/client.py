@@ -1,6 +1,7 @@
 """The caller's side of the control contract.
 
-When the cell is away, calls raise `Unavailable` by their deadline and may be repeated: all of them are idempotent.
+A call that fails raises `Unavailable` by its deadline and may be repeated: all of them are idempotent. Only when
+not even a connection is made does the error say something about the cell as a whole, and then it is `Silent`.
 The address is checked again when it is connected to, after its name was resolved; redirects are not followed.
 """
 
@@ -23,7 +24,7 @@ from directory.control.contract import (
     TenantReport,
 )
 from directory.control.token import control_token
-from directory.errors import NotFound, Refused, Stale, Unavailable
+from directory.errors import NotFound, Refused, Silent, Stale, Unavailable
 from directory.resolver import CheckedResolver, checked
 from directory.values import Cell
 
@@ -61,7 +62,10 @@ class CellControl:
         return await self._call(cell, "PUT", f"tenants/{quote(tenant_id)}", TenantReport, body=order)
 
     async def delete_tenant(self, cell: Cell, tenant_id: str, epoch: int, revision: int) -> TenantReport:
-        """Remove every row of the tenant, and close the fence at `revision` for good. Stale."""
+        """Remove every row of the tenant, and close the fence at `revision` for good. NotFound; Stale.
+
+        A report in state `deleting` says that rows are left: the same call again goes on.
+        """
         query = f"?epoch={epoch}&revision={revision}"
         return await self._call(cell, "DELETE", f"tenants/{quote(tenant_id)}{query}", TenantReport)
 
@@ -99,6 +103,8 @@ class CellControl:
                 method, URL(url, encoded=True), headers=headers, data=content, allow_redirects=False
             ) as response:
                 return _answer(cell, response.status, await response.read(), model)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise Silent(f"cell {cell.cell_id} cannot be reached: {type(error).__name__}") from error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Unavailable(f"cell {cell.cell_id} does not answer: {type(error).__name__}") from error
 

@@ -1,9 +1,13 @@
-"""Paths and bodies of the control contract. All calls are idempotent; every one carries a revision or an epoch,
-and a cell refuses what is older than what it knows, so a messenger that comes late does no harm.
+"""Paths and bodies of the control contract. All calls are idempotent.
+
+A decision carries epoch and revision, and a cell refuses what is older than what it knows, so a messenger that
+comes late does no harm. Calls about keys carry neither: making the key of a seed again finds the one that is
+there, revoking again changes nothing, and both mean the tenant as the cell holds it now. A deletion that answers
+202 has rows left to remove, and goes on when it is called again.
 
     GET    /control/v1/cell                                  CellReport
     PUT    /control/v1/tenants/{tenant}                      TenantOrder   -> TenantReport
-    DELETE /control/v1/tenants/{tenant}?epoch=&revision=                   -> TenantReport
+    DELETE /control/v1/tenants/{tenant}?epoch=&revision=                   -> TenantReport, 200 or 202
     GET    /control/v1/tenants/{tenant}/keys                               -> KeyList
     POST   /control/v1/tenants/{tenant}/keys                 KeyOrder      -> KeyReport
     POST   /control/v1/tenants/{tenant}/keys/{key}:revoke                  -> KeyReport
@@ -39,12 +43,15 @@ class TenantOrder(_Value):
 
 
 class TenantReport(_Value):
-    """What the cell now holds. `api_key` is a secret: shown once, never logged."""
+    """What the cell now holds. `api_key` is a secret: shown once, never logged.
+
+    `deleting`: rows are being removed, and some are left.
+    """
 
     tenant_id: str
     epoch: int
     revision: int
-    state: Literal["active", "suspended", "deleted"]
+    state: Literal["active", "suspended", "deleting", "deleted"]
     api_key: str | None = None
 
 

@@ -94,6 +94,25 @@ async def test_deletion_leaves_nothing_but_a_closed_fence(
     assert (await cell.control("GET", f"{path}/keys")).status == 404
 
 
+async def test_a_deletion_of_many_rows_is_done_in_several_calls(
+    client: Client, cell: RunningCell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each does a bounded amount of work and says that there is more; the tenant is gone after the last."""
+    monkeypatch.setattr("cell.control.tenants.DELETE_SECONDS", -1.0)
+    monkeypatch.setattr("cell.control.tenants.BITE", 1)
+    for number in range(3):
+        await client("POST", "/v1/accounts", {"account_id": f"acme-{number}", "display_name": "Acme"})
+    revision = next_epoch()
+    path = f"tenants/{client.tenant_id}?epoch={client.epoch}&revision={revision}"
+    states: list[tuple[int, str]] = []
+    while (200, "deleted") not in states:
+        report = await cell.control("DELETE", path)
+        states.append((report.status, TenantReport.model_validate(report.json).state))
+        assert len(states) < 50
+    assert states.count((202, "deleting")) == len(states) - 1 >= 3
+    assert (await client("GET", "/v1/accounts")).status == 421
+
+
 async def test_a_stale_deletion_is_refused(client: Client, cell: RunningCell) -> None:
     """It was meant for an earlier tenancy."""
     answer = await cell.control(

@@ -30,7 +30,11 @@ Mode = Literal["well", "failing", "hanging"]
 
 
 class FakeCell:
-    """Serves `directory.control.contract`. `mode` is how it behaves; `orders` counts effects by tenant."""
+    """Serves `directory.control.contract`. `mode` is how it behaves; `told` counts effects.
+
+    `broken` are tenants whose orders fail or hang while the cell is well; `deletions_left` is how many calls a
+    deletion needs before the last one.
+    """
 
     def __init__(self, cell_id: str, region: str = "eu") -> None:
         self.cell_id = cell_id
@@ -42,6 +46,8 @@ class FakeCell:
         self.checks: list[Check] = [Check(name="row security", ok=True)]
         self.called = asyncio.Event()
         self.told = 0
+        self.broken: dict[str, Literal["failing", "hanging"]] = {}
+        self.deletions_left = 0
         self._site = Site(f"fake {cell_id}", self._application(), "127.0.0.1", 0, drain_seconds=0.1)
 
     async def start(self) -> "FakeCell":
@@ -101,6 +107,11 @@ class FakeCell:
                 return web.json_response({"message": "out of order"}, status=500)
             if self.mode == "hanging":
                 await asyncio.Event().wait()
+            broken = self.broken.get(request.match_info.get("tenant", ""))
+            if broken == "failing":
+                return web.json_response({"message": "this order fails"}, status=500)
+            if broken == "hanging":
+                await asyncio.Event().wait()
             answer: web.StreamResponse = await handler(request)
             return answer
 
@@ -139,6 +150,10 @@ class FakeCell:
             return _missing()
         if revision < known.revision:
             return _stale(known)
+        if self.deletions_left and known.state != "deleted":
+            self.deletions_left -= 1
+            report = TenantReport(tenant_id=tenant_id, epoch=known.epoch, revision=revision, state="deleting")
+            return _answer(report, 202)
         self.keys.pop(tenant_id, None)
         self.fences[tenant_id] = FenceReport(tenant_id=tenant_id, epoch=revision, state="moved")
         report = TenantReport(tenant_id=tenant_id, epoch=revision, revision=revision, state="deleted")
@@ -184,8 +199,8 @@ class FakeCell:
         return _answer(CheckList(checks=self.checks))
 
 
-def _answer(model: BaseModel) -> web.Response:
-    return web.Response(body=model.model_dump_json().encode(), content_type="application/json")
+def _answer(model: BaseModel, status: int = 200) -> web.Response:
+    return web.Response(body=model.model_dump_json().encode(), status=status, content_type="application/json")
 
 
 def _stale(known: TenantReport) -> web.Response:
