@@ -20,7 +20,10 @@ class CheckedResolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         """OSError when the name means an address that may not be connected to."""
-        found = await self._resolver.resolve(host, port, family)
+        try:
+            found = await self._resolver.resolve(host, port, family)
+        except UnicodeError as error:
+            raise OSError(f"{host[:60]!r} is not a host name") from error
         for result in found:
             try:
                 check_ip(ipaddress.ip_address(result["host"]))

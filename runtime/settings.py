@@ -84,7 +84,10 @@ def _read(key: str, path: str) -> str:
 
 
 def _shown(value: Any) -> Any:
-    if isinstance(value, str) and "://" in value and "@" in value:
-        scheme, _, rest = value.partition("://")
-        return f"{scheme}://***@{rest.rpartition('@')[2]}"
-    return value
+    """An address is shown as scheme, host and path: user, password and parameters may be secrets."""
+    if not isinstance(value, str) or "://" not in value:
+        return value
+    scheme, _, rest = value.partition("://")
+    _user, at, place = rest.partition("?")[0].rpartition("@")
+    hidden = "?***" if "?" in rest else ""
+    return f"{scheme}://{'***@' if at else ''}{place}{hidden}"

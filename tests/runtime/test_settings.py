@@ -72,6 +72,20 @@ def test_secrets_are_never_shown() -> None:
     assert settings.shown()["dsn"] == "postgresql://***@10.0.0.1:5432/db"
 
 
+@pytest.mark.parametrize(
+    ("dsn", "shown"),
+    [
+        ("postgresql://db/cell?user=app&password=hunter2", "postgresql://db/cell?***"),
+        ("redis://:hunter2@h:6379/0?password=hunter2", "redis://***@h:6379/0?***"),
+        ("postgresql://me:hun@ter2@h/db", "postgresql://***@h/db"),
+        ("http://10.0.0.7:8500", "http://10.0.0.7:8500"),
+    ],
+)
+def test_an_address_is_shown_without_what_may_be_secret(dsn: str, shown: str) -> None:
+    """Passwords hide in the user's part and among the parameters."""
+    assert Example.load({**GOOD, "CELLWAY_EXAMPLE_DSN": dsn}).shown()["dsn"] == shown
+
+
 def test_settings_do_not_change() -> None:
     """Whoever reads one twice reads the same."""
     settings = Example.load(GOOD)
