@@ -157,6 +157,9 @@ class MemoryDirectory:
 
     # The stream
 
+    async def identity(self) -> str:
+        return self._identity
+
     async def head(self) -> int:
         return self._seq
 
@@ -211,7 +214,7 @@ class MemoryDirectory:
     def _take_place(self, cell_id: str) -> None:
         cell = self._cells.get(cell_id)
         if cell is None or cell.state != "open" or not cell.free_tenants:
-            raise CellFull(f"cell {cell_id} is full, or not open")
+            raise CellFull(f"cell {cell_id} is full, or not open, or not registered")
         self._cells[cell_id] = replace(cell, tenants=cell.tenants + 1)
 
     def _give_place(self, cell_id: str) -> None:

@@ -15,6 +15,7 @@ class MemoryFeed:
 
     def __init__(self) -> None:
         self.away = False
+        self._identity: str | None = None
         self._snapshot: Snapshot | None = None
         self._changes: list[Change] = []
         self._last: int | None = None
@@ -23,56 +24,71 @@ class MemoryFeed:
 
     async def snapshot(self) -> Snapshot | None:
         self._reach()
-        return self._snapshot
+        return None if self._last is None else self._snapshot
 
-    async def changes(self, after: int, wait_seconds: float) -> Sequence[Change]:
-        self._reach()
-        if self._last is None or after >= self._last:
+    async def changes(self, identity: str, after: int, wait_seconds: float) -> Sequence[Change]:
+        found = self._kept(identity, after)
+        if not found and wait_seconds > 0:
             self._came.clear()
             # Not `wait_for`: it swallows a cancellation that comes together with the event.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_seconds):
                     await self._came.wait()
-            self._reach()
-        if self._last is not None and after > self._last:
-            raise Gap(f"the stream ends at {self._last}, before {after}")
+            found = self._kept(identity, after)
+        return found
+
+    def _kept(self, identity: str, after: int) -> Sequence[Change]:
+        last = self._standing(identity)
         found = [change for change in self._changes if change.seq > after]
-        if (found and found[0].seq != after + 1) or (not found and after < (self._last or 0)):
+        if after > last:
+            raise Gap(f"the stream ends at {last}, and the reader stands at {after}")
+        if after < last and (not found or found[0].seq != after + 1):
             raise Gap(f"the changes after {after} are not kept")
         return found
 
-    async def look_up(self, tenant_id: str) -> TenantEntry | None:
+    async def look_up(self, tenant_id: str, identity: str | None = None) -> TenantEntry | None:
         self._reach()
         if self._last is None:
             raise Unavailable("the cache is empty")
+        if identity not in (None, self._identity):
+            raise Unavailable("the cache is of another directory")
         return self._tenants.get(tenant_id)
 
-    async def published(self) -> int | None:
+    async def published(self, identity: str) -> int | None:
         self._reach()
-        return self._last
+        return self._last if identity == self._identity else None
 
-    async def publish(self, changes: Sequence[Change]) -> int:
-        self._reach()
-        if self._last is None:
-            raise Gap("the cache is empty")
+    async def publish(self, identity: str, changes: Sequence[Change]) -> int:
+        last = self._standing(identity)
         for change in changes:
-            if change.seq <= self._last:
+            if change.seq <= last:
                 continue
-            if change.seq != self._last + 1:
-                raise Gap(f"change {change.seq} does not follow {self._last}")
+            if change.seq != last + 1:
+                raise Gap(f"change {change.seq} does not follow {last}")
             self._append(change)
-        return self._last
+            last = change.seq
+        return last
 
     async def fill(self, snapshot: Snapshot) -> None:
         self._reach()
-        self._snapshot, self._last = snapshot, snapshot.seq
+        self._identity, self._snapshot, self._last = snapshot.identity, snapshot, snapshot.seq
         self._changes = []
         self._tenants = dict(snapshot.tenants)
         self._came.set()
 
     async def put_snapshot(self, snapshot: Snapshot) -> None:
-        self._reach()
+        last = self._standing(snapshot.identity)
+        if snapshot.seq < last and all(change.seq != snapshot.seq + 1 for change in self._changes):
+            raise Gap(f"the changes after {snapshot.seq} are not kept")
         self._snapshot = snapshot
+
+    def _standing(self, identity: str) -> int:
+        self._reach()
+        if self._last is None:
+            raise Gap("the cache is empty")
+        if identity != self._identity:
+            raise Gap("the cache is of another directory")
+        return self._last
 
     def _append(self, change: Change) -> None:
         self._changes = [*self._changes[-KEPT_CHANGES:], change]

@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 import asyncpg
 
@@ -24,7 +25,8 @@ from directory.values import (
     TenantEntry,
     TenantState,
 )
-from runtime.database import CONNECT_SECONDS, UNREACHABLE, Connection, Pool, PoolConnection
+from runtime import database
+from runtime.database import BUSY, CONNECT_SECONDS, UNREACHABLE, Connection, Pool, PoolConnection
 from runtime.queries import Queries
 from runtime.schema import upgrades
 
@@ -32,6 +34,34 @@ SQL = Queries("directory")
 UPGRADES = upgrades("directory")
 COMPONENT = "directory"
 CHANNEL = "directory_changes"
+
+
+TRANSACTION_SECONDS = 10.0
+"""No call takes longer, whatever the server does."""
+PROBE_SECONDS = 1.0
+ArgumentsT = ParamSpec("ArgumentsT")
+ResultT = TypeVar("ResultT")
+
+
+def _repeated(
+    call: Callable[ArgumentsT, Awaitable[ResultT]],
+) -> Callable[ArgumentsT, Coroutine[Any, Any, ResultT]]:
+    """The whole call again, a few times, when its transaction clashed with another one."""
+
+    @functools.wraps(call)
+    async def repeated(*args: ArgumentsT.args, **kwargs: ArgumentsT.kwargs) -> ResultT:
+        return await database.again(lambda: call(*args, **kwargs))
+
+    return repeated
+
+
+@contextlib.contextmanager
+def _border() -> Iterator[None]:
+    """Where Postgres' errors that are nobody's fault become `Unavailable`."""
+    try:
+        yield
+    except (*UNREACHABLE, *BUSY) as error:
+        raise Unavailable(f"the control database cannot do it now: {type(error).__name__}") from error
 
 
 class PostgresDirectory:
@@ -43,12 +73,10 @@ class PostgresDirectory:
         self._listening: PoolConnection | None = None
 
     @contextlib.asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[Connection]:
-        try:
-            async with self._pool.acquire(timeout=CONNECT_SECONDS) as connection, connection.transaction():
+    async def _transaction(self, **kind: Any) -> AsyncIterator[Connection]:
+        with _border():
+            async with database.transaction(self._pool, seconds=TRANSACTION_SECONDS, **kind) as connection:
                 yield connection
-        except UNREACHABLE as error:
-            raise Unavailable(f"the control database is away: {type(error).__name__}") from error
 
     async def _row(self, query: str, *parameters: Any) -> asyncpg.Record | None:
         async with self._transaction() as connection:
@@ -60,6 +88,7 @@ class PostgresDirectory:
 
     # Cells
 
+    @_repeated
     async def register_cell(self, new: NewCell) -> Cell:
         names.check_name("cell", new.cell_id)
         async with self._transaction() as connection:
@@ -68,11 +97,13 @@ class PostgresDirectory:
                 raise AlreadyExists(f"cell {new.cell_id} is registered already")
             return await _announced(connection, _cell(row))
 
+    @_repeated
     async def update_cell(self, cell_id: str, change: CellChange) -> Cell:
         async with self._transaction() as connection:
             row = await connection.fetchrow(SQL["update_cell"], cell_id, *_particulars(change))
             return await _announced(connection, _cell(_found(row, "cell", cell_id)))
 
+    @_repeated
     async def change_cell(self, cell_id: str, event: CellEvent) -> Cell:
         async with self._transaction() as connection:
             row = _found(await connection.fetchrow(SQL["lock_cell"], cell_id), "cell", cell_id)
@@ -88,6 +119,7 @@ class PostgresDirectory:
 
     # Tenants
 
+    @_repeated
     async def create_tenant(self, new: NewTenant, cell_id: str) -> Tenant:
         names.check_name("tenant", new.tenant_id)
         async with self._transaction() as connection:
@@ -116,6 +148,7 @@ class PostgresDirectory:
     ) -> Sequence[Tenant]:
         return [_tenant(row) for row in await self._rows("list_tenants", after, limit, cell_id, state)]
 
+    @_repeated
     async def change_tenant(self, tenant_id: str, event: TenantEvent) -> Tenant:
         async with self._transaction() as connection:
             row = _found(await connection.fetchrow(SQL["lock_tenant"], tenant_id), "tenant", tenant_id)
@@ -124,6 +157,7 @@ class PostgresDirectory:
             )
             return _tenant(_found(await connection.fetchrow(SQL["get_tenant"], tenant_id), "tenant", tenant_id))
 
+    @_repeated
     async def applied(self, tenant_id: str, revision: int) -> Tenant:
         async with self._transaction() as connection:
             row = _found(await connection.fetchrow(SQL["lock_tenant"], tenant_id), "tenant", tenant_id)
@@ -137,19 +171,22 @@ class PostgresDirectory:
     async def unsettled(self, limit: int = 100, after_revision: int = 0) -> Sequence[Tenant]:
         return [_tenant(row) for row in await self._rows("list_unsettled", limit, after_revision)]
 
+    @_repeated
     async def reassign(self, tenant_id: str, epoch: int, cell_id: str) -> Assignment:
         async with self._transaction() as connection:
+            _found(await connection.fetchrow(SQL["lock_tenant"], tenant_id), "tenant", tenant_id)
             tenant = _tenant(_found(await connection.fetchrow(SQL["get_tenant"], tenant_id), "tenant", tenant_id))
-            row = await connection.fetchrow(SQL["reassign"], tenant_id, epoch, cell_id)
-            if row is None:
+            if tenant.assignment is None or tenant.assignment.epoch != epoch:
                 raise Stale(f"tenant {tenant_id} is no longer at epoch {epoch}: {tenant.assignment}")
-            if row["left_cell_id"] != cell_id:
-                await _take_place(connection, cell_id)
-                await connection.execute(SQL["give_place"], row["left_cell_id"])
-            await _record(connection, TenantEntry(tenant_id, cell_id, row["epoch"]))
-            return Assignment(tenant_id, cell_id, row["epoch"])
+            await _change_places(connection, tenant.assignment.cell_id, cell_id)
+            fresh = await connection.fetchval(SQL["reassign"], tenant_id, epoch, cell_id)
+            await _record(connection, TenantEntry(tenant_id, cell_id, fresh))
+            return Assignment(tenant_id, cell_id, fresh)
 
     # The stream
+
+    async def identity(self) -> str:
+        return str(_found(await self._row("get_head"), "directory", "head")["identity"])
 
     async def head(self) -> int:
         return int(_found(await self._row("get_head"), "directory", "head")["seq"])
@@ -175,40 +212,31 @@ class PostgresDirectory:
                 await self._changed.wait()
 
     async def _listen(self) -> None:
-        if self._listening is not None and not self._listening.is_closed():
+        if self._listening is not None and await _hears(self._listening):
             return
         await self.close()
-        try:
+        with _border():
             self._listening = await self._pool.acquire(timeout=CONNECT_SECONDS)
             await self._listening.add_listener(CHANNEL, self._notified)
             # A server that goes away must not be waited for: the next look says so.
             self._listening.add_termination_listener(self._notified)
-        except UNREACHABLE as error:
-            raise Unavailable(f"the control database is away: {type(error).__name__}") from error
 
     def _notified(self, *_about: object) -> None:
         self._changed.set()
 
     async def close(self) -> None:
-        """Give the listening connection back to the pool."""
+        """End the connection that listens. It is torn down, because taking leave of a server may wait for it."""
         listening, self._listening = self._listening, None
         if listening is not None:
             listening.remove_termination_listener(self._notified)
-            with contextlib.suppress(*UNREACHABLE):
-                await listening.remove_listener(CHANNEL, self._notified)
+            listening.terminate()
             await self._pool.release(listening)
 
     async def snapshot(self) -> Snapshot:
-        try:
-            async with (
-                self._pool.acquire(timeout=CONNECT_SECONDS) as connection,
-                connection.transaction(isolation="repeatable_read", readonly=True),
-            ):
-                head = _found(await connection.fetchrow(SQL["get_head"]), "directory", "head")
-                cells = await connection.fetch(SQL["list_cells"])
-                rows = await connection.fetch(SQL["snapshot_tenants"])
-        except UNREACHABLE as error:
-            raise Unavailable(f"the control database is away: {type(error).__name__}") from error
+        async with self._transaction(isolation="repeatable_read", readonly=True) as connection:
+            head = _found(await connection.fetchrow(SQL["get_head"]), "directory", "head")
+            cells = await connection.fetch(SQL["list_cells"])
+            rows = await connection.fetch(SQL["snapshot_tenants"])
         return Snapshot(
             identity=head["identity"],
             seq=head["seq"],
@@ -216,6 +244,7 @@ class PostgresDirectory:
             tenants={row["tenant_id"]: TenantEntry(*row.values()) for row in rows},
         )
 
+    @_repeated
     async def forget_changes(self, keep: int) -> int:
         async with self._transaction() as connection:
             status = await connection.execute(SQL["forget_changes"], keep)
@@ -231,7 +260,24 @@ def _particulars(cell: NewCell | CellChange) -> tuple[object, ...]:
 
 async def _take_place(connection: Connection, cell_id: str) -> None:
     if await connection.fetchval(SQL["take_place"], cell_id) is None:
-        raise CellFull(f"cell {cell_id} is full, or not open")
+        raise CellFull(f"cell {cell_id} is full, or not open, or not registered")
+
+
+async def _change_places(connection: Connection, left: str, cell_id: str) -> None:
+    if left == cell_id:
+        return
+    await connection.execute(SQL["lock_cells"], [left, cell_id])
+    await _take_place(connection, cell_id)
+    await connection.execute(SQL["give_place"], left)
+
+
+async def _hears(listening: PoolConnection) -> bool:
+    """Whether its server is still there: one that went without a word would never notify."""
+    try:
+        await listening.fetchval("SELECT 1", timeout=PROBE_SECONDS)
+    except (*UNREACHABLE, *BUSY):
+        return False
+    return True
 
 
 async def _leave(connection: Connection, tenant_id: str, revision: int) -> None:

@@ -1,13 +1,14 @@
 """Carries changes from the truth to the cache.
 
-It keeps no state of its own: where to go on is asked of the cache each time, and publishing a change twice does
-nothing. So it may be killed at any line, and several may run at once. A cache that was emptied is filled anew.
+Where to go on is asked of the cache each time, and publishing a change twice does nothing. So it may be killed at
+any line, and several may run at once. A cache that was emptied, or is of another directory, is filled anew.
 """
 
 from directory.errors import Gap
 from directory.feed import Cache
 from directory.truth import Directory
 from runtime import logs
+from runtime.clock import Clock, SystemClock
 
 log = logs.get("directory.publisher")
 
@@ -15,16 +16,20 @@ BATCH = 500
 WAIT_SECONDS = 1.0
 SNAPSHOT_EVERY = 1000
 """Changes between two snapshots in the cache. A starting router reads at most as many changes after it."""
+SNAPSHOT_SECONDS = 300.0
+"""After so long a snapshot that misses any change is written anew, however few they are."""
 KEPT_CHANGES = 100_000
 
 
 class Publisher:
     """One step at a time; `runtime.tasks` calls `step` again and again."""
 
-    def __init__(self, truth: Directory, cache: Cache) -> None:
-        self._truth = truth
-        self._cache = cache
+    def __init__(self, truth: Directory, cache: Cache, clock: Clock | None = None) -> None:
+        self._truth, self._cache, self._clock = truth, cache, clock or SystemClock()
         self._snapshot_at: int | None = None
+        """The change of the cache's snapshot, None while it may be anything."""
+        self._snapshot_since = 0.0
+        self._published = 0
 
     async def step(self) -> int:
         """Publish what is new, or wait for it; returns the number of the last change published.
@@ -32,7 +37,7 @@ class Publisher:
         Unavailable when either side is away: the next step begins where the cache stands.
         """
         before, last = await self._advance()
-        if self._snapshot_at is None or last - self._snapshot_at >= SNAPSHOT_EVERY:
+        if self._snapshot_is_old(last):
             await self._put_snapshot()
         if last == before:
             await self._truth.wait(last, WAIT_SECONDS)
@@ -52,26 +57,45 @@ class Publisher:
 
     async def _advance(self) -> tuple[int | None, int]:
         """One batch: where the cache stood (None: it was empty, or not of this directory) and where it stands."""
-        before = await self._cache.published()
+        identity, known = await self._truth.identity(), self._published
+        before = await self._cache.published(identity)
         if before is None:
             return None, await self._fill()
+        if before < known:
+            # It fell back to an earlier state of its own, and its snapshot did with it.
+            log.warning("cache_fell_back", seq=before, known_seq=known)
+            self._snapshot_at = None
         try:
             changes = await self._truth.changes(before, BATCH)
-            return before, await self._cache.publish(changes) if changes else before
+            self._published = await self._cache.publish(identity, changes) if changes else before
         except Gap as gap:
-            # The cache comes from elsewhere, is older than what is kept, or was emptied this moment.
+            # The cache is ahead of the truth, older than what is kept, or was emptied this moment.
             log.warning("cache_refilled", reason=str(gap))
             return None, await self._fill()
+        return before, self._published
 
     async def _fill(self) -> int:
         snapshot = await self._truth.snapshot()
         await self._cache.fill(snapshot)
-        self._snapshot_at = snapshot.seq
+        self._wrote(snapshot.seq)
+        self._published = snapshot.seq
         log.info("cache_filled", seq=snapshot.seq, tenants=len(snapshot.tenants))
         return snapshot.seq
 
+    def _snapshot_is_old(self, last: int) -> bool:
+        if self._snapshot_at is None or last - self._snapshot_at >= SNAPSHOT_EVERY:
+            return True
+        return last > self._snapshot_at and self._clock.monotonic() - self._snapshot_since >= SNAPSHOT_SECONDS
+
     async def _put_snapshot(self) -> None:
         snapshot = await self._truth.snapshot()
-        await self._cache.put_snapshot(snapshot)
-        self._snapshot_at = snapshot.seq
+        try:
+            await self._cache.put_snapshot(snapshot)
+        except Gap as gap:
+            log.warning("snapshot_outrun", reason=str(gap), seq=snapshot.seq)
+            return  # the cache was emptied or filled meanwhile: the next step sees what is needed
+        self._wrote(snapshot.seq)
         await self._truth.forget_changes(KEPT_CHANGES)
+
+    def _wrote(self, seq: int) -> None:
+        self._snapshot_at, self._snapshot_since = seq, self._clock.monotonic()

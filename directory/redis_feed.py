@@ -1,12 +1,14 @@
 """The cache, kept in Redis.
 
+    cellway:identity   whose cache it is
     cellway:seq        number of the last change that was published; absent: the cache is empty
     cellway:changes    stream; the identifier of an item is its change number, so Redis itself refuses doubles
     cellway:tenants    hash tenant → entry, for the look-up of one that a router does not know
     cellway:snapshot   the snapshot as bytes (`wire`)
 
-Publishing is one script, so the stream, the hash and the number never disagree, whoever publishes and wherever it
-dies. When Redis is away, every call raises `Unavailable` by its deadline, and readers go on with what they have.
+Publishing is one script, and so is filling: the identity, the stream, the hash and the number never disagree,
+whoever publishes and wherever it dies; readers read what belongs together in one transaction. When Redis is away,
+every call raises `Unavailable` by its deadline, and readers go on with what they have.
 """
 
 import asyncio
@@ -22,7 +24,8 @@ from directory import wire
 from directory.errors import Gap, Unavailable
 from directory.values import Change, Snapshot, TenantEntry
 
-SEQ, CHANGES, TENANTS, SNAPSHOT = "cellway:seq", "cellway:changes", "cellway:tenants", "cellway:snapshot"
+IDENTITY, SEQ, CHANGES = "cellway:identity", "cellway:seq", "cellway:changes"
+TENANTS, SNAPSHOT = "cellway:tenants", "cellway:snapshot"
 KEPT_CHANGES = 100_000
 READ_AT_MOST = 1000
 CALL_SECONDS = 2.0
@@ -33,10 +36,11 @@ _FILL_SECONDS = 300
 _PUBLISH = """
 local last = tonumber(redis.call('GET', KEYS[1]))
 if not last then return -1 end
-for i = 2, #ARGV, 3 do
+if redis.call('GET', KEYS[4]) ~= ARGV[2] then return -2 end
+for i = 3, #ARGV, 3 do
   local seq, tenant, entry = tonumber(ARGV[i]), ARGV[i + 1], ARGV[i + 2]
   if seq > last then
-    if seq ~= last + 1 then return -2 end
+    if seq ~= last + 1 then return -3 end
     redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[1], seq .. '-0', 'e', entry)
     if tenant ~= '' then
       if string.find(entry, '"cell": null', 1, true) then
@@ -51,6 +55,40 @@ for i = 2, #ARGV, 3 do
 end
 return last
 """
+
+# What is written before a failed RENAME stays written, in a script as in MULTI: so look first, then write.
+_FILL = """
+local wanted = tonumber(ARGV[1])
+if redis.call('HLEN', KEYS[6]) ~= wanted then
+  redis.call('UNLINK', KEYS[6])
+  return 0
+end
+redis.call('UNLINK', KEYS[2], KEYS[3])
+if wanted > 0 then
+  redis.call('RENAME', KEYS[6], KEYS[3])
+  redis.call('PERSIST', KEYS[3])
+end
+redis.call('SET', KEYS[4], ARGV[2])
+redis.call('SET', KEYS[5], ARGV[3])
+redis.call('SET', KEYS[1], ARGV[4])
+return 1
+"""
+
+_PUT_SNAPSHOT = """
+local last, seq = tonumber(redis.call('GET', KEYS[1])), tonumber(ARGV[2])
+if not last then return -1 end
+if redis.call('GET', KEYS[3]) ~= ARGV[1] then return -2 end
+local follows = (seq + 1) .. '-0'
+if seq < last and #redis.call('XRANGE', KEYS[2], follows, follows) == 0 then return -3 end
+redis.call('SET', KEYS[4], ARGV[3])
+return 0
+"""
+
+_GAPS = {
+    -1: "the cache is empty",
+    -2: "the cache is of another directory",
+    -3: "the changes do not follow the last one there",
+}
 
 
 @contextlib.contextmanager
@@ -68,6 +106,8 @@ class RedisFeed:
         self._redis = _client(url, CALL_SECONDS)
         self._waiting = _client(url, None)
         self._publish = self._redis.register_script(_PUBLISH)
+        self._fill = self._redis.register_script(_FILL)
+        self._put_snapshot = self._redis.register_script(_PUT_SNAPSHOT)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -87,84 +127,115 @@ class RedisFeed:
 
     async def snapshot(self) -> Snapshot | None:
         with _reaching():
-            data = await self._redis.get(SNAPSHOT)
-        return None if data is None else wire.decode_snapshot(cast(bytes, data))
+            last, data = await self._redis.mget(SEQ, SNAPSHOT)
+        return None if last is None or data is None else wire.decode_snapshot(cast(bytes, data))
 
-    async def changes(self, after: int, wait_seconds: float) -> Sequence[Change]:
+    async def changes(self, identity: str, after: int, wait_seconds: float) -> Sequence[Change]:
+        found = await self._kept(identity, after)
+        if not found and wait_seconds > 0:
+            await self._something_after(after, wait_seconds)
+            found = await self._kept(identity, after)
+        return found
+
+    async def _kept(self, identity: str, after: int) -> Sequence[Change]:
+        """What is there now; read at one moment with whose it is, and where it ends. Gap."""
+        with _reaching():
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.mget(IDENTITY, SEQ)
+                pipe.xrange(CHANGES, f"{after + 1}-0", count=READ_AT_MOST)
+                (owner, last), items = await pipe.execute()
+        _refuse_stranger(owner, last, identity, Gap)
+        if after > int(last):
+            raise Gap(f"the stream ends at {int(last)}, and the reader stands at {after}")
+        changes = [wire.decode_change(int(name.split(b"-")[0]), fields[b"e"]) for name, fields in items]
+        if after < int(last) and (not changes or changes[0].seq != after + 1):
+            raise Gap(f"the changes after {after} are not kept")
+        return changes
+
+    async def _something_after(self, after: int, wait_seconds: float) -> None:
+        """Return when the stream goes on, or the time is over. Who waits reads afterwards what is there."""
         with _reaching():
             # The server ends the wait; the deadline is for a server that no longer does anything.
             async with asyncio.timeout(wait_seconds + CALL_SECONDS):
-                found: Any = await self._waiting.xread(
-                    {CHANGES: f"{after}-0"}, count=READ_AT_MOST, block=max(1, int(wait_seconds * 1000))
-                )
-            if not found:
-                await self._refuse_gap(after)
-                return []
-        items = next(iter(found.values()))[0] if isinstance(found, dict) else found[0][1]
-        changes = [wire.decode_change(int(name.split(b"-")[0]), fields[b"e"]) for name, fields in items]
-        if changes[0].seq != after + 1:
-            raise Gap(f"the changes after {after} are not kept, only from {changes[0].seq} on")
-        return changes
+                await self._waiting.xread({CHANGES: f"{after}-0"}, count=1, block=max(1, int(wait_seconds * 1000)))
 
-    async def _refuse_gap(self, after: int) -> None:
-        """Silence is well only while the stream ends where the reader stands."""
-        last = await self._redis.get(SEQ)
-        if (
-            last is not None
-            and int(last) != after
-            and not await self._redis.xrange(CHANGES, f"{after + 1}-0", count=1)
-        ):
-            raise Gap(f"the stream ends at {int(last)}, and the reader stands at {after}")
-
-    async def look_up(self, tenant_id: str) -> TenantEntry | None:
+    async def look_up(self, tenant_id: str, identity: str | None = None) -> TenantEntry | None:
         with _reaching():
             async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.get(SEQ)
+                pipe.mget(IDENTITY, SEQ)
                 pipe.hget(TENANTS, tenant_id)
-                last, entry = await pipe.execute()
-        if last is None:
-            raise Unavailable("the cache is empty")
+                (owner, last), entry = await pipe.execute()
+        _refuse_stranger(owner, last, identity, Unavailable)
         return None if entry is None else cast(TenantEntry, wire.decode_entry(entry))
 
-    async def published(self) -> int | None:
+    async def published(self, identity: str) -> int | None:
         with _reaching():
-            last = await self._redis.get(SEQ)
-        return None if last is None else int(last)
+            owner, last = await self._redis.mget(IDENTITY, SEQ)
+        return int(last) if last is not None and owner == identity.encode() else None
 
-    async def publish(self, changes: Sequence[Change]) -> int:
-        arguments: list[str | int] = [KEPT_CHANGES]
+    async def publish(self, identity: str, changes: Sequence[Change]) -> int:
+        arguments: list[str | int] = [KEPT_CHANGES, identity]
         for change in changes:
             tenant = change.entry.tenant_id if isinstance(change.entry, TenantEntry) else ""
             arguments += [change.seq, tenant, wire.encode_entry(change.entry)]
         with _reaching():
-            last = int(await self._publish(keys=[SEQ, CHANGES, TENANTS], args=arguments))
-        if last < 0:
-            raise Gap("the cache is empty" if last == -1 else "the changes do not follow the last one there")
-        return last
+            last = int(await self._publish(keys=[SEQ, CHANGES, TENANTS, IDENTITY], args=arguments))
+        return _not_a_gap(last)
 
     async def fill(self, snapshot: Snapshot) -> None:
-        entries = {entry.tenant_id: wire.encode_entry(entry) for entry in snapshot.tenants.values()}
-        names = list(entries)
         # Filled beside the old one and swapped in at once: no reader ever sees half of it, and a filler that dies
         # leaves nothing that lasts.
         beside = f"{TENANTS}:{uuid.uuid4().hex}"
+        keys = [SEQ, CHANGES, TENANTS, SNAPSHOT, IDENTITY, beside]
         with _reaching():
-            for start in range(0, len(names), _FILL_BATCH):
-                batch = {name: entries[name] for name in names[start : start + _FILL_BATCH]}
-                await self._redis.hset(beside, mapping=cast(Any, batch))
-                await self._redis.expire(beside, _FILL_SECONDS)
+            await self._fill_beside(beside, list(snapshot.tenants.values()))
+            arguments: list[int | str | bytes] = [
+                len(snapshot.tenants),
+                wire.encode_snapshot(snapshot),
+                snapshot.identity,
+                snapshot.seq,
+            ]
+            whole = await self._fill(keys=keys, args=arguments)
+        if not whole:
+            raise Unavailable("the directory's Redis lost what was being filled in")
+
+    async def _fill_beside(self, beside: str, entries: Sequence[TenantEntry]) -> None:
+        for start in range(0, len(entries), _FILL_BATCH):
+            batch = {entry.tenant_id: wire.encode_entry(entry) for entry in entries[start : start + _FILL_BATCH]}
             async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.delete(CHANGES, TENANTS)
-                if names:
-                    pipe.rename(beside, TENANTS)
-                    pipe.persist(TENANTS)
-                pipe.set(SNAPSHOT, wire.encode_snapshot(snapshot))
-                pipe.set(SEQ, snapshot.seq)
+                pipe.hset(beside, mapping=cast(Any, batch))
+                pipe.expire(beside, _FILL_SECONDS)
                 await pipe.execute()
 
     async def put_snapshot(self, snapshot: Snapshot) -> None:
+        arguments: list[int | str | bytes] = [snapshot.identity, snapshot.seq, wire.encode_snapshot(snapshot)]
         with _reaching():
-            await self._redis.set(SNAPSHOT, wire.encode_snapshot(snapshot))
+            found = int(await self._put_snapshot(keys=[SEQ, CHANGES, IDENTITY, SNAPSHOT], args=arguments))
+        _not_a_gap(found)
+
+    async def look_up_count(self) -> tuple[int | None, int]:
+        """The number of the last change, and how many tenants can be looked up by then. Unavailable."""
+        with _reaching():
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.get(SEQ)
+                pipe.hlen(TENANTS)
+                last, count = await pipe.execute()
+        return None if last is None else int(last), int(count)
+
+
+def _refuse_stranger(
+    owner: bytes | None, last: bytes | None, identity: str | None, error: type[Gap] | type[Unavailable]
+) -> None:
+    if last is None:
+        raise error(_GAPS[-1])
+    if identity is not None and owner != identity.encode():
+        raise error(_GAPS[-2])
+
+
+def _not_a_gap(found: int) -> int:
+    if found < 0:
+        raise Gap(_GAPS[found])
+    return found
 
 
 def _client(url: str, call_seconds: float | None) -> "redis.asyncio.Redis":

@@ -68,6 +68,9 @@ class Directory(Protocol):
     async def reassign(self, tenant_id: str, epoch: int, cell_id: str) -> Assignment:
         """Compare-and-set: from `epoch` to a fresh epoch in another cell. NotFound; Stale; CellFull."""
 
+    async def identity(self) -> str:
+        """Whose the numbers are: another directory has another identity, also one with the same numbers."""
+
     async def head(self) -> int:
         """The number of the latest change, 0 before the first."""
 

@@ -1,6 +1,9 @@
-"""Keeps the table like the directory's cache: a snapshot first, then every change in order.
+"""Keeps the table like the directory's cache: every change in order, and a snapshot where the order has a gap.
 
-When the cache is away the table stays as it is and the follower tries again; serving never waits for it.
+The stream is asked first, each time: as long as it goes on from where the table stands, nothing has to be
+believed, and what the snapshot says does not matter. Without a table, or at a gap, the snapshot is read, which may
+be refused; then both are tried again until one of them is of use. When the cache is away the table stays as it is;
+serving never waits for it.
 """
 
 import asyncio
@@ -27,12 +30,10 @@ class Follower:
 
     def __init__(self, feed: Feed, table: Table, wait_seconds: float = WAIT_SECONDS) -> None:
         self._feed, self._table, self._wait_seconds = feed, table, wait_seconds
-        self._in_step = False
         self._answered = False
         self._trouble: str | None = "not reached yet"
         self._refused: Doubt | None = None
         self._confirmed_at: float | None = None
-        self._gap_at: int | None = None
         self.heard = asyncio.Event()
         """Set once the cache gave an answer, or turned out to be away."""
 
@@ -52,51 +53,59 @@ class Follower:
         return None if self._confirmed_at is None else time.monotonic() - self._confirmed_at
 
     async def step(self) -> None:
-        """Read the snapshot if need be, then the next changes. Unavailable, BadSnapshot: try again later."""
+        """Take the next changes, or the snapshot where they cannot be had.
+
+        Unavailable, BadSnapshot: neither is of use now, and the table is as it was; try again later.
+        """
         try:
-            if not self._in_step:
+            if not await self._follow():
                 await self._begin()
-                self.heard.set()
-            await self._follow()
         except (Unavailable, BadSnapshot) as error:
             self._trouble = str(error)
-            self.heard.set()
             raise
+        finally:
+            self.heard.set()
+
+    async def _follow(self) -> bool:
+        """Whether the stream goes on from where the table stands; what it had is in the table then."""
+        if self._table.identity is None:
+            return False
+        # Whoever waits for the first answer must not wait for a change as well.
+        wait_seconds = self._wait_seconds if self.heard.is_set() else 0.0
+        try:
+            for change in await self._feed.changes(self._table.identity, self._table.seq, wait_seconds):
+                self._table.apply(change)
         except (Gap, OutOfOrder) as gap:
-            again = self._gap_at == self._table.seq
-            self._in_step, self._gap_at, self._trouble = False, self._table.seq, str(gap)
+            self._trouble = str(gap)
             metrics.GAPS.inc()
             log.warning("table_gap", reason=str(gap), seq=self._table.seq)
-            if again:
-                raise  # the snapshot did not fill it: no hurry to read it once more
+            return False
+        self._trouble, self._refused = None, None
+        self._confirmed_at = time.monotonic()
+        metrics.TABLE_CONFIRMED.set_to_current_time()
+        return True
 
     async def _begin(self) -> None:
+        """Begin anew from the snapshot. Unavailable when it is refused, or leads nowhere new."""
+        stood = self._table.identity, self._table.seq
         snapshot = await self._feed.snapshot()
         self._answered = True
         if snapshot is None:
-            self.heard.set()
             self._trouble = "the cache is empty"
-            await self._wait_for_first()
+            self.heard.set()
+            await asyncio.sleep(min(self._wait_seconds, RETRY_SECONDS))
             return
         self._adopt(snapshot)
-        self._in_step = True
-
-    async def _wait_for_first(self) -> None:
-        # Whatever arrives, or a gap, means that there may be a snapshot now.
-        try:
-            await self._feed.changes(self._table.seq, min(self._wait_seconds, RETRY_SECONDS))
-        except Gap:
-            return
+        if stood == (snapshot.identity, snapshot.seq):
+            raise Unavailable(
+                f"its snapshot is of change {snapshot.seq} too, and so does not fill it: {self._trouble}"
+            )
 
     def _adopt(self, snapshot: Snapshot) -> None:
         try:
             self._table.adopt(snapshot, "directory")
         except SnapshotRefused as refused:
-            # One that is merely behind us is normal, as long as the stream goes on from where we are.
-            if refused.reason is Doubt.OLDER and self._gap_at is None:
-                return
             self._refused = refused.reason
-            self._trouble = f"its snapshot is refused: {refused}"
             metrics.SNAPSHOTS_REFUSED.labels(refused.reason.name.lower()).inc()
             log.error(
                 "snapshot_refused",
@@ -106,19 +115,8 @@ class Follower:
                 known_seq=self._table.seq,
                 known_tenants=len(self._table),
             )
-            raise Unavailable(self._trouble) from refused
-        else:
-            log.info("snapshot_adopted", seq=snapshot.seq, tenants=len(snapshot.tenants))
-
-    async def _follow(self) -> None:
-        if not self._in_step:
-            return
-        changes = await self._feed.changes(self._table.seq, self._wait_seconds)
-        for change in changes:
-            self._table.apply(change)
-        self._trouble, self._refused, self._gap_at = None, None, None
-        self._confirmed_at = time.monotonic()
-        metrics.TABLE_CONFIRMED.set_to_current_time()
+            raise Unavailable(f"{self._trouble}; and its snapshot is refused: {refused}") from refused
+        log.info("snapshot_adopted", seq=snapshot.seq, tenants=len(snapshot.tenants))
 
     async def check_table(self) -> str | None:
         """Ready as soon as there is a table, or the directory said that there is none yet."""

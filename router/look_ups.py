@@ -31,17 +31,21 @@ class LookUps:
         self._feed, self._table, self._tasks = feed, table, tasks
         self._unknown_seconds, self._most_unknown = unknown_seconds, most_unknown
         self._under_way: dict[str, asyncio.Task[TenantEntry | str | None]] = {}
-        self._unknown: OrderedDict[str, float] = OrderedDict()
+        self._unknown: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        """When a tenant was unknown, and the table's last change then."""
 
     def __repr__(self) -> str:
         return f"<LookUps {len(self._under_way)} under way, {len(self._unknown)} unknown>"
 
     def unknown_for_seconds(self, tenant_id: str) -> float | None:
-        """How long ago the tenant was found to be unknown; None when it may be asked for."""
-        at = self._unknown.get(tenant_id)
-        if at is None or time.monotonic() - at > self._unknown_seconds:
-            return None
-        return time.monotonic() - at
+        """How long ago the tenant was found to be unknown; None when it may be asked for.
+
+        That is so once any change came since: the directory went on, perhaps by this very tenant, whose own change
+        may still be on its way.
+        """
+        at, seq = self._unknown.get(tenant_id, (-self._unknown_seconds, -1))
+        seconds = time.monotonic() - at
+        return None if seq != self._table.seq or seconds > self._unknown_seconds else seconds
 
     async def find(self, tenant_id: str) -> TenantEntry | None:
         """A tenant that the table does not have. Away when nobody can tell."""
@@ -68,23 +72,24 @@ class LookUps:
 
     async def _ask(self, tenant_id: str) -> TenantEntry | str | None:
         """The answer, or as text why there is none."""
+        seq = self._table.seq
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS):
-                entry = await self._feed.look_up(tenant_id)
+                entry = await self._feed.look_up(tenant_id, self._table.identity)
         except (DirectoryError, TimeoutError) as error:
             metrics.LOOK_UPS.labels("away").inc()
             return str(error) or "no answer in time"
         if entry is None or entry.cell_id is None:
             metrics.LOOK_UPS.labels("unknown").inc()
-            self._remember(tenant_id)
+            self._remember(tenant_id, seq)
             return None
         metrics.LOOK_UPS.labels("found").inc()
         self._unknown.pop(tenant_id, None)
         self._table.learn(entry)
         return entry
 
-    def _remember(self, tenant_id: str) -> None:
-        self._unknown[tenant_id] = time.monotonic()
+    def _remember(self, tenant_id: str, seq: int) -> None:
+        self._unknown[tenant_id] = time.monotonic(), seq
         self._unknown.move_to_end(tenant_id)
         while len(self._unknown) > self._most_unknown:
             self._unknown.popitem(last=False)

@@ -25,20 +25,20 @@ async def policy(feed: RedisFeed) -> list[Check]:
 async def contents(directory: Directory, feed: RedisFeed) -> list[Check]:
     """Changes reach the cache, and a router that starts now knows exactly what the directory knows."""
     truth = await directory.snapshot()
-    published = await _published(feed, truth.seq)
+    published = await _published(feed, truth)
     if published is None or published < truth.seq:
         remedy = "see the log of placement: its task `publish` says what keeps it"
         detail = f"the cache is at change {published}, the directory at {truth.seq}"
         return [Check(name="changes reach the cache", ok=False, detail=detail, remedy=remedy)]
     reached = Check(name="changes reach the cache", ok=True, detail=f"change {published}")
-    return [reached, await _equal(truth, feed)]
+    return [reached, await _equal(truth, feed), await _look_ups(truth, feed)]
 
 
-async def _published(feed: RedisFeed, wanted: int) -> int | None:
-    """The number of the last change in the cache, as soon as it is `wanted` or more, or the time is over."""
+async def _published(feed: RedisFeed, truth: Snapshot) -> int | None:
+    """The number of the last change in the cache, as soon as it is the truth's or more, or the time is over."""
     loop = asyncio.get_running_loop()
     end = loop.time() + CATCH_UP_SECONDS
-    while (last := await feed.published()) is None or last < wanted:
+    while (last := await feed.published(truth.identity)) is None or last < truth.seq:
         if loop.time() > end:
             break
         await asyncio.sleep(LOOK_SECONDS)
@@ -56,7 +56,7 @@ async def _equal(truth: Snapshot, feed: RedisFeed) -> Check:
         if cached.seq > truth.seq:
             return Check(name=name, ok=True, detail="a later snapshot was just written; ask again to compare")
         cells, tenants = dict(cached.cells), dict(cached.tenants)
-        await _follow(feed, cached.seq, truth.seq, cells, tenants)
+        await _follow(feed, cached, truth.seq, cells, tenants)
     except (BadSnapshot, Gap) as error:
         return Check(name=name, ok=False, detail=str(error), remedy=REFILL)
     wrong = _differences(truth, cells, tenants)
@@ -64,12 +64,21 @@ async def _equal(truth: Snapshot, feed: RedisFeed) -> Check:
     return Check(name=name, ok=not wrong, detail=detail, remedy=REFILL if wrong else "")
 
 
+async def _look_ups(truth: Snapshot, feed: RedisFeed) -> Check:
+    """What routers ask when they do not know a tenant."""
+    last, count = await feed.look_up_count()
+    ok = last != truth.seq or count == len(truth.tenants)
+    detail = f"{count} tenants at change {last}"
+    return Check(name="every tenant can be looked up", ok=ok, detail=detail, remedy="" if ok else REFILL)
+
+
 async def _follow(
-    feed: RedisFeed, after: int, until: int, cells: dict[str, CellEntry], tenants: dict[str, TenantEntry]
+    feed: RedisFeed, cached: Snapshot, until: int, cells: dict[str, CellEntry], tenants: dict[str, TenantEntry]
 ) -> None:
     """Bring what the snapshot says to change `until`, as a starting router does. Gap."""
+    after = cached.seq
     while after < until:
-        changes = await feed.changes(after, READ_WAIT_SECONDS)
+        changes = await feed.changes(cached.identity, after, READ_WAIT_SECONDS)
         if not changes:
             raise Gap(f"the stream ends at {after}, before {until}")
         for change in changes:

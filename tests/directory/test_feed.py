@@ -13,6 +13,7 @@ from directory.values import CellEntry, Change, Snapshot, TenantEntry
 from runtime.embedded import ports
 from tests.directory.examples import new_tenant, open_cell
 
+IDENTITY = "directory-1"
 CELL = CellEntry("cell-1", "open", "http://127.0.0.1:9000")
 
 
@@ -22,17 +23,17 @@ def _change(seq: int, tenant: str = "acme", cell: str | None = "cell-1") -> Chan
 
 def _snapshot(seq: int, *tenants: str) -> Snapshot:
     entries = {name: TenantEntry(name, "cell-1", number + 1) for number, name in enumerate(tenants)}
-    return Snapshot("directory-1", seq, {"cell-1": CELL}, entries)
+    return Snapshot(IDENTITY, seq, {"cell-1": CELL}, entries)
 
 
 async def test_an_empty_cache_has_nothing_and_says_so(cache: Cache) -> None:
     """Empty is not the same as "there is no such tenant"."""
     assert await cache.snapshot() is None
-    assert await cache.published() is None
+    assert await cache.published(IDENTITY) is None
     with pytest.raises(Unavailable):
         await cache.look_up("acme")
     with pytest.raises(Gap):
-        await cache.publish([_change(1)])
+        await cache.publish(IDENTITY, [_change(1)])
 
 
 async def test_a_filled_cache_answers_like_its_snapshot(cache: Cache) -> None:
@@ -40,7 +41,7 @@ async def test_a_filled_cache_answers_like_its_snapshot(cache: Cache) -> None:
     snapshot = _snapshot(7, "acme", "bolt")
     await cache.fill(snapshot)
     assert await cache.snapshot() == snapshot
-    assert await cache.published() == 7
+    assert await cache.published(IDENTITY) == 7
     assert await cache.look_up("bolt") == snapshot.tenants["bolt"]
     assert await cache.look_up("nobody") is None
 
@@ -48,18 +49,18 @@ async def test_a_filled_cache_answers_like_its_snapshot(cache: Cache) -> None:
 async def test_published_changes_are_read_after_a_number(cache: Cache) -> None:
     """A reader names where it stands and gets the rest in order."""
     await cache.fill(_snapshot(0))
-    assert await cache.publish([_change(1), Change(2, CELL), _change(3, "bolt")]) == 3
-    assert await cache.changes(1, 0.01) == [Change(2, CELL), _change(3, "bolt")]
-    assert await cache.changes(3, 0.01) == []
+    assert await cache.publish(IDENTITY, [_change(1), Change(2, CELL), _change(3, "bolt")]) == 3
+    assert await cache.changes(IDENTITY, 1, 0.01) == [Change(2, CELL), _change(3, "bolt")]
+    assert await cache.changes(IDENTITY, 3, 0.01) == []
     assert await cache.look_up("bolt") == TenantEntry("bolt", "cell-1", 30)
 
 
 async def test_publishing_twice_does_nothing(cache: Cache) -> None:
     """Publishers may die and repeat, or run side by side."""
     await cache.fill(_snapshot(0))
-    await cache.publish([_change(1), _change(2)])
-    assert await cache.publish([_change(1, "other"), _change(2), _change(3)]) == 3
-    assert await cache.changes(0, 0.01) == [_change(1), _change(2), _change(3)]
+    await cache.publish(IDENTITY, [_change(1), _change(2)])
+    assert await cache.publish(IDENTITY, [_change(1, "other"), _change(2), _change(3)]) == 3
+    assert await cache.changes(IDENTITY, 0, 0.01) == [_change(1), _change(2), _change(3)]
     assert await cache.look_up("other") is None
 
 
@@ -67,38 +68,38 @@ async def test_a_gap_is_refused_when_publishing_and_told_when_reading(cache: Cac
     """Numbers without gaps are how readers know that they missed nothing."""
     await cache.fill(_snapshot(5))
     with pytest.raises(Gap):
-        await cache.publish([_change(7)])
-    await cache.publish([_change(6)])
+        await cache.publish(IDENTITY, [_change(7)])
+    await cache.publish(IDENTITY, [_change(6)])
     for nowhere in (3, 4, 9):
         with pytest.raises(Gap):
-            await cache.changes(nowhere, 0.01)
+            await cache.changes(IDENTITY, nowhere, 0.01)
 
 
 async def test_a_tenant_that_left_is_unknown(cache: Cache) -> None:
     """Also to those who look one up."""
     await cache.fill(_snapshot(0, "acme"))
-    await cache.publish([_change(1, "acme", None)])
+    await cache.publish(IDENTITY, [_change(1, "acme", None)])
     assert await cache.look_up("acme") is None
 
 
 async def test_filling_anew_forgets_what_was_there(cache: Cache) -> None:
     """A cache that comes from elsewhere is replaced as a whole."""
     await cache.fill(_snapshot(0, "old"))
-    await cache.publish([_change(1, "older")])
+    await cache.publish(IDENTITY, [_change(1, "older")])
     await cache.fill(_snapshot(9, "new"))
     assert [await cache.look_up(name) for name in ("old", "older")] == [None, None]
     assert await cache.look_up("new") is not None
     with pytest.raises(Gap):
-        await cache.changes(1, 0.01)
+        await cache.changes(IDENTITY, 1, 0.01)
 
 
 async def test_a_reader_is_woken_by_a_change(cache: Cache) -> None:
     """The change travels when it happens, not when somebody polls."""
     await cache.fill(_snapshot(0))
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
-        reading = group.create_task(cache.changes(0, 600.0))
+        reading = group.create_task(cache.changes(IDENTITY, 0, 600.0))
         await asyncio.sleep(0)
-        await cache.publish([_change(1)])
+        await cache.publish(IDENTITY, [_change(1)])
     assert reading.result() == [_change(1)]
 
 
@@ -126,7 +127,7 @@ async def test_flushing_publishes_everything_that_is_recorded_by_now(cache: Cach
             await publisher.flush()
             assert await cache.look_up(f"tenant-{n}") is not None
     await publisher.flush()
-    assert await cache.published() == await truth.head()
+    assert await cache.published(await truth.identity()) == await truth.head()
 
 
 async def test_two_publishers_side_by_side_do_no_harm(cache: Cache) -> None:
@@ -137,7 +138,7 @@ async def test_two_publishers_side_by_side_do_no_harm(cache: Cache) -> None:
     for n in range(60):
         await truth.create_tenant(new_tenant(f"tenant-{n}"), "cell-1")
     await asyncio.gather(*(Publisher(truth, cache).step() for _ in range(4)))
-    found = await cache.changes(2, 0.01)
+    found = await cache.changes(await truth.identity(), 2, 0.01)
     assert [change.seq for change in found] == list(range(3, 63))
 
 
@@ -156,10 +157,10 @@ async def test_a_redis_that_is_away_is_unavailable_at_once() -> None:
     feed = RedisFeed(f"redis://127.0.0.1:{ports.free_port('127.0.0.1')}/0")
     calls = [
         feed.snapshot(),
-        feed.changes(0, 0.01),
+        feed.changes(IDENTITY, 0, 0.01),
         feed.look_up("acme"),
-        feed.published(),
-        feed.publish([_change(1)]),
+        feed.published(IDENTITY),
+        feed.publish(IDENTITY, [_change(1)]),
     ]
     for call in calls:
         with pytest.raises(Unavailable):

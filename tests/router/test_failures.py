@@ -10,6 +10,7 @@ from directory.memory_feed import MemoryFeed
 from directory.values import CellEntry, Change
 from router.app import Router
 from tests.router.upstreams import (
+    IDENTITY,
     OK,
     Answer,
     FakeCell,
@@ -156,7 +157,7 @@ async def test_a_cell_that_refuses_connections_is_told_at_once(feed: MemoryFeed,
     """Nothing was sent, so the same request may come again, whatever it is."""
     async with serving(FakeCell()) as gone:
         address = gone.address
-    await feed.publish([Change(11, CellEntry("cell-1", "failed", address))])
+    await feed.publish(IDENTITY, [Change(11, CellEntry("cell-1", "failed", address))])
     await eventually(lambda: router.table.seq == 11)
     found = await ask(router, post(b"x"))
     assert (found.status, problem(found)["retryable"], problem(found)["metadata"]) == (503, True, {})
@@ -170,7 +171,7 @@ async def test_an_address_that_must_not_be_connected_to_is_not(
     feed: MemoryFeed, router: Router, address: str
 ) -> None:
     """Whatever the directory says."""
-    await feed.publish([Change(11, CellEntry("cell-1", "open", address))])
+    await feed.publish(IDENTITY, [Change(11, CellEntry("cell-1", "open", address))])
     await eventually(lambda: router.table.seq == 11)
     assert (await ask(router, get())).status == 503
 
@@ -237,9 +238,9 @@ class SlowStream(MemoryFeed):
         super().__init__()
         self.flows = asyncio.Event()
 
-    async def changes(self, after: int, wait_seconds: float) -> Sequence[Change]:
+    async def changes(self, identity: str, after: int, wait_seconds: float) -> Sequence[Change]:
         await self.flows.wait()
-        return await super().changes(after, wait_seconds)
+        return await super().changes(identity, after, wait_seconds)
 
 
 async def two_cells(feed: MemoryFeed, old: FakeCell, new: FakeCell) -> None:

@@ -23,10 +23,10 @@ class CountingFeed(MemoryFeed):
         self.asked: list[str] = []
         self.go_on = asyncio.Event()
 
-    async def look_up(self, tenant_id: str) -> TenantEntry | None:
+    async def look_up(self, tenant_id: str, identity: str | None = None) -> TenantEntry | None:
         self.asked.append(tenant_id)
         await self.go_on.wait()
-        return await super().look_up(tenant_id)
+        return await super().look_up(tenant_id, identity)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from router.settings import RouterSettings
 from runtime.embedded.ports import free_port
 from runtime.embedded.redis import RedisServer
 from runtime.errors import SettingsError
-from tests.router.upstreams import KEY, OK, FakeCell, Seen, snapshot_of
+from tests.router.upstreams import IDENTITY, KEY, OK, FakeCell, Seen, snapshot_of
 from tests.waiting import eventually
 
 HEADERS = {"Authorization": f"Bearer {KEY}"}
@@ -165,7 +165,7 @@ async def test_an_operator_can_ask_where_a_tenant_lives(
     options = {"port": port, "admin_port": admin}
     async with filled(redis_url, cell) as feed, program(redis_url, project_root, **options):
         await eventually(lambda: ready(admin))
-        await feed.publish([Change(11, TenantEntry("acme", "cell-1", 9))])
+        await feed.publish(IDENTITY, [Change(11, TenantEntry("acme", "cell-1", 9))])
         await eventually(lambda: _epoch(admin, 9))
         found = (await asked(admin, "/table/acme")).json()
         assert (found["cell"], found["address"], found["why"]) == ("cell-1", cell.address, "it is in the table")

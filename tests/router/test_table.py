@@ -17,7 +17,7 @@ from router.follower import Follower
 from router.rules.adoption import Doubt
 from router.table import Table
 from runtime.health import Unhealthy
-from tests.router.upstreams import snapshot_of
+from tests.router.upstreams import IDENTITY, snapshot_of
 
 CELLS = {"cell-1": "http://127.0.0.1:1", "cell-2": "http://127.0.0.1:2"}
 
@@ -148,7 +148,7 @@ async def test_a_follower_takes_the_snapshot_and_then_every_change(cache: Cache)
     await follower.step()
     assert table.seq == 10
     await cache.publish(
-        [Change(11, TenantEntry("acme", "cell-2", 6)), Change(12, TenantEntry("beta", "cell-1", 7))]
+        IDENTITY, [Change(11, TenantEntry("acme", "cell-2", 6)), Change(12, TenantEntry("beta", "cell-1", 7))]
     )
     await follower.step()
     assert (table.seq, epoch_of(table, "acme"), epoch_of(table, "beta")) == (12, 6, 7)
@@ -186,7 +186,7 @@ async def test_a_table_from_disk_goes_on_where_the_stream_does(cache: Cache) -> 
     """A snapshot in the cache that is merely older than ours is not needed, and no cause for alarm."""
     await cache.fill(snapshot_of(CELLS, {"acme": ("cell-1", 5)}, 10))
     changes = [Change(seq, TenantEntry("acme", "cell-1", seq)) for seq in range(11, 15)]
-    await cache.publish(changes)
+    await cache.publish(IDENTITY, changes)
     table = table_with({"acme": ("cell-1", 12)}, 12)
     follower = Follower(cache, table, wait_seconds=0.05)
     await follower.step()
@@ -233,7 +233,7 @@ async def test_a_cache_that_is_away_leaves_the_table_as_it_is() -> None:
     with pytest.raises(Unhealthy, match="away"):
         await follower.check_directory()
     cache.away = False
-    await cache.publish([Change(11, TenantEntry("acme", "cell-2", 6))])
+    await cache.publish(IDENTITY, [Change(11, TenantEntry("acme", "cell-2", 6))])
     await follower.step()
     assert epoch_of(table, "acme") == 6
     assert await follower.check_directory() is None

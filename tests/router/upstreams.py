@@ -15,6 +15,7 @@ from router.app import Router
 from router.settings import RouterSettings
 
 KEY = "ck_acme_" + "k" * 43
+IDENTITY = "directory-1"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 RawScript = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Script = Callable[["Seen", asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -141,7 +142,7 @@ async def serving(cell: FakeCell) -> AsyncIterator[FakeCell]:
 def snapshot_of(cells: dict[str, str], tenants: dict[str, tuple[str, int]], seq: int = 10) -> Snapshot:
     """cells: name → address; tenants: name → (cell, epoch)."""
     return Snapshot(
-        "directory-1",
+        IDENTITY,
         seq,
         {name: CellEntry(name, "open", address) for name, address in cells.items()},
         {name: TenantEntry(name, cell, epoch) for name, (cell, epoch) in tenants.items()},
@@ -150,8 +151,8 @@ def snapshot_of(cells: dict[str, str], tenants: dict[str, tuple[str, int]], seq:
 
 async def move(feed: MemoryFeed, tenant: str, cell: str | None, epoch: int) -> None:
     """Publish the next change."""
-    last = await feed.published()
-    await feed.publish([Change((last or 0) + 1, TenantEntry(tenant, cell, epoch))])
+    last = await feed.published(IDENTITY)
+    await feed.publish(IDENTITY, [Change((last or 0) + 1, TenantEntry(tenant, cell, epoch))])
 
 
 def settings(**values: Any) -> RouterSettings:
