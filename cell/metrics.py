@@ -18,5 +18,5 @@ WAITERS = Gauge("cellway_cell_operation_waiters", "Requests that wait for an ope
 HINTS = Counter("cellway_cell_hints_total", "Hints to the workers: sent, failed, dropped", ["outcome"])
 JOBS = Counter("cellway_cell_jobs_total", "Attempts at jobs by how they ended", ["actor", "outcome"])
 JOB_SECONDS = Histogram("cellway_cell_job_seconds", "Time of one attempt", ["actor"])
-JOBS_DUE = Gauge("cellway_cell_jobs_due", "Jobs that nobody was at, at the last look; bounded by the look's limit")
+JOBS_DUE = Gauge("cellway_cell_jobs_due", "Jobs that the last look found with nobody at them, nor hinted lately")
 EXPIRED = Counter("cellway_cell_expired_rows_total", "Rows removed because their time was over", ["table"])

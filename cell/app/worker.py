@@ -2,9 +2,10 @@
 
 from cell.app.shared import Shared, admin_site_of, close
 from cell.database import COMMAND_SECONDS
+from cell.jobs.expiry import Expiry
 from cell.jobs.provisioning import JOBS
 from cell.jobs.runner import Runner
-from cell.jobs.sweep import Expiry, Sweep
+from cell.jobs.sweep import Sweep
 from cell.schema_state import SchemaState
 from cell.settings import CellSettings
 from cell.working import Working

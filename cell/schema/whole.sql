@@ -118,7 +118,7 @@ CREATE TABLE cell.operations (
     PRIMARY KEY (tenant_id, operation_id)
 );
 CREATE INDEX operations_by_time ON cell.operations (tenant_id, created_at, operation_id);
-CREATE INDEX operations_expired ON cell.operations (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX operations_expired ON cell.operations (tenant_id, expires_at) WHERE expires_at IS NOT NULL;
 
 -- Background work. This table is the truth; whatever lies in Redis is a hint that may be lost or doubled.
 CREATE TABLE cell.jobs (
@@ -140,8 +140,8 @@ CREATE TABLE cell.jobs (
     UNIQUE (tenant_id, operation_id),
     FOREIGN KEY (tenant_id, operation_id) REFERENCES cell.operations (tenant_id, operation_id) ON DELETE CASCADE
 );
-CREATE INDEX jobs_waiting ON cell.jobs (priority DESC, run_at) WHERE state = 'waiting';
-CREATE INDEX jobs_leased ON cell.jobs (lease_until) WHERE state = 'running';
+CREATE INDEX jobs_waiting ON cell.jobs (tenant_id, priority DESC, run_at) WHERE state = 'waiting';
+CREATE INDEX jobs_leased ON cell.jobs (tenant_id, lease_until) WHERE state = 'running';
 
 -- The first answer to each Idempotency-Key, written in the transaction of the work itself. No secrets in it.
 CREATE TABLE cell.idempotency_keys (
@@ -156,7 +156,7 @@ CREATE TABLE cell.idempotency_keys (
     expires_at timestamptz NOT NULL,
     PRIMARY KEY (tenant_id, scope, key)
 );
-CREATE INDEX idempotency_keys_expired ON cell.idempotency_keys (expires_at);
+CREATE INDEX idempotency_keys_expired ON cell.idempotency_keys (tenant_id, expires_at);
 
 -- Isolation: a transaction sees and writes the rows of its own tenant; with no tenant set, none at all.
 -- The relay is the one exception: it finds work of all tenants, and can read nothing but where the work is.
@@ -228,6 +228,15 @@ CREATE FUNCTION cell.running_epoch(tenant text) RETURNS bigint
     SET search_path = pg_catalog, pg_temp
 AS $$ SELECT f.epoch FROM cellway.fence f WHERE f.tenant_id = tenant AND f.state = 'active' $$;
 
+-- The tenants that are served here, in pages, with the epoch at which their rows may be changed; for the relay.
+CREATE FUNCTION cell.served(after text, most integer) RETURNS TABLE (tenant_id text, epoch bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT f.tenant_id, f.epoch FROM cellway.fence f
+    WHERE f.state = 'active' AND f.tenant_id > after ORDER BY f.tenant_id LIMIT most
+$$;
+
 -- How many tenants are served here.
 CREATE FUNCTION cell.tenant_count() RETURNS bigint
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -240,7 +249,7 @@ GRANT USAGE ON SCHEMA cellway, cell TO cell_app, cell_control, cell_relay;
 GRANT EXECUTE ON FUNCTION cellway.enter TO cell_app, cell_control;
 GRANT EXECUTE ON FUNCTION cellway.lock_key, cellway.set_fence, cellway.fences, cell.tenant_count TO cell_control;
 GRANT EXECUTE ON FUNCTION cell.enter, cell.begin_idempotent TO cell_app;
-GRANT EXECUTE ON FUNCTION cell.running_epoch TO cell_relay;
+GRANT EXECUTE ON FUNCTION cell.running_epoch, cell.served TO cell_relay;
 
 GRANT SELECT ON cell.tenants, cell.shards TO cell_app;
 GRANT SELECT, INSERT, UPDATE ON cell.api_keys TO cell_app;

@@ -238,6 +238,8 @@ async def test_the_tenant_ends_with_the_transaction(app: Connection, tenant: tup
         ("cell_relay", "SELECT * FROM cell.accounts"),
         ("cell_relay", "UPDATE cell.jobs SET state = 'done'"),
         ("cell_relay", "SELECT cellway.enter('x', 1)"),
+        ("cell_relay", "SELECT cell.begin_idempotent('x', 'x', 'x')"),
+        ("cell_app", "SELECT cell.served('', 1)"),
     ],
 )
 async def test_no_role_can_do_more_than_it_must(cell_database: CellDatabase, role: str, statement: str) -> None:

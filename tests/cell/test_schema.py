@@ -113,6 +113,7 @@ BROKEN = [
     ("roles", "ALTER FUNCTION cell.tenant_count OWNER TO cell_control", "owns function"),
     ("roles", "GRANT CREATE ON SCHEMA cell TO cell_app", "create in schema"),
     ("functions", "ALTER FUNCTION cell.running_epoch RESET search_path", "running_epoch"),
+    ("functions", "ALTER FUNCTION cell.served RESET search_path", "served"),
     ("functions", "ALTER FUNCTION cellway.guard RESET ALL", "guard"),
     ("functions", "GRANT EXECUTE ON FUNCTION cellway.set_fence TO PUBLIC", "open to everybody"),
     (
