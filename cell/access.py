@@ -25,12 +25,14 @@ class Caller:
     key_id: str
 
 
-async def enter(connection: Connection, pepper: bytes, routed: Routed, authorization: str | None) -> Caller:
-    """Enter the tenant's transaction. NotHere; ApiError 401 and 403."""
+async def enter(
+    connection: Connection, pepper: bytes, routed: Routed, authorization: str | None, *, writing: bool
+) -> Caller:
+    """Enter the tenant's transaction; decisions wait for who is `writing`. NotHere; ApiError 401 and 403."""
     api_key = keys.presented(authorization, routed.tenant_id)
     # Also without a usable key: the fence answers first, and takes the same time for everyone.
     presented = keys.hash_of(pepper, api_key or "")
-    row = await connection.fetchrow(SQL["enter"], routed.tenant_id, routed.epoch, presented)
+    row = await connection.fetchrow(SQL["enter"], routed.tenant_id, routed.epoch, presented, writing)
     if row is None or row["epoch"] != routed.epoch or row["fence_state"] != "active":
         raise NotHere(0 if row is None else row["epoch"] or 0)
     if api_key is None or row["key_id"] is None or not hmac.compare_digest(row["secret_hash"], presented):

@@ -123,9 +123,9 @@ class Serving:
     ) -> Reply:
         async with transaction(self._pool) as connection:
             credentials = request.headers.getall("Authorization", [])
-            caller = await enter(
-                connection, self._tools.pepper, whose, credentials[0] if len(credentials) == 1 else None
-            )
+            credential = credentials[0] if len(credentials) == 1 else None
+            writing = endpoint.method != "GET"
+            caller = await enter(connection, self._tools.pepper, whose, credential, writing=writing)
             context = Context(caller, connection, self._tools, started, watch)
             _require_identifiers(request.match_info)
             call = await read(endpoint, request, context)

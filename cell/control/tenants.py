@@ -51,15 +51,15 @@ class Tenants:
         self._pool, self._keys = pool, keys
 
     async def put(self, tenant_id: str, order: TenantOrder) -> TenantReport:
-        """Open the fence at the order's epoch, and keep what was decided. Stale."""
+        """Open the fence at the order's epoch, and keep what was decided; from then on nobody writes by what was
+        decided before. Stale."""
         return await _flipping(lambda: self._put(tenant_id, order))
 
     async def _put(self, tenant_id: str, order: TenantOrder) -> TenantReport:
         async with transaction(self._pool) as connection:
             await connection.execute(LOCK_TIMEOUT)
-            known = await known_fence(connection, tenant_id)
-            if known != Fence(order.epoch, "active"):
-                await connection.execute(SQL["set_fence"], tenant_id, order.epoch, "active")
+            # Also when it is open: this waits for requests that began under the last decision; new ones wait.
+            await connection.execute(SQL["set_fence"], tenant_id, order.epoch, "active")
             await enter_at(connection, tenant_id, order.epoch)
             held = await self._keep(connection, order)
             api_key = None

@@ -37,7 +37,7 @@ class Turn(NamedTuple):
 
 
 class Expiry:
-    """Bites until nothing is left; a look takes `look_seconds` and the bite at hand. `after`: whom it has reached."""
+    """Bites until nothing is left; a look takes `look_seconds` and the bite at hand. `after`: whom it reached."""
 
     def __init__(
         self,

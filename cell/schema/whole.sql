@@ -182,7 +182,9 @@ CREATE POLICY find_expired ON cell.idempotency_keys FOR SELECT TO cell_relay USI
 CREATE POLICY find_expired ON cell.operations FOR SELECT TO cell_relay USING (expires_at <= now());
 
 -- The first statement of every request: enters the tenant's transaction, and reads what decides about the request.
-CREATE FUNCTION cell.enter(tenant text, believed bigint, presented_hash bytea,
+-- Who is going to write shares the fence's lock from before that look: so a decision, which excludes writers, is
+-- seen by all who come later, and waits for all who came before.
+CREATE FUNCTION cell.enter(tenant text, believed bigint, presented_hash bytea, writing boolean,
                            OUT epoch bigint, OUT fence_state text, OUT tenant_state text,
                            OUT key_id text, OUT secret_hash bytea) RETURNS record
     LANGUAGE plpgsql
@@ -193,6 +195,9 @@ BEGIN
     SELECT f.epoch, f.state INTO enter.epoch, enter.fence_state FROM cellway.enter(tenant, believed) f;
     IF enter.epoch IS NULL OR enter.epoch <> believed OR enter.fence_state <> 'active' THEN
         RETURN;
+    END IF;
+    IF writing THEN
+        PERFORM pg_advisory_xact_lock_shared(cellway.lock_key(tenant));
     END IF;
     SELECT t.state INTO enter.tenant_state FROM cell.tenants t WHERE t.tenant_id = tenant;
     SELECT k.key_id, k.secret_hash INTO enter.key_id, enter.secret_hash FROM cell.api_keys k
@@ -246,8 +251,8 @@ AS $$ SELECT count(*) FROM cellway.fence f WHERE f.state = 'active' $$;
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA cell FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA cellway, cell TO cell_app, cell_control, cell_relay;
-GRANT EXECUTE ON FUNCTION cellway.enter TO cell_app, cell_control;
-GRANT EXECUTE ON FUNCTION cellway.lock_key, cellway.set_fence, cellway.fences, cell.tenant_count TO cell_control;
+GRANT EXECUTE ON FUNCTION cellway.enter, cellway.lock_key TO cell_app, cell_control;
+GRANT EXECUTE ON FUNCTION cellway.set_fence, cellway.fences, cell.tenant_count TO cell_control;
 GRANT EXECUTE ON FUNCTION cell.enter, cell.begin_idempotent TO cell_app;
 GRANT EXECUTE ON FUNCTION cell.running_epoch, cell.served TO cell_relay;
 
