@@ -5,7 +5,7 @@ import sys
 import typer
 
 from console.commands import bootstrap, cells, demo, doctor, keys, running, status, tenants, token
-from console.errors import EXIT_CODES, EXIT_NOT_RUNNING, EXIT_OK, ConsoleError
+from console.errors import EXIT_CODES, EXIT_NOT_RUNNING, EXIT_OK, EXIT_REFUSED, ConsoleError
 
 app = typer.Typer(
     name="cellway",
@@ -29,12 +29,15 @@ app.add_typer(bootstrap.app, name="bootstrap")
 
 def run(arguments: list[str] | None = None) -> int:
     """Run one command; its exit code. Faults are one sentence on stderr, never a traceback."""
+    from console.platform.errors import AlreadyRunning
     from runtime.errors import RuntimeFault
 
     try:
         app(args=arguments, standalone_mode=True)
     except ConsoleError as error:
         return _said(str(error), error.exit_code)
+    except AlreadyRunning as error:
+        return _said(str(error), EXIT_REFUSED)
     except RuntimeFault as error:
         return _said(str(error), EXIT_NOT_RUNNING)
     except BrokenPipeError:

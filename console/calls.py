@@ -79,20 +79,23 @@ class Placement(Service):
         super().__enter__()
         return self
 
-    def listed(self, path: str, field: str, limit: int, **filters: str | None) -> list[dict[str, Any]]:
-        """Up to `limit` items, page by page."""
+    def listed(
+        self, path: str, field: str, limit: int, *, seconds: float = CALL_SECONDS, **filters: str | None
+    ) -> list[dict[str, Any]]:
+        """Up to `limit` items, page by page, each by its deadline."""
         found: list[dict[str, Any]] = []
-        for page in self._pages(path, {name: value for name, value in filters.items() if value is not None}):
+        asked = {name: value for name, value in filters.items() if value is not None}
+        for page in self._pages(path, asked, seconds):
             found += page[field]
             if len(found) >= limit:
                 break
         return found[:limit]
 
-    def _pages(self, path: str, params: dict[str, str]) -> Iterator[dict[str, Any]]:
+    def _pages(self, path: str, params: dict[str, str], seconds: float) -> Iterator[dict[str, Any]]:
         token = ""
         while True:
             page: dict[str, Any] = self.call(
-                "GET", path, params={**params, "page_size": str(PAGE), "page_token": token}
+                "GET", path, params={**params, "page_size": str(PAGE), "page_token": token}, seconds=seconds
             )
             yield page
             token = page.get("next_page_token", "")

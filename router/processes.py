@@ -19,7 +19,7 @@ from runtime.backoff import Backoff
 from runtime.errors import StartFailed
 from runtime.health import Health
 from runtime.lifecycle import Lifecycle, Part
-from runtime.program import EXIT_SETTINGS
+from runtime.program import EXIT_USELESS
 from runtime.tasks import Tasks
 
 log = logs.get("router.processes")
@@ -106,7 +106,7 @@ class Children:
         if self._ending:
             await asyncio.Event().wait()  # until cancelled: nothing is started again
         log.warning("process_ended", number=number, pid=process.pid, code=code)
-        if code == EXIT_SETTINGS:
+        if code == EXIT_USELESS:
             self._give_up()
         raise ChildDied(f"process {number} ended with {code}")
 

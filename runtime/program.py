@@ -8,14 +8,14 @@ from typing import TypeVar
 import uvloop
 
 from runtime import logs
-from runtime.errors import RuntimeFault, SettingsError
+from runtime.errors import RuntimeFault, SchemaError, SettingsError
 from runtime.lifecycle import Lifecycle
 from runtime.settings import Settings
 
 EXIT_FAULT = 1
 """The process could not start, or died; its last line says why."""
-EXIT_SETTINGS = 2
-"""The settings are wrong; starting again without changing them is useless."""
+EXIT_USELESS = 2
+"""The settings are wrong, or the schema is of another version; starting again without a change is useless."""
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
@@ -27,8 +27,8 @@ def main(program: str, settings_class: type[SettingsT], build: Callable[[Setting
         logs.configure(program, settings.log_level, settings.log_format)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(settings, build))
-    except SettingsError as error:
-        return _refuse(program, error, EXIT_SETTINGS)
+    except (SettingsError, SchemaError) as error:
+        return _refuse(program, error, EXIT_USELESS)
     except RuntimeFault as error:
         return _refuse(program, error, EXIT_FAULT)
     return 0

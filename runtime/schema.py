@@ -85,7 +85,7 @@ def _refuse_strangers(component: str, steps: list[Upgrade], applied: dict[tuple[
             raise SchemaError(f"the schema of {component} is newer ({key[0]:04d}) than this program: upgrade it")
         if step.checksum != checksum:
             raise SchemaError(
-                f"upgrade {key[0]:04d} of {component} changed after it was applied: restore that file"
+                f"upgrade {key[0]:04d} of {component} changed since it was applied: run the version that did it"
             )
 
 

@@ -13,6 +13,7 @@ from console.whereabouts import Target
 CHECKS_SECONDS = 70.0
 """Placement itself answers within a minute."""
 LOOK_SECONDS = 2.0
+REGISTRY_SECONDS = 20.0
 
 
 def add_to(app: typer.Typer) -> None:
@@ -24,8 +25,7 @@ def doctor(root: Root = HERE, json: Json = False) -> None:
     """Examine the invariants of the running system, and say what to do; 1 when one does not hold."""
     with placement(root) as service:
         found: dict[str, Any] = service.call("GET", "/v1/checks", seconds=CHECKS_SECONDS)
-        running = service.call("GET", "/v1/instances")["instances"]
-    found["checks"] += [_router(instance) for instance in running if instance["service"] == "router"]
+        found["checks"] += _routers(service)
     found["ok"] = all(check["ok"] for check in found["checks"])
     if json:
         output.as_json(found)
@@ -33,6 +33,17 @@ def doctor(root: Root = HERE, json: Json = False) -> None:
         _show(found["checks"])
     if not found["ok"]:
         raise typer.Exit(EXIT_REFUSED)
+
+
+def _routers(service: Service) -> list[dict[str, Any]]:
+    try:
+        running = service.call("GET", "/v1/instances", seconds=REGISTRY_SECONDS)["instances"]
+    except ConsoleError as error:
+        remedy = "routers go on serving; bring back the registry (the directory's Redis, or Consul) and look again"
+        return [
+            {"name": "the registry tells which routers run", "ok": False, "detail": str(error), "remedy": remedy}
+        ]
+    return [_router(instance) for instance in running if instance["service"] == "router"]
 
 
 def _router(instance: dict[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ class Part:
     """One part as it is found from outside."""
 
     name: str
-    state: str  # ready, not ready, or down
+    state: str  # ready, not ready, down; or announced: it says of itself that it runs
     address: str
     detail: str = ""
 
@@ -44,7 +44,7 @@ def status(root: Root = HERE, json: Json = False) -> None:
         _show(parts, cells)
     if all(part.state == "down" for part in parts):
         raise typer.Exit(EXIT_NOT_RUNNING)
-    if any(part.state != "ready" for part in parts):
+    if any(part.state not in ("ready", "announced") for part in parts):
         raise typer.Exit(EXIT_REFUSED)
 
 
@@ -107,11 +107,11 @@ def _announced(target: Target) -> list[Part]:
     return [
         Part(
             " ".join([*one["about"].values(), one["service"]]),
-            "ready",
-            f"{one['host']}:{one['port']}",
             "announced",
+            f"{one['host']}:{one['port']}",
         )
         for one in found
+        if one["service"] != "placement"  # it has answered itself
     ]
 
 
@@ -119,13 +119,13 @@ def _cells(where: Whereabouts) -> list[dict[str, Any]] | None:
     """None when placement cannot tell; the parts show why."""
     try:
         with Placement(where.placement()) as service:
-            return service.listed("/v1/cells", "cells", 10_000)
+            return service.listed("/v1/cells", "cells", 10_000, seconds=LOOK_SECONDS)
     except ConsoleError:
         return None
 
 
 def _show(parts: list[Part], cells: list[dict[str, Any]] | None) -> None:
-    styles = {"ready": "green", "not ready": "yellow", "down": "bold red"}
+    styles = {"ready": "green", "announced": "green", "not ready": "yellow", "down": "bold red"}
     rows = [
         (part.name, output.coloured(part.state, styles[part.state]), part.address, part.detail) for part in parts
     ]

@@ -22,7 +22,7 @@ from runtime.embedded.server import Server
 HOST = "127.0.0.1"
 STOP_STEPS = ((signal.SIGTERM, 12.0), (signal.SIGKILL, 5.0))
 """A program drains for 10 seconds by default; a little later it is no longer asked."""
-SETTINGS_REFUSED = 2
+USELESS = 2
 """The exit code with which a program says that trying again is useless (`runtime.program`)."""
 
 _LOOK_SECONDS = 0.1  # how often a starting program is asked whether it is ready
@@ -134,7 +134,7 @@ class ProgramPart:
     @property
     def hopeless(self) -> bool:
         """Whether it said itself that starting it again is useless."""
-        return self._child is not None and self._child.returncode == SETTINGS_REFUSED
+        return self._child is not None and self._child.returncode == USELESS
 
     def start(self) -> None:
         """Run it, and wait until it is ready. Whatever goes wrong, nothing is left running."""

@@ -1,8 +1,8 @@
 """What `cellway up` can be told: public ports, and servers of one's own instead of embedded ones."""
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from runtime.settings import Port, SecretStr, Settings
 
@@ -24,6 +24,13 @@ class UpSettings(Settings):
         default=None, description="URL of one's own Redis, for the directory"
     )
     consul: str | None = Field(default=None, description="URL of a Consul agent")
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Self:
+        wanted = [port for port in (self.router_port, self.placement_port, self.router_admin_port) if port]
+        if len(set(wanted)) < len(wanted):
+            raise ValueError("ROUTER_PORT, PLACEMENT_PORT and ROUTER_ADMIN_PORT must be different ports")
+        return self
 
 
 SYSTEM_PORTS = {"router_port": 0, "placement_port": 0, "router_admin_port": 0}

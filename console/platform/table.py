@@ -24,7 +24,7 @@ _REMARK_CHARACTERS = 100
 
 def table(statuses: Sequence[Status], tenants: Mapping[str, int], now: float) -> Table:
     """The parts at the monotonic time `now`; a cell's tenants stand beside its API."""
-    grid = Table(box=None, pad_edge=False, header_style="bold")
+    grid = Table(box=None, pad_edge=False, header_style="bold", show_header=bool(statuses))
     for heading, justify in (("PART", "left"), ("STATE", "left"), ("PID", "right"), ("PORT", "right")):
         grid.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
     for heading in ("RESTARTS", "UP", "TENANTS"):

@@ -143,6 +143,9 @@ class _Terminal:
 
     def _draw(self) -> Table:
         parts = self._platform.parts if self._platform is not None else []
+        if len(parts) >= self._out.height:
+            # What does not fit is cut off below: what needs attention must not be.
+            parts = sorted(parts, key=lambda part: part.state is State.READY)
         return table.table(parts, self._tenants, time.monotonic())
 
     async def _count_tenants(self, platform: Platform) -> None:

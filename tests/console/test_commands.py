@@ -1,12 +1,17 @@
 """What operators type does what it says, for people and for scripts."""
 
+import os
+import signal
+
 import pytest
 
 from directory.control.contract import Check
+from directory.redis_registry import RedisRegistry
+from directory.registry import Instance
+from runtime.embedded.redis import RedisServer
 from tests.console.conftest import Cellway
 from tests.placement.conftest import TOKEN, StartCell
 from tests.placement.fake_cell import FakeCell
-from tests.waiting import eventually
 
 
 async def test_a_tenants_life_from_the_command_line(operator: Cellway, cell: FakeCell) -> None:
@@ -164,10 +169,28 @@ async def test_the_token_for_other_programs(operator: Cellway) -> None:
     assert (await operator("token")).out == f"{TOKEN}\n"
 
 
-async def test_the_status_of_a_platform_elsewhere_shows_who_announced_itself(operator: Cellway) -> None:
+async def test_the_status_of_a_platform_elsewhere_shows_who_announced_itself(
+    operator: Cellway, redis_url: str
+) -> None:
     """There is no folder to look into, so the registry is asked."""
+    registry = RedisRegistry(redis_url)
+    await registry.announce(Instance("router", "router-1", "10.0.0.9", 8080, 8082))
+    await registry.close()
+    parts = (await operator("status", "--json")).json["parts"]
+    assert [(part["name"], part["state"], part["address"]) for part in parts][1:] == [
+        ("router", "announced", "10.0.0.9:8080")
+    ]
 
-    async def announced() -> list[str]:
-        return [part["name"] for part in (await operator("status", "--json")).json["parts"]][1:]
 
-    assert await eventually(announced) == ["placement"]
+async def test_the_doctor_examines_the_rest_when_the_registry_is_away(
+    operator: Cellway, cell: FakeCell, redis_server: RedisServer
+) -> None:
+    """What was found is shown, and the registry's absence is one more finding."""
+    os.kill(redis_server.pid or 0, signal.SIGSTOP)
+    try:
+        ill = await operator("doctor")
+    finally:
+        os.kill(redis_server.pid or 0, signal.SIGCONT)
+    assert ill.code == 1
+    assert "the registry tells which routers run" in ill.out
+    assert "cell-1 answers" in ill.out

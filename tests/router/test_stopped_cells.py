@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from directory.memory_feed import MemoryFeed
-from tests.router.upstreams import KEY, Answer, FakeCell, ask, connected, get, running, snapshot_of
+from directory.values import CellEntry, Change
+from tests.router.upstreams import IDENTITY, KEY, Answer, FakeCell, ask, connected, get, running, snapshot_of
 from tests.waiting import eventually
 
 CELL = """
@@ -118,6 +119,8 @@ async def test_a_killed_cell_is_told_at_once_and_found_when_it_is_back(feed: Mem
             assert (await ask(router, get())).status == 200
             process.kill()
             assert (await waiting).status in (502, 503)
+            # A connection whose end is not noticed yet could still take the request, whose fate would be unknown.
+            await eventually(lambda: not router.cells.pool("cell-1").open)
             assert problem(await ask(router, post()))["retryable"] is True
 
 
@@ -148,3 +151,23 @@ async def test_an_answer_that_began_is_left_to_its_own_deadline(feed: MemoryFeed
             assert not client.reader.at_eof()
             process.kill()
             assert await client.closed()
+
+
+async def test_who_waits_at_the_address_that_a_cell_had_before_is_told_as_well(feed: MemoryFeed) -> None:
+    """The cell has moved on; the machine that it left falls silent with requests under way."""
+    async with process_cell() as (old, old_address), process_cell() as (_new, new_address):
+        await feed.fill(snapshot_of({"cell-1": old_address}, {"acme": ("cell-1", 5)}))
+        async with running(feed, response_seconds=30.0) as router:
+            await eventually(lambda: len(router.table))
+            waiting = asyncio.ensure_future(ask(router, get("/hang")))
+            left = router.cells.pool("cell-1")
+            await eventually(lambda: left.waiting)
+            await feed.publish(IDENTITY, [Change(11, CellEntry("cell-1", "open", new_address))])
+            await eventually(lambda: router.table.seq == 11)
+            assert (await ask(router, get())).status == 200
+            old.send_signal(signal.SIGSTOP)
+            async with asyncio.timeout(5):  # far below the deadline for answers
+                assert problem(await waiting)["metadata"] == {"outcome": "unknown"}
+            assert (left.state, router.cells.pool("cell-1").state) == ("stopped", "answers")
+            assert (await ask(router, get())).status == 200
+            await eventually(lambda: not router.cells.leaving)
