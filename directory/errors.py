@@ -22,7 +22,7 @@ class NotAllowed(Refused):
 
 
 class CellFull(Refused):
-    """The cell takes no tenant: it is full, or not open."""
+    """The cell takes no tenant: it is full, or not open, or there is none of that name."""
 
 
 class Stale(Refused):

@@ -228,8 +228,10 @@ class PostgresDirectory:
         """End the connection that listens. It is torn down, because taking leave of a server may wait for it."""
         listening, self._listening = self._listening, None
         if listening is not None:
-            listening.remove_termination_listener(self._notified)
-            listening.terminate()
+            # One that broke has left the pool by itself, and then refuses to be called.
+            with contextlib.suppress(*UNREACHABLE):
+                listening.remove_termination_listener(self._notified)
+                listening.terminate()
             await self._pool.release(listening)
 
     async def snapshot(self) -> Snapshot:

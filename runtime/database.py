@@ -1,11 +1,14 @@
-"""Postgres pools with deadlines, and the bootstrap of a database with least-privilege roles."""
+"""Postgres pools and transactions with deadlines, and the bootstrap of a database with least-privilege roles."""
 
 import asyncio
-from collections.abc import Mapping
-from typing import TypeAlias
+import contextlib
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
 
+from runtime.backoff import Backoff
 from runtime.errors import StartFailed
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -15,6 +18,12 @@ Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 COMMAND_SECONDS = 10.0
 """No statement of ours needs longer; the server ends it a little earlier than the client gives up."""
 CONNECT_SECONDS = 3.0
+RELEASE_SECONDS = 1.0
+SERVERS_SHARE = 0.9
+"""Of a command's time: then the server has ended it, so the connection stays usable."""
+MOST_TRIES = 4
+_AGAIN = Backoff(initial_seconds=0.01, cap_seconds=0.2, floor_seconds=0.001)
+ResultT = TypeVar("ResultT")
 
 UNREACHABLE = (
     OSError,
@@ -31,6 +40,17 @@ UNREACHABLE = (
 )
 """What asyncpg raises when the server is away, starting, stopping, full, or not prepared. Border code translates
 these."""
+CLASHES = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+"""Nobody's mistake: the same transaction succeeds when it runs again."""
+BUSY = (
+    asyncpg.QueryCanceledError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    *CLASHES,
+)
+"""What a server raises that is there, but too slow, too full, or failing over. Border code translates these."""
 
 
 async def open_pool(
@@ -51,7 +71,7 @@ async def open_pool(
         max_inactive_connection_lifetime=60.0,
         server_settings={
             "application_name": name,
-            "statement_timeout": str(int(command_seconds * 1000)),
+            "statement_timeout": str(int(command_seconds * 1000 * SERVERS_SHARE)),
             # A client that dies between two statements must not hold its locks for long.
             "idle_in_transaction_session_timeout": str(int(command_seconds * 2000)),
         },
@@ -61,6 +81,66 @@ async def open_pool(
 
 async def _nothing_to_reset(_connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     """See `open_pool`."""
+
+
+@contextlib.asynccontextmanager
+async def transaction(
+    pool: Pool, *, seconds: float, acquire_seconds: float = CONNECT_SECONDS, **kind: Any
+) -> AsyncIterator[Connection]:
+    """A connection in a transaction that commits at the end, all of it within `seconds`; `kind` is asyncpg's.
+
+    When the server is away or whoever asked is gone, the connection is torn down instead of being waited for, so
+    the pool cannot fill with stuck ones. asyncpg's errors come as they are: border code translates UNREACHABLE and
+    BUSY.
+    """
+    async with (
+        asyncio.timeout(seconds),
+        _lent(pool, acquire_seconds) as connection,
+        _committed(connection, kind),
+    ):
+        yield connection
+
+
+@contextlib.asynccontextmanager
+async def _lent(pool: Pool, acquire_seconds: float) -> AsyncIterator[PoolConnection]:
+    connection = await pool.acquire(timeout=acquire_seconds)
+    try:
+        yield connection
+    except (*UNREACHABLE, asyncio.CancelledError):
+        # It may be in the middle of anything, and asking a server that is away would only wait again.
+        connection.terminate()
+        raise
+    finally:
+        await pool.release(connection, timeout=RELEASE_SECONDS)
+
+
+@contextlib.asynccontextmanager
+async def _committed(connection: PoolConnection, kind: Mapping[str, Any]) -> AsyncIterator[None]:
+    scope = connection.transaction(**kind)
+    await scope.start()
+    try:
+        yield
+    except (*UNREACHABLE, asyncio.CancelledError):
+        raise
+    except BaseException:
+        await scope.rollback()
+        raise
+    await scope.commit()
+
+
+async def again(work: Callable[[], Awaitable[ResultT]]) -> ResultT:
+    """Run a whole transaction again when it clashed with another one; a few times only.
+
+    A clash is known by itself, or by the error that border code made of it.
+    """
+    for attempt in range(MOST_TRIES - 1):
+        try:
+            return await work()
+        except Exception as error:
+            if not isinstance(error, CLASHES) and not isinstance(error.__cause__, CLASHES):
+                raise
+        await asyncio.sleep(_AGAIN.wait_seconds(attempt, random.random()))  # noqa: S311 jitter
+    return await work()
 
 
 async def reach(dsn: str, *, deadline_seconds: float = 20.0) -> "asyncpg.Connection[asyncpg.Record]":

@@ -1,5 +1,4 @@
 -- The commit point of every move: compare-and-set by epoch.
-UPDATE directory.assignments a SET cell_id = $3, epoch = nextval('directory.epochs')
-FROM directory.assignments old
-WHERE a.tenant_id = $1 AND a.epoch = $2 AND old.tenant_id = a.tenant_id
-RETURNING a.epoch, old.cell_id AS left_cell_id
+UPDATE directory.assignments SET cell_id = $3, epoch = nextval('directory.epochs')
+WHERE tenant_id = $1 AND epoch = $2
+RETURNING epoch

@@ -16,7 +16,7 @@ from directory.errors import (
     Stale,
 )
 from directory.truth import Directory
-from directory.values import CellChange, CellEntry, TenantEntry
+from directory.values import Assignment, CellChange, CellEntry, TenantEntry
 from runtime.tasks import Tasks
 from tests.directory.examples import new_cell, new_tenant, open_cell
 
@@ -145,6 +145,46 @@ async def test_only_one_of_two_rivals_can_reassign_from_an_epoch(truth: Director
     assert {cell.cell_id: cell.tenants for cell in await truth.cells()} == {
         name: int(home is not None and name == home.cell_id) for name in ("cell-1", "cell-2", "cell-3")
     }
+
+
+async def test_a_tenant_does_not_move_to_a_cell_that_is_unknown_or_takes_nobody(truth: Directory) -> None:
+    """All the same refusal, and nothing is different afterwards."""
+    await open_cell(truth)
+    await truth.register_cell(new_cell("joining"))
+    await open_cell(truth, "full", capacity_tenants=0)
+    home = (await truth.create_tenant(new_tenant(), "cell-1")).assignment
+    assert home is not None
+    for name in ("nowhere", "joining", "full"):
+        with pytest.raises(CellFull):
+            await truth.reassign("acme", home.epoch, name)
+        with pytest.raises(CellFull):
+            await truth.create_tenant(new_tenant("late"), name)
+    assert (await truth.tenant("acme")).assignment == home
+    assert (await truth.cell("cell-1")).tenants == 1
+
+
+async def test_moves_that_cross_and_decisions_at_once_do_not_disturb_each_other(truth: Directory) -> None:
+    """Whoever needs several rows takes them in one order, so nobody waits for somebody who waits for him."""
+    for name in ("cell-1", "cell-2"):
+        await open_cell(truth, name)
+
+    async def life(tenant_id: str, here: str, there: str) -> None:
+        home = (await truth.create_tenant(new_tenant(tenant_id), here)).assignment
+        assert home is not None
+        for cell_id in (there, here, there, here):
+            home = await truth.reassign(tenant_id, home.epoch, cell_id)
+        await truth.change_tenant(tenant_id, "suspend")
+        deleted = await truth.change_tenant(tenant_id, "delete")
+        moved, _ = await asyncio.gather(
+            truth.reassign(tenant_id, home.epoch, there),
+            truth.applied(tenant_id, deleted.revision),
+            return_exceptions=True,
+        )
+        assert isinstance(moved, Assignment | Stale)
+
+    ways = [("cell-1", "cell-2"), ("cell-2", "cell-1")] * 3
+    await asyncio.gather(*(life(f"tenant-{n}", *way) for n, way in enumerate(ways)))
+    assert [cell.tenants for cell in await truth.cells()] == [0, 0]
 
 
 async def test_a_late_messenger_cannot_settle_a_newer_decision(truth: Directory) -> None:
