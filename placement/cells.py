@@ -78,7 +78,10 @@ class Cells:
             return cell, str(error)
         if not cell.version and report.version:
             cell = await self._directory.update_cell(cell.cell_id, CellChange(version=report.version))
-        return await self._changed(cell, "open"), None
+        with suppress(NotAllowed):
+            return await self._changed(cell, "prove"), None
+        # It joins no longer: somebody decided about it meanwhile, and that stays so.
+        return await self._directory.cell(cell.cell_id), None
 
     async def _looked_at(self, cell: Cell) -> None:
         with suppress(DirectoryError, NotProved):

@@ -6,11 +6,13 @@ from typing import Literal, TypeVar
 from directory.errors import NotAllowed
 from directory.values import CellState, TenantState
 
-CellEvent = Literal["open", "cordon", "drain", "empty", "retire", "fail"]
+CellEvent = Literal["prove", "open", "cordon", "drain", "empty", "retire", "fail"]
 TenantEvent = Literal["suspend", "resume", "delete"]
 
 CELLS: Mapping[tuple[CellState, CellEvent], CellState] = {
     # A cell joins unopened: it takes tenants once it has proved who it is.
+    # Nobody has decided about it until then, so this event undoes no decision, however late it comes.
+    ("joining", "prove"): "open",
     ("joining", "open"): "open",
     ("joining", "fail"): "failed",
     ("joining", "retire"): "retired",

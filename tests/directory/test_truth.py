@@ -62,9 +62,19 @@ async def test_two_changes_of_a_cell_at_once_lose_neither(truth: Directory) -> N
 async def test_an_illegal_step_in_a_cells_life_is_refused(truth: Directory) -> None:
     """What is not in the table of transitions does not happen."""
     await truth.register_cell(new_cell())
-    with pytest.raises(NotAllowed, match="possible: fail, open, retire"):
+    with pytest.raises(NotAllowed, match="possible: fail, open, prove, retire"):
         await truth.change_cell("cell-1", "drain")
     assert (await truth.cell("cell-1")).state == "joining"
+
+
+async def test_a_proof_that_comes_late_undoes_no_decision(truth: Directory) -> None:
+    """Proving itself opens a cell that joins, and no other."""
+    await truth.register_cell(new_cell())
+    assert (await truth.change_cell("cell-1", "prove")).state == "open"
+    await truth.change_cell("cell-1", "cordon")
+    with pytest.raises(NotAllowed):
+        await truth.change_cell("cell-1", "prove")
+    assert (await truth.cell("cell-1")).state == "cordoned"
 
 
 @pytest.mark.parametrize(

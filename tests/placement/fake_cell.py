@@ -48,6 +48,8 @@ class FakeCell:
         self.told = 0
         self.broken: dict[str, Literal["failing", "hanging"]] = {}
         self.deletions_left = 0
+        self.may_prove_itself = asyncio.Event()
+        self.may_prove_itself.set()
         self._site = Site(f"fake {cell_id}", self._application(), "127.0.0.1", 0, drain_seconds=0.1)
 
     async def start(self) -> "FakeCell":
@@ -118,6 +120,7 @@ class FakeCell:
         return gate
 
     async def _cell(self, _request: web.Request) -> web.Response:
+        await self.may_prove_itself.wait()
         return _answer(
             CellReport(cell_id=self.cell_id, region=self.region, version="1.2.3", tenants=len(self.tenants))
         )

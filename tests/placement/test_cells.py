@@ -1,11 +1,16 @@
 """Cells prove who they are before they take tenants."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from directory.control.client import CellControl
+from directory.memory import MemoryDirectory
+from placement.cells import Cells
+from placement.reach import Reach
 from tests.placement.conftest import Client, StartCell
-from tests.placement.fake_cell import FakeCell
+from tests.placement.fake_cell import CONTROL_KEY, FakeCell
 from tests.waiting import eventually
 
 
@@ -106,6 +111,22 @@ async def test_cells_are_cordoned_and_opened_again(placement: Client, cell: Fake
     for _ in range(2):
         assert (await placement("POST", "/v1/cells/cell-1:open")).body["state"] == "open"
     assert (await placement.create("later")).status == 201
+
+
+async def test_a_cordon_is_not_undone_by_a_proof_that_was_on_its_way(start_cell: StartCell) -> None:
+    """The round that opens joining cells looked, asked, and was answered late; meanwhile an operator decided."""
+    made, truth, control = await start_cell(), MemoryDirectory(), CellControl(CONTROL_KEY)
+    cells = Cells(truth, control, Reach())
+    await truth.register_cell(made.new())
+    made.may_prove_itself.clear()
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        group.create_task(cells.open_joining())
+        await made.called.wait()
+        await truth.change_cell("cell-1", "open")
+        await truth.change_cell("cell-1", "cordon")
+        made.may_prove_itself.set()
+    assert (await truth.cell("cell-1")).state == "cordoned"
+    await control.close()
 
 
 async def test_a_name_registers_once(placement: Client, cell: FakeCell) -> None:
