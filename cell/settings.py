@@ -20,11 +20,13 @@ class CellSettings(Settings):
     host: str = "127.0.0.1"
     port: Port = 0
     admin_port: Port = Field(default=0, description="control API, metrics and health; never for tenants")
-    app_dsn: str = Field(description="role cell_app")
-    control_dsn: str = Field(description="role cell_control")
-    relay_dsn: str = Field(description="role cell_relay")
-    owner_dsn: str | None = Field(default=None, description="role cell_owner, for schema upgrades at start")
-    redis_url: str
+    app_dsn: str = Field(repr=False, description="role cell_app")
+    control_dsn: str = Field(repr=False, description="role cell_control")
+    relay_dsn: str = Field(repr=False, description="role cell_relay")
+    owner_dsn: str | None = Field(
+        default=None, repr=False, description="role cell_owner, for schema upgrades at start"
+    )
+    redis_url: str = Field(repr=False)
     control_token: Secret
     key_pepper: Secret = Field(description="the same in all cells: API keys move along with their tenants")
     page_key: Secret = Field(description="the same in all cells: page tokens too")
