@@ -59,7 +59,12 @@ class Forwarder:
         self._patience = Patience(settings.response_idle_seconds, settings.write_idle_seconds)
         networks = tuple(ipaddress.ip_network(network) for network in settings.trusted_proxies)
         self._client = functools.lru_cache(4096)(functools.partial(_client, networks))
-        self.server = Server(self.handle, head_seconds=settings.head_seconds, idle_seconds=settings.idle_seconds)
+        self.server = Server(
+            self.handle,
+            head_seconds=settings.head_seconds,
+            idle_seconds=settings.idle_seconds,
+            write_idle_seconds=settings.write_idle_seconds,
+        )
 
     # --- the request ---
 
@@ -68,6 +73,10 @@ class Forwarder:
         head = _head_of(request)
         fault = strict.request_fault(head, self._once)
         passage = self._begin(request, head, Framing() if fault else strict.request_framing(head))
+        return await passage.taken(await self._told(passage, fault), self._patience.client_seconds)
+
+    async def _told(self, passage: Passage, fault: str | None) -> web.StreamResponse:
+        """What the client was told: an answer, a refusal, or nothing more."""
         if fault is not None:
             return passage.refuse(malformed(fault), "malformed", close=True)
         try:

@@ -55,7 +55,7 @@ class Passage:
         self.started = time.monotonic()
         self._server = server
         self._keep_alive = bool(request.keep_alive)
-        self._answering = False
+        self._answering = self._was_cut = False
 
     # --- an answer passed on ---
 
@@ -118,10 +118,24 @@ class Passage:
 
     def cut(self, cause: str, error: Exception | None) -> web.StreamResponse:
         """End the connection with a reset."""
+        self._was_cut = True
         metrics.ABORTS.labels(cause).inc()
         log.debug("transfer_cut", cause=cause, error=repr(error))
         cut_off(self.request.transport)
         return Sent(502, keep_alive=False)
+
+    async def taken(self, sent: web.StreamResponse, idle_seconds: float) -> web.StreamResponse:
+        """Wait until the client took most of what it was sent; else answers to a client that only asks pile up."""
+        if self._was_cut:
+            return sent
+        try:
+            async with asyncio.timeout(idle_seconds):
+                await self.request.writer.drain()
+        except TimeoutError as late:
+            return self.cut("client_slow", late)
+        except ConnectionError as gone:
+            return self.cut("client_gone", gone)
+        return sent
 
     def write(self, data: bytes) -> None:
         """Hand bytes to the client's connection. ConnectionResetError when it is gone."""

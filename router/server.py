@@ -9,8 +9,9 @@ import contextlib
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from email.utils import formatdate
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
@@ -20,7 +21,7 @@ from router import metrics
 from router.errors import malformed
 from router.rules.head import Header
 from router.rules.headers import connection, response_bytes
-from runtime.api.problem import CONTENT_TYPE, ApiError
+from runtime.api.problem import ApiError
 
 LARGEST_LINE_BYTES = 16_384
 MOST_HEADERS = 128
@@ -48,25 +49,47 @@ class Sent(web.StreamResponse):
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Deadlines of a client's connection."""
+
+    head_seconds: float
+    write_idle_seconds: float
+
+
 class ClientConnection(RequestHandler):
     """One client's connection: deadlines for heads, problem+json for what is not HTTP."""
 
-    __slots__ = ("_head_deadline", "_head_seconds", "_server")
+    __slots__ = ("_end_deadline", "_head_deadline", "_patience", "_wire")
 
-    def __init__(self, server: "Server", head_seconds: float, **options: Any) -> None:
+    def __init__(self, server: "Server", patience: Patience, **options: Any) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **options)
-        self._server = server
-        self._head_seconds = head_seconds
+        self._patience = patience
+        self._wire: asyncio.Transport | None = None
         self._head_deadline: asyncio.TimerHandle | None = None
+        self._end_deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._wire = cast(asyncio.Transport, transport)
         super().connection_made(transport)
         metrics.CLIENT_CONNECTIONS.inc()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         metrics.CLIENT_CONNECTIONS.dec()
+        self._wire = None
         self._head_came()
+        if self._end_deadline is not None:
+            self._end_deadline.cancel()
         super().connection_lost(exc)
+
+    async def start(self) -> None:
+        """Answer requests until the connection is to end."""
+        try:
+            await super().start()
+        finally:
+            if self._wire is not None:
+                # Closing waits for the client to take what it was sent, which it may never do.
+                self._end_deadline = self._loop.call_later(self._patience.write_idle_seconds, cut_off, self._wire)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -74,7 +97,7 @@ class ClientConnection(RequestHandler):
             self._head_came()
         elif data and self._head_deadline is None:
             # The first byte of a head: the rest must follow soon, however slowly it trickles.
-            self._head_deadline = self._loop.call_later(self._head_seconds, self._head_late)
+            self._head_deadline = self._loop.call_later(self._patience.head_seconds, self._head_late)
 
     def _head_came(self) -> None:
         if self._head_deadline is not None:
@@ -113,17 +136,19 @@ class ClientConnection(RequestHandler):
 class Server(web.Server):
     """Makes a `ClientConnection` for everybody who connects."""
 
-    def __init__(self, handle: Handle, *, head_seconds: float, idle_seconds: float) -> None:
+    def __init__(
+        self, handle: Handle, *, head_seconds: float, idle_seconds: float, write_idle_seconds: float
+    ) -> None:
         super().__init__(self._handled, handler_cancellation=True)
         self._handle = handle
-        self._head_seconds, self._idle_seconds = head_seconds, idle_seconds
+        self._patience, self._idle_seconds = Patience(head_seconds, write_idle_seconds), idle_seconds
         self._settled = asyncio.Event()
         self.draining = False
 
     def __call__(self) -> RequestHandler:
         return ClientConnection(
             self,
-            self._head_seconds,
+            self._patience,
             keepalive_timeout=self._idle_seconds,
             max_line_size=LARGEST_LINE_BYTES,
             max_field_size=LARGEST_LINE_BYTES,
@@ -163,25 +188,15 @@ def problem_bytes(
 ) -> tuple[bytes, int]:
     """An error of the router's own as bytes of a response, and its status. `empty` for the answer to HEAD."""
     body = error.body()
-    headers: list[Header] = [
-        (b"Content-Type", CONTENT_TYPE.encode()),
-        (b"Content-Length", b"%d" % len(body)),
-        (b"Cache-Control", b"no-store"),
-        (b"Date", formatdate(usegmt=True).encode()),
-    ]
-    headers += [(name.encode(), value.encode()) for name, value in _usual(error).items()]
+    # In the order that a cell's problem has once it was passed on: who answered is not to be seen.
+    headers: list[Header] = [(name.encode(), value.encode()) for name, value in error.shown_headers().items()]
+    headers.append((b"Date", formatdate(usegmt=True).encode()))
     if ident:
         headers.append((b"X-Request-Id", ident))
+    headers.append((b"Content-Length", b"%d" % len(body)))
     title = error.problem().title.encode()
     head = response_bytes(error.status, title, [*headers, *connection(version, keep_alive)])
     return (head if empty else head + body), error.status
-
-
-def _usual(error: ApiError) -> dict[str, str]:
-    usual = {"Retry-After": "1"} if error.retryable else {}
-    if error.status == 401:
-        usual["WWW-Authenticate"] = "Bearer"
-    return {**usual, **error.headers}
 
 
 def cut_off(transport: asyncio.Transport | None) -> None:
