@@ -21,7 +21,7 @@ class PlacementSettings(Settings):
     directory_owner_dsn: str | None = Field(
         default=None, repr=False, description="the same as role directory_owner, to upgrade the schema at start"
     )
-    directory_redis_url: str = Field(repr=False, repr=False, description="the Redis that routers follow")
+    directory_redis_url: str = Field(repr=False, description="the Redis that routers follow")
     operator_tokens: SecretList = Field(min_length=1, description="whoever sends one of these is an operator")
     control_key: SecretStr = Field(
         min_length=SHORTEST_SECRET, description="every cell's control token derives from it"
