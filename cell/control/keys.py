@@ -18,14 +18,14 @@ class KeyMaker:
         self._pepper = pepper
 
     async def make(self, connection: Connection, tenant_id: str, seed: str, display_name: str) -> KeyReport:
-        """The key of `seed`, made now or before, with its secret."""
+        """The key of `seed`, made now or before, with its secret unless it was revoked since."""
         key_id = key_id_of(self._pepper, tenant_id, seed)
         api_key = api_key_of(self._pepper, tenant_id, key_id)
         row = await connection.fetchrow(SQL["insert_key"], key_id, display_name, hash_of(self._pepper, api_key))
         row = row or await connection.fetchrow(SQL["get_key"], key_id)
         if row is None:
             raise Unavailable("the key vanished while it was made")
-        return _report(row, api_key)
+        return _report(row, api_key if row["revoked_at"] is None else None)
 
 
 def _report(row: asyncpg.Record, api_key: str | None = None) -> KeyReport:

@@ -30,8 +30,8 @@ class _Value(BaseModel):
 class TenantOrder(_Value):
     """What the directory has decided about a tenant that lives in this cell.
 
-    `first_key_seed`, when given, makes sure that a first API key exists and returns it. The same seed gives
-    the same key, so that a retried creation answers as the first did although no secret is stored anywhere.
+    `first_key_seed`, when given, makes sure that a first API key exists, and returns it unless it was revoked. The
+    same seed gives the same key, so a retried creation answers as the first did although no secret is stored.
     """
 
     epoch: int = Field(gt=0, lt=2**63)
@@ -63,7 +63,10 @@ class KeyOrder(_Value):
 
 
 class KeyReport(_Value):
-    """An API key; `api_key` is the secret, present only in the answer that made it."""
+    """An API key; `api_key` is the secret, present only in the answer to the order that made it.
+
+    An order that comes again after the key was revoked gets the key without its secret.
+    """
 
     key_id: str
     display_name: str

@@ -104,6 +104,8 @@ class Keys:
             raise ApiError("INVALID_ARGUMENT", message, status=422, field="Idempotency-Key")
         if self._clock.now() - report.created_at > REPLAY_FOR:
             raise AlreadyExists("this Idempotency-Key made a key more than a day ago: take a new one")
+        if report.api_key is None:
+            raise AlreadyExists("this Idempotency-Key made a key that is revoked by now: take a new one")
 
     async def listed(self, call: Call[None]) -> Reply:
         """Without secrets, which nobody has kept."""

@@ -33,6 +33,25 @@ async def test_a_repeated_order_answers_as_the_first_did(cell: RunningCell) -> N
     assert (await client("GET", "/v1/accounts")).status == 200
 
 
+async def test_an_order_that_comes_again_after_its_key_was_revoked_gets_no_secret(
+    client: Client, cell: RunningCell
+) -> None:
+    """It would look like a fresh key, and would be refused."""
+    path = f"tenants/{client.tenant_id}"
+    further = {"display_name": "robot", "seed": "f" * 20}
+    decided = order(client.epoch, next_epoch(), first_key_seed="s" * 20)
+    first = (await cell.control("PUT", path, decided)).json["api_key"]
+    made = (await cell.control("POST", f"{path}/keys", further)).json
+    assert first
+    assert (await cell.control("POST", f"{path}/keys", further)).json == made
+    for key in (await cell.control("GET", f"{path}/keys")).json["keys"]:
+        await cell.control("POST", f"{path}/keys/{key['key_id']}:revoke")
+    again = (await cell.control("POST", f"{path}/keys", further)).json
+    assert (again["key_id"], again["api_key"]) == (made["key_id"], None)
+    assert again["revoked_at"]
+    assert (await cell.control("PUT", path, decided)).json["api_key"] is None
+
+
 async def test_a_suspended_tenant_is_refused_and_resumed(client: Client, cell: RunningCell) -> None:
     """403 with the reason, for holders of a key only; writes and reads alike."""
     path = f"tenants/{client.tenant_id}"

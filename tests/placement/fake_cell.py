@@ -169,7 +169,7 @@ class FakeCell:
         key = keys.setdefault(
             secret[:10], KeyReport(key_id=secret[:10], display_name=display_name, created_at=datetime.now(UTC))
         )
-        return key.model_copy(update={"api_key": f"ck_{tenant_id}_{secret}"})
+        return key.model_copy(update={"api_key": None if key.revoked_at else f"ck_{tenant_id}_{secret}"})
 
     async def _list_keys(self, request: web.Request) -> web.Response:
         tenant_id = request.match_info["tenant"]

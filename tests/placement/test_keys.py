@@ -32,6 +32,23 @@ async def test_a_retry_gets_the_same_key(placement: Client, cell: FakeCell) -> N
     assert other.status == 422
 
 
+async def test_a_retry_after_the_key_was_revoked_gets_no_secret_that_no_longer_works(
+    placement: Client, cell: FakeCell
+) -> None:
+    """A further key: the client is told to take a new Idempotency-Key. The first: the tenant comes without one."""
+    key_of_creation = {"Idempotency-Key": "one"}
+    made = await placement.create("acme", key="first")
+    body = {"display_name": "robot"}
+    await placement("POST", "/v1/tenants/acme/keys", body, headers=key_of_creation)
+    for key in (await placement("GET", "/v1/tenants/acme/keys")).body["keys"]:
+        await placement("POST", f"/v1/tenants/acme/keys/{key['key_id']}:revoke")
+    again = await placement("POST", "/v1/tenants/acme/keys", body, headers=key_of_creation)
+    assert (again.status, again.body["code"]) == (409, "ALREADY_EXISTS")
+    created = await placement.create("acme", key="first")
+    assert made.body["api_key"]
+    assert (created.status, created.body["api_key"]) == (201, None)
+
+
 async def test_keys_of_nobody_are_not_found(placement: Client, cell: FakeCell) -> None:
     """Unknown tenants, unknown keys, and what cannot be a name at all."""
     await placement.create("acme")
