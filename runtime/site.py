@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from runtime.api.connection import LARGEST_FIELD_BYTES, LARGEST_TARGET_BYTES, MOST_HEADERS, Runner
 from runtime.errors import StartFailed
 from runtime.lifecycle import Part
 
@@ -15,6 +16,7 @@ class Site:
 
     Port 0 lets the system choose; `port` then tells which.
     `handler_cancellation` is on: without it a client that closes a stream leaves a live task behind.
+    Bodies are not decompressed: whoever reads them says that none may be compressed.
     """
 
     def __init__(
@@ -36,12 +38,16 @@ class Site:
         self._runner: web.BaseRunner = (
             application
             if isinstance(application, web.BaseRunner)
-            else web.AppRunner(
+            else Runner(
                 application,
                 handle_signals=False,
                 access_log=None,
                 handler_cancellation=True,
                 shutdown_timeout=drain_seconds,
+                auto_decompress=False,
+                max_line_size=LARGEST_TARGET_BYTES,
+                max_field_size=LARGEST_FIELD_BYTES,
+                max_headers=MOST_HEADERS,
                 **server_options,
             )
         )

@@ -1,13 +1,17 @@
 """What surrounds each handler: headers, body, fence, key, transaction, replay, errors, metrics.
 
-The body is read before the transaction begins, so a slow client holds no connection; it is looked at only after
-the key was accepted, so nobody learns from a 400 that a tenant exists.
+Nobody learns without a key that a tenant exists: whatever comes through the router, to an endpoint or to no page
+at all, is answered as it deserves only after the key was accepted, and what is wrong with a body is remembered
+until then. A body is read before the transaction begins, so a slow client holds no connection; one that is not
+there at once is waited for only after the key was accepted.
 """
 
 import asyncio
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
@@ -20,21 +24,25 @@ from cell.api.notices import Watch
 from cell.database import again, transaction, translated
 from cell.errors import NotAllowed, NotHere, Unavailable
 from cell.jobs.hints import Hinter
-from cell.rules.headers import EPOCH, TENANT, Routed, routed
+from cell.rules.headers import EPOCH, TENANT, Routed, came_through_router, routed
 from runtime import logs
 from runtime.api.endpoint import Endpoint, Reply, mount, read, read_body
-from runtime.api.problem import REQUEST_ID, ApiError, not_found, problems
+from runtime.api.problem import REQUEST_ID, ApiError, Handler, not_found, problems
 from runtime.api.texts import ID
 from runtime.database import Pool
 
 MOST_BYTES = 1024 * 1024
+AT_ONCE_SECONDS = 0.05
+AT_ONCE_BYTES = 64 * 1024
+"""A body that is no larger, and there so soon, is read with one look at the key; for another one it takes two."""
 _ID = re.compile(ID.removesuffix("$") + r"\Z")
 
 
 def application(pool: Pool, tools: Tools, hinter: Hinter) -> web.Application:
     """The application for the data port."""
-    app = web.Application(client_max_size=MOST_BYTES, middlewares=[problems(problem_of)])
-    mount(app, ENDPOINTS, Serving(pool, tools, hinter).around)
+    serving = Serving(pool, tools, hinter)
+    app = web.Application(client_max_size=MOST_BYTES, middlewares=[problems(problem_of), serving.nowhere])
+    mount(app, ENDPOINTS, serving.around)
     text = openapi()
 
     async def described(_request: web.Request) -> web.Response:
@@ -43,8 +51,8 @@ def application(pool: Pool, tools: Tools, hinter: Hinter) -> web.Application:
     async def live(_request: web.Request) -> web.Response:
         return web.json_response({"live": True})
 
-    app.router.add_get("/openapi.json", described)
-    app.router.add_get("/health/live", live)
+    app.router.add_get("/openapi.json", serving.page(described))
+    app.router.add_get("/health/live", serving.page(live))
     return app
 
 
@@ -64,13 +72,57 @@ def problem_of(error: Exception) -> ApiError | None:
     return None
 
 
-class Serving:
-    """Runs the handlers. A body must have arrived after `body_seconds`."""
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """One request that has come in. `fault`: what is wrong with its body, told after the key was accepted."""
 
-    body_seconds = 20.0
+    endpoint: Endpoint[Context]
+    request: web.Request
+    whose: Routed
+    watch: Watch
+    started: float
+    fault: ApiError | None
+
+
+class Serving:
+    """Runs the handlers."""
 
     def __init__(self, pool: Pool, tools: Tools, hinter: Hinter) -> None:
         self._pool, self._tools, self._hinter = pool, tools, hinter
+
+    # --- what is no endpoint ---
+
+    @property
+    def nowhere(self) -> Any:
+        """Middleware: 404 and 405 as well are for those alone who hold a key."""
+
+        @web.middleware
+        async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+            lost = request.match_info.http_exception is not None
+            return await (self.page(handler) if lost else handler)(request)
+
+        return middleware
+
+    def page(self, handler: Handler) -> Handler:
+        """A page that is open to those who ask the cell directly; through the router it takes a key."""
+
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            if came_through_router(request.headers):
+                await self._admit(request, _whose(request))
+            return await handler(request)
+
+        return guarded
+
+    async def _admit(self, request: web.Request, whose: Routed) -> None:
+        """Look at fence and key, and at nothing else. NotHere; ApiError 401 and 403."""
+
+        async def once() -> None:
+            async with transaction(self._pool) as connection:
+                await enter(connection, self._tools.pepper, whose, _credential(request), writing=False)
+
+        await again(once)
+
+    # --- endpoints ---
 
     async def around(self, endpoint: Endpoint[Context], request: web.Request) -> web.StreamResponse:
         """One request from head to answer."""
@@ -89,44 +141,45 @@ class Serving:
             metrics.REQUEST_SECONDS.labels(endpoint.operation).observe(time.monotonic() - started)
 
     async def _answer(self, endpoint: Endpoint[Context], request: web.Request) -> web.Response:
-        headers = request.headers
-        whose = routed(headers.getall(TENANT, []), headers.getall(EPOCH, []))
-        identities = {"tenant": whose.tenant_id, "epoch": whose.epoch, "request_id": headers.get(REQUEST_ID)}
+        whose = _whose(request)
+        request_id = request.headers.get(REQUEST_ID)
+        identities = {"tenant": whose.tenant_id, "epoch": whose.epoch, "request_id": request_id}
         with logs.bound(**identities), self._tools.notices.watch() as watch:
-            await self._receive(request)
-            reply = await self._patiently(endpoint, request, whose, watch)
+            fault = await self._receive(request, whose)
+            visit = _Visit(endpoint, request, whose, watch, time.monotonic(), fault)
+            reply = await self._patiently(visit)
         return reply.response()
 
-    async def _receive(self, request: web.Request) -> None:
+    async def _receive(self, request: web.Request, whose: Routed) -> ApiError | None:
+        """Take the body in; what is wrong with it."""
         if not request.body_exists:
-            return
+            return None
+        if not await _is_there(request):
+            await self._admit(request, whose)
         try:
-            async with asyncio.timeout(self.body_seconds):
-                await read_body(request)
-        except TimeoutError:
-            message = f"the body did not arrive within {self.body_seconds:g} s"
-            raise ApiError("INVALID_ARGUMENT", message, status=408, retryable=True) from None
+            await read_body(request)
+        except ApiError as fault:
+            return fault
+        return None
 
-    async def _patiently(
-        self, endpoint: Endpoint[Context], request: web.Request, whose: Routed, watch: Watch
-    ) -> Reply:
+    async def _patiently(self, visit: _Visit) -> Reply:
         """Again and again while the handler says that it is not yet time; no transaction is held in between."""
-        started = time.monotonic()
         while True:
             try:
-                return await again(lambda: self._once(endpoint, request, whose, watch, started))
+                return await again(lambda: self._once(visit))
             except NotYet as later:
-                await watch.wait(later.seconds)
+                await visit.watch.wait(later.seconds)
 
-    async def _once(
-        self, endpoint: Endpoint[Context], request: web.Request, whose: Routed, watch: Watch, started: float
-    ) -> Reply:
+    async def _once(self, visit: _Visit) -> Reply:
+        endpoint, request = visit.endpoint, visit.request
         async with transaction(self._pool) as connection:
-            credentials = request.headers.getall("Authorization", [])
-            credential = credentials[0] if len(credentials) == 1 else None
             writing = endpoint.method != "GET"
-            caller = await enter(connection, self._tools.pepper, whose, credential, writing=writing)
-            context = Context(caller, connection, self._tools, started, watch)
+            caller = await enter(
+                connection, self._tools.pepper, visit.whose, _credential(request), writing=writing
+            )
+            if visit.fault is not None:
+                raise visit.fault
+            context = Context(caller, connection, self._tools, visit.started, visit.watch)
             _require_identifiers(request.match_info)
             call = await read(endpoint, request, context)
             if endpoint.idempotency == "none":
@@ -137,6 +190,30 @@ class Serving:
             self._hinter.hint(hint)
         afterwards = AFTERWARDS.get(endpoint.operation)
         return reply if afterwards is None else afterwards(context, reply)
+
+
+def _whose(request: web.Request) -> Routed:
+    return routed(request.headers.getall(TENANT, []), request.headers.getall(EPOCH, []))
+
+
+def _credential(request: web.Request) -> str | None:
+    """The one `Authorization`; several are as good as none."""
+    given = request.headers.getall("Authorization", [])
+    return given[0] if len(given) == 1 else None
+
+
+async def _is_there(request: web.Request) -> bool:
+    """Whether the body is small and has arrived, or arrives at once."""
+    if (request.content_length or 0) > AT_ONCE_BYTES:
+        return False
+    try:
+        async with asyncio.timeout(AT_ONCE_SECONDS):
+            await request.content.wait_eof()
+    except TimeoutError:
+        return False
+    except web.RequestPayloadError:
+        return True  # it is broken, which reading it will tell
+    return True
 
 
 def _require_identifiers(path: Mapping[str, str]) -> None:

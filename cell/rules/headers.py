@@ -1,7 +1,7 @@
 """What the router says about a request: whose it is, and at which epoch. Pure."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from directory.rules.names import is_name
@@ -18,6 +18,11 @@ class Routed:
 
     tenant_id: str
     epoch: int
+
+
+def came_through_router(headers: Container[str]) -> bool:
+    """Whether a request says so; the router's own probe, and who asks the cell directly, say nothing."""
+    return TENANT in headers or EPOCH in headers
 
 
 def routed(tenants: Sequence[str], epochs: Sequence[str]) -> Routed:

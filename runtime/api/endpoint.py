@@ -3,6 +3,7 @@
 The same data mounts the route and writes the OpenAPI document, so the two cannot drift apart.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -14,6 +15,8 @@ from runtime.api.problem import ApiError, too_large
 
 JSON_TYPES = ("application/json", "application/merge-patch+json")
 IDEMPOTENCY_KEY = r"^[\x21-\x7e]{1,128}$"
+BODY_SECONDS = 20.0
+"""After this a body must have arrived whole."""
 
 
 class Input(BaseModel):
@@ -44,9 +47,9 @@ class Reply:
         """The whole answer."""
         payload = self.payload()
         content_type = None if payload is None else "application/json"
-        return web.Response(
-            body=payload, status=self.status, headers=dict(self.headers), content_type=content_type
-        )
+        # What a tenant or an operator is told, an API key perhaps, is kept by nobody on the way.
+        headers = {"Cache-Control": "no-store", **self.headers}
+        return web.Response(body=payload, status=self.status, headers=headers, content_type=content_type)
 
 
 ContextT = TypeVar("ContextT")
@@ -119,7 +122,7 @@ def _bind(
 
 
 async def read(endpoint: Endpoint[ContextT], request: web.Request, context: ContextT) -> Call[ContextT]:
-    """Body, query and headers as values; ApiError 400, 411, 413 or 415 when they are not what is expected."""
+    """Body, query and headers as values; ApiError 400, 408, 413 or 415 when they are not what is expected."""
     if endpoint.idempotency != "none":
         idempotency_key(endpoint, request)
     raw = await read_body(request) if request.body_exists or endpoint.body else b""
@@ -136,13 +139,22 @@ async def read(endpoint: Endpoint[ContextT], request: web.Request, context: Cont
 
 
 async def read_body(request: web.Request) -> bytes:
-    """The whole body, bounded by the application's `client_max_size`."""
+    """The whole body, bounded in time and by `client_max_size`. ApiError 400, 408, 413 or 415."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise ApiError("INVALID_ARGUMENT", "send the body without Content-Encoding", status=415)
+    most_bytes = request.app._client_max_size
+    if (request.content_length or 0) > most_bytes:
+        raise too_large(most_bytes)
     try:
-        return await request.read()
+        async with asyncio.timeout(BODY_SECONDS):
+            return await request.read()
     except web.HTTPRequestEntityTooLarge:
-        raise too_large(request.app._client_max_size) from None
+        raise too_large(most_bytes) from None
+    except web.RequestPayloadError:
+        raise ApiError("INVALID_ARGUMENT", "the body's framing is malformed") from None
+    except TimeoutError:
+        message = f"the body did not arrive within {BODY_SECONDS:g} s"
+        raise ApiError("INVALID_ARGUMENT", message, status=408, retryable=True) from None
 
 
 def idempotency_key(endpoint: Endpoint[ContextT], request: web.Request) -> str | None:

@@ -119,7 +119,7 @@ def _responses(endpoint: Endpoint[Any]) -> dict[str, Any]:
         content = {} if model is None else _content("application/json", model.__name__)
         responses[str(status)] = {"description": endpoint.summary, **content}
     usual = (400, 500, 503) if endpoint.public else (400, 401, 403, 500, 503)
-    body = (413, 415) if endpoint.body else ()
+    body = (408, 413, 415) if endpoint.body else ()
     idempotent = (409, 422) if endpoint.idempotency != "none" else ()
     named = (404,) if "{" in endpoint.path else ()
     precondition = (412,) if endpoint.if_match else ()

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
 from pydantic import BaseModel, ConfigDict, Field
 
 from runtime import logs
@@ -82,14 +83,18 @@ class ApiError(Exception):
         """The body as bytes."""
         return self.problem().model_dump_json().encode()
 
+    def shown_headers(self) -> dict[str, str]:
+        """The headers that belong to it, in the one order in which every program sends them."""
+        usual = {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"}
+        if self.retryable:
+            usual["Retry-After"] = "1"
+        if self.status == 401:
+            usual["WWW-Authenticate"] = "Bearer"
+        return {**usual, **self.headers}
+
     def response(self) -> web.Response:
         """The whole answer."""
-        headers = dict(self.headers)
-        if self.retryable:
-            headers.setdefault("Retry-After", "1")
-        if self.status == 401:
-            headers.setdefault("WWW-Authenticate", "Bearer")
-        return web.Response(body=self.body(), status=self.status, headers=headers, content_type=CONTENT_TYPE)
+        return web.Response(body=self.body(), status=self.status, headers=self.shown_headers())
 
 
 def not_found(what: str, name: str) -> ApiError:
@@ -117,7 +122,7 @@ def problems(translate: Translate) -> Any:
         except ApiError as error:
             return error.response()
         except web.HTTPException as error:
-            return _of_http(error, request)
+            return of_http(error, request)
         except Exception as error:
             return _of_exception(error, request, translate).response()
 
@@ -131,10 +136,28 @@ def _of_exception(error: Exception, request: web.Request, translate: Translate) 
     if known is not None:
         return known
     log.error("request_failed", method=request.method, path=request.path, error=repr(error), exc_info=error)
+    return internal()
+
+
+def internal() -> ApiError:
+    """The answer when the fault is ours."""
     return ApiError("INTERNAL", "a fault of this service, not of the request; it has been logged")
 
 
-def _of_http(error: web.HTTPException, request: web.Request) -> web.StreamResponse:
+def unreadable(error: BaseException | None, largest_target_bytes: int) -> ApiError:
+    """The answer to what aiohttp's parser refused: 414 or 431 when it is too large, 400 when it is no HTTP."""
+    if isinstance(error, LineTooLong):
+        # The limits differ, so the one that was passed tells which part was too long.
+        if error.args[1] == largest_target_bytes:
+            return ApiError("INVALID_ARGUMENT", "the request's target is too long", status=414)
+        return ApiError("INVALID_ARGUMENT", "the request's head is too large", status=431)
+    if "Too many headers" in str(error):
+        return ApiError("INVALID_ARGUMENT", "the request has too many headers", status=431)
+    return ApiError("INVALID_ARGUMENT", "this is not HTTP/1.1 as it must be")
+
+
+def of_http(error: web.HTTPException, request: web.Request) -> web.StreamResponse:
+    """What aiohttp raises of its own, as a problem; what is no error stays as it is."""
     if error.status == 404:
         return not_found("page", request.path).response()
     if isinstance(error, web.HTTPMethodNotAllowed):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cell.api.serving import Serving
+from runtime.api import endpoint
 from tests.cell.cells import Client, RunningCell, ask
 
 GOOD = {"account_id": "acme", "display_name": "Acme"}
@@ -177,11 +177,12 @@ async def test_a_body_that_does_not_arrive_is_not_waited_for(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """408: a slow client holds a task for a bounded time, and never a connection to the database."""
-    monkeypatch.setattr(Serving, "body_seconds", 0.2)
+    monkeypatch.setattr(endpoint, "BODY_SECONDS", 0.2)
     reader, writer = await asyncio.open_connection(*client.url.removeprefix("http://").split(":"))
     head = (
         f"POST /v1/accounts HTTP/1.1\r\nHost: x\r\nCellway-Tenant: {client.tenant_id}\r\n"
-        f"Cellway-Epoch: {client.epoch}\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{{"
+        f"Cellway-Epoch: {client.epoch}\r\nAuthorization: Bearer {client.api_key}\r\n"
+        "Content-Type: application/json\r\nContent-Length: 10\r\n\r\n{"
     )
     writer.write(head.encode())
     assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 408")
