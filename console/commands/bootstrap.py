@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import shlex
 from collections.abc import Mapping
 from typing import Annotated
 from urllib.parse import quote, urlsplit
@@ -167,4 +168,4 @@ def _print(lines: Mapping[str, Mapping[str, str]], json: bool) -> None:
     for program, settings in lines.items():
         output.line(f"# {program}")
         for name, value in settings.items():
-            output.line(f"{name}={value}")
+            output.line(f"{name}={shlex.quote(value)}")
