@@ -103,7 +103,7 @@ async def list_(call: Call[Context]) -> Reply:
 async def wait(call: Call[Context]) -> Reply:
     """200 once it has ended, or with what it is at the time-out."""
     caller = call.context.caller
-    call.context.watch.listen(f"{caller.tenant_id}/{call.path['operation']}")
+    call.context.watch.listen(caller.tenant_id, call.path["operation"])
     row = await _read(call)
     left_seconds = call.query.timeout_seconds - call.context.elapsed_seconds()
     if row["state"] not in states.ENDED and left_seconds > 0:

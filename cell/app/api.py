@@ -48,7 +48,7 @@ async def assemble_api(settings: CellSettings) -> Api:
     state = SchemaState(app_pool, settings.owner_dsn)
     shared.watch(app_pool, state, needs_redis=False)
     pepper = settings.key_pepper.get_secret_value().encode()
-    notices = Notices(settings.app_dsn)
+    notices = Notices(settings.app_dsn, max(1, settings.pool_size // 4))
     tools = Tools(pepper, PageTokens(settings.page_key.get_secret_value().encode()), notices)
     site = Site(
         *("api", application(app_pool, tools, shared.hinter), settings.host, settings.port),
