@@ -17,11 +17,13 @@ PROBE_SECONDS = 2.0
 
 
 class Cells:
-    """cell → pool. A pool lives as long as its cell has that address."""
+    """cell → pool. A pool takes requests while its cell has that address, and lives until the last one ended."""
 
     def __init__(self, table: Table, limits: Limits, patience: Patience, tasks: Tasks) -> None:
         self._table, self._limits, self._patience, self._tasks = table, limits, patience, tasks
         self._pools: dict[str, Pool] = {}
+        self._leaving: list[Pool] = []
+        """Of addresses that cells had before, for which somebody may still wait."""
         self._resolver = CheckedResolver()
         self._ticked_at = asyncio.get_running_loop().time()
         self._swept_at = self._ticked_at
@@ -35,13 +37,19 @@ class Cells:
         if pool is None or pool.address != cell.address:
             if pool is not None:
                 pool.close()
+                self._leaving.append(pool)
             pool = self._pools[cell_id] = Pool(cell, self._limits, self._resolver)
         return pool
 
     @property
     def pools(self) -> list[Pool]:
-        """All pools there are."""
+        """The pools of the addresses that cells have now."""
         return list(self._pools.values())
+
+    @property
+    def leaving(self) -> list[Pool]:
+        """The pools of earlier addresses, until their last request ended."""
+        return list(self._leaving)
 
     async def watch(self) -> None:
         """Look at every cell for which somebody waits; called again and again."""
@@ -49,7 +57,7 @@ class Cells:
         now = asyncio.get_running_loop().time()
         stood_still = now - self._ticked_at - TICK_SECONDS
         self._ticked_at = now
-        for pool in self.pools:
+        for pool in (*self.leaving, *self.pools):
             if stood_still > TICK_SECONDS:
                 pool.forgive(stood_still)
             self._judge(pool)
@@ -71,9 +79,10 @@ class Cells:
             self._tasks.spawn("probe", pool.probe(PROBE_SECONDS))
 
     def _sweep(self) -> None:
+        self._leaving = [pool for pool in self._leaving if pool.used]
         for pool in self.pools:
             pool.close_idle()
-            if self._table.cell(pool.cell_id) is None and pool.waiting == 0 and pool.open == 0:
+            if self._table.cell(pool.cell_id) is None and not pool.used:
                 del self._pools[pool.cell_id]
 
     async def close(self) -> None:

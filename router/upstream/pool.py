@@ -63,6 +63,7 @@ class Pool:
         """Of the state, by the loop's clock."""
         self.evidence = "nobody asked it yet"
         self.probing = False
+        self._show()
 
     def __repr__(self) -> str:
         return f"<Pool {self.cell_id} {self.state}: {len(self._all)} open, {len(self._idle)} kept>"
@@ -76,6 +77,11 @@ class Pool:
     def waiting(self) -> int:
         """Requests that wait for this cell."""
         return len(self._deadlines)
+
+    @property
+    def used(self) -> bool:
+        """Whether anybody waits for it, or any connection is open."""
+        return self.waiting > 0 or self.open > 0
 
     # --- silence ---
 
@@ -126,7 +132,13 @@ class Pool:
     def _turn(self, state: State, evidence: str) -> None:
         log.info("cell_turned", cell=self.cell_id, state=state, evidence=evidence)
         self.state, self.evidence, self.since = state, evidence, self._loop.time()
-        metrics.CELL_STOPPED.labels(self.cell_id).set(state == "stopped")
+        self._show()
+
+    def _show(self) -> None:
+        # What is shown of a cell is about the address that it has now.
+        if not self.closing:
+            metrics.CELL_STOPPED.labels(self.cell_id).set(self.state == "stopped")
+            metrics.CELL_CONNECTIONS.labels(self.cell_id).set(len(self._all))
 
     # --- connections ---
 
@@ -160,12 +172,13 @@ class Pool:
             raise Unreached(Outcome.BUSY, "too many wait already")
         turn: asyncio.Future[None] = self._loop.create_future()
         self._queue.append(turn)
-        inner = asyncio.timeout(self._limits.wait_seconds)
         try:
-            async with inner:
+            async with asyncio.timeout(self._limits.wait_seconds):
                 await turn
         except TimeoutError:
-            raise Unreached(Outcome.BUSY) from None
+            if turn.cancelled():
+                raise Unreached(Outcome.BUSY) from None
+            # Our turn came at the very moment in which the time was over: it must not be lost.
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self._next()  # our turn had come: it goes to whoever is next
@@ -186,7 +199,7 @@ class Pool:
         try:
             connection = await self.connect()
             self._all.add(connection)
-            metrics.CELL_CONNECTIONS.labels(self.cell_id).set(len(self._all))
+            self._show()
             return connection
         except BaseException:
             self._next()
@@ -239,7 +252,7 @@ class Pool:
         self._all.discard(connection)
         with contextlib.suppress(ValueError):
             self._idle.remove(connection)
-        metrics.CELL_CONNECTIONS.labels(self.cell_id).set(len(self._all))
+        self._show()
         self._next()
 
     def close_idle(self, *, everything: bool = False) -> None:

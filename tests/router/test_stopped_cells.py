@@ -118,6 +118,7 @@ async def test_a_killed_cell_is_told_at_once_and_found_when_it_is_back(feed: Mem
             await eventually(lambda: router.cells.pool("cell-1").open)
             assert (await ask(router, get())).status == 200
             process.kill()
+            await process.wait()
             assert (await waiting).status in (502, 503)
             # A connection whose end is not noticed yet could still take the request, whose fate would be unknown.
             await eventually(lambda: not router.cells.pool("cell-1").open)

@@ -1,0 +1,32 @@
+"""The connections to one cell: a turn that came is never lost."""
+
+import asyncio
+import time
+
+from directory.resolver import CheckedResolver
+from directory.values import CellEntry
+from router.upstream.pool import Limits, Pool
+from tests.router.upstreams import FakeCell
+
+
+def _stand_still(seconds: float) -> None:
+    """Keep the whole process busy, so that several deadlines are over when the loop looks again."""
+    time.sleep(seconds)
+
+
+async def test_a_turn_that_comes_as_the_time_is_over_is_taken(cell: FakeCell) -> None:
+    """Otherwise a free connection would stay unused while others wait."""
+    resolver = CheckedResolver()
+    limits = Limits(connections=1, wait_seconds=0.05)
+    pool = Pool(CellEntry("cell-1", "open", cell.address), limits, resolver)
+    first = await pool.take()
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        second = group.create_task(pool.take())
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_later(0.01, pool.give_back, first)
+        _stand_still(0.2)
+    pool.give_back(second.result())
+    pool.give_back(await pool.take())
+    assert pool.open == 0
+    pool.close()
+    await resolver.close()
