@@ -84,7 +84,8 @@ class Router:
             self._load()
             keeper = disk.Keeper(self._path, self.table, self.settings.snapshot_every_seconds)
         self.tasks.keep("follow the directory", self.follower.step, Backoff(initial_seconds=0.2, cap_seconds=2.0))
-        if keeper is not None and self._writes_disk:
+        if keeper is not None and self._path is not None and self._writes_disk:
+            disk.clear(self._path)
             self.tasks.keep("keep the table on disk", keeper.step)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.follower.heard.wait(), FIRST_ANSWER_SECONDS)

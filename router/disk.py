@@ -5,6 +5,7 @@ whenever the power goes. What does not match its checksums is not read (`directo
 """
 
 import asyncio
+import glob
 import os
 import time
 from pathlib import Path
@@ -47,6 +48,13 @@ def save(path: Path, snapshot: Snapshot) -> None:
         beside.unlink(missing_ok=True)
 
 
+def clear(path: Path) -> None:
+    """Remove what writers left that were killed while they wrote. Called by the one who writes, before it does."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        if left.suffix[1:].isdigit():
+            left.unlink(missing_ok=True)
+
+
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -76,7 +84,13 @@ class Keeper:
         await asyncio.sleep(max(self._every_seconds, BUSY_SHARE * spent))
 
     async def save(self) -> None:
-        """Write the table as it is now."""
+        """Write the table as it is now. What began ends, though the caller is cancelled: no two write at once."""
         snapshot = self._table.snapshot()
-        if snapshot is not None:
-            await asyncio.to_thread(save, self._path, snapshot)
+        if snapshot is None:
+            return
+        writing = asyncio.get_running_loop().run_in_executor(None, save, self._path, snapshot)
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.wait([writing])
+            raise

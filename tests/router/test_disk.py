@@ -24,6 +24,10 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
     assert [each.name for each in path.parent.iterdir()] == ["snapshot"]
 
 
+def _names(folder: Path) -> list[str]:
+    return sorted(each.name for each in folder.iterdir())
+
+
 def test_nothing_there_is_nothing(tmp_path: Path) -> None:
     """A first start is no fault."""
     assert disk.load(tmp_path / "snapshot") is None
@@ -85,6 +89,29 @@ async def test_a_router_serves_from_disk_when_every_store_is_down(
         feed.away = False
         await move(feed, "gamma", "cell-1", 10)
         await eventually(lambda: len(second.table) == 3)
+
+
+async def test_what_a_killed_writer_left_is_removed_at_the_next_start(tmp_path: Path, feed: MemoryFeed) -> None:
+    """A whole table each time would fill the disk; what else lies there is not the router's."""
+    (tmp_path / ".snapshot.4194304").write_text("half a table")
+    (tmp_path / ".snapshot.note").write_text("somebody's")
+    async with running(feed, snapshot_path=str(tmp_path / "snapshot")):
+        pass
+    assert _names(tmp_path) == [".snapshot.note", "snapshot"]
+
+
+async def test_a_writing_that_began_ends_before_the_next_one_may_begin(tmp_path: Path) -> None:
+    """A router that is told to stop writes once more: never beside a thread that still writes."""
+    table = Table()
+    table.adopt(SNAPSHOT, "directory")
+    keeper = disk.Keeper(tmp_path / "snapshot", table, 60.0)
+    for _ in range(20):
+        writing = asyncio.ensure_future(keeper.save())
+        await asyncio.sleep(0)
+        writing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await writing
+        assert _names(tmp_path) == ["snapshot"]
 
 
 async def test_a_broken_file_does_not_keep_a_router_from_starting(tmp_path: Path, feed: MemoryFeed) -> None:
