@@ -1,15 +1,18 @@
 """The contract of the cache, asked of every implementation (`cache` is Redis and its twin in turn)."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
 from directory.errors import Gap, Unavailable
 from directory.feed import Cache
 from directory.memory import MemoryDirectory
-from directory.publisher import BATCH, Publisher
-from directory.redis_feed import RedisFeed
+from directory.publisher import BATCH, SNAPSHOT_SECONDS, Publisher
+from directory.redis_feed import TENANTS, RedisFeed
+from directory.truth import Directory
 from directory.values import CellEntry, Change, Snapshot, TenantEntry
+from runtime.clock import ManualClock
 from runtime.embedded import ports
 from tests.directory.examples import new_tenant, open_cell
 
@@ -34,6 +37,8 @@ async def test_an_empty_cache_has_nothing_and_says_so(cache: Cache) -> None:
         await cache.look_up("acme")
     with pytest.raises(Gap):
         await cache.publish(IDENTITY, [_change(1)])
+    with pytest.raises(Gap):
+        await cache.changes(IDENTITY, 0, 0.01)
 
 
 async def test_a_filled_cache_answers_like_its_snapshot(cache: Cache) -> None:
@@ -73,6 +78,37 @@ async def test_a_gap_is_refused_when_publishing_and_told_when_reading(cache: Cac
     for nowhere in (3, 4, 9):
         with pytest.raises(Gap):
             await cache.changes(IDENTITY, nowhere, 0.01)
+
+
+async def test_the_numbers_of_another_directory_mean_nothing(cache: Cache) -> None:
+    """Neither a reader nor a publisher goes on from a number that somebody else counted."""
+    await cache.fill(_snapshot(7, "acme"))
+    assert await cache.published("directory-2") is None
+    with pytest.raises(Gap, match="another directory"):
+        await cache.publish("directory-2", [_change(8, "stranger")])
+    with pytest.raises(Gap, match="another directory"):
+        await cache.put_snapshot(Snapshot("directory-2", 7))
+    await cache.publish(IDENTITY, [_change(8)])
+    with pytest.raises(Gap, match="another directory"):
+        await cache.changes("directory-2", 7, 0.01)
+    with pytest.raises(Unavailable, match="another directory"):
+        await cache.look_up("acme", "directory-2")
+    assert await cache.look_up("acme", IDENTITY) == _change(8).entry
+    assert await cache.look_up("stranger") is None
+    assert await cache.snapshot() == _snapshot(7, "acme")
+
+
+async def test_a_snapshot_is_put_only_where_the_stream_goes_on_from_it(cache: Cache) -> None:
+    """Otherwise a router that begins with it would find a gap at once, and the same snapshot again."""
+    with pytest.raises(Gap):
+        await cache.put_snapshot(_snapshot(3))
+    await cache.fill(_snapshot(5))
+    await cache.publish(IDENTITY, [_change(6), _change(7)])
+    with pytest.raises(Gap):
+        await cache.put_snapshot(_snapshot(4))
+    for seq in (5, 6, 7):
+        await cache.put_snapshot(_snapshot(seq, "acme"))
+        assert await cache.snapshot() == _snapshot(seq, "acme")
 
 
 async def test_a_tenant_that_left_is_unknown(cache: Cache) -> None:
@@ -150,6 +186,88 @@ async def test_the_publisher_fills_a_cache_of_another_directory_anew(cache: Cach
     await Publisher(truth, cache).step()
     assert await cache.snapshot() == await truth.snapshot()
     assert await cache.look_up("stranger") is None
+
+
+async def test_two_directories_that_meet_in_one_cache_do_not_mix(cache: Cache) -> None:
+    """Also when the numbers of the second go on where those of the first end."""
+    first, second = MemoryDirectory(), MemoryDirectory()
+    await open_cell(first)
+    await Publisher(first, cache).step()
+    await open_cell(second, "cell-2")
+    for n in range(5):
+        await second.create_tenant(new_tenant(f"tenant-{n}"), "cell-2")
+    await Publisher(second, cache).step()
+    assert await cache.snapshot() == await second.snapshot()
+    assert await cache.look_up("tenant-0", await second.identity()) is not None
+    with pytest.raises(Gap):
+        await cache.changes(await first.identity(), 2, 0.01)
+
+
+async def test_the_identity_of_a_directory_is_that_of_its_snapshots(truth: Directory) -> None:
+    """Publishers name the one, routers know the other."""
+    assert await truth.identity() == (await truth.snapshot()).identity
+
+
+async def test_a_snapshot_that_misses_a_change_for_long_is_written_anew(cache: Cache) -> None:
+    """Few changes must not leave a starting router with an old snapshot for days."""
+    truth, clock = MemoryDirectory(), ManualClock()
+    publisher = Publisher(truth, cache, clock)
+    await open_cell(truth)
+    await publisher.step()
+    before = await truth.snapshot()
+    await truth.create_tenant(new_tenant("acme"), "cell-1")
+    await publisher.step()
+    assert await cache.snapshot() == before
+    clock.advance(SNAPSHOT_SECONDS)
+    await truth.create_tenant(new_tenant("bolt"), "cell-1")
+    await publisher.step()
+    assert await cache.snapshot() == await truth.snapshot()
+
+
+async def test_a_cache_that_fell_back_is_brought_up_with_its_snapshot(cache: Cache) -> None:
+    """A Redis that comes back with an older state of itself goes on, and does not keep its old snapshot."""
+    truth = MemoryDirectory()
+    publisher = Publisher(truth, cache)
+    await open_cell(truth)
+    await publisher.step()
+    before = await truth.snapshot()
+    for name in ("acme", "bolt"):
+        await truth.create_tenant(new_tenant(name), "cell-1")
+        await publisher.step()
+    await cache.fill(before)
+    await publisher.step()
+    assert await cache.published(await truth.identity()) == await truth.head()
+    assert await cache.snapshot() == await truth.snapshot()
+
+
+class Forgetful(RedisFeed):
+    """A Redis that loses some keys between filling beside and swapping in."""
+
+    loses = f"{TENANTS}:*"
+
+    async def _fill_beside(self, beside: str, entries: Sequence[TenantEntry]) -> None:
+        await super()._fill_beside(beside, entries)
+        assert await self._redis.ttl(beside) > 0
+        await self._redis.delete(*await self._redis.keys(self.loses))
+
+
+@pytest.mark.parametrize(("loses", "left"), [(f"{TENANTS}:*", 5), ("*", None)])
+async def test_a_filling_that_redis_lost_half_way_changes_nothing(
+    redis_url: str, loses: str, left: int | None
+) -> None:
+    """An empty hash under a full snapshot would make every new tenant unknown, for ever."""
+    feed = Forgetful(redis_url)
+    feed.loses = loses
+    sound = RedisFeed(redis_url)
+    await sound.fill(_snapshot(5, "acme"))
+    with pytest.raises(Unavailable):
+        await feed.fill(_snapshot(9, "acme", "bolt"))
+    assert await sound.published(IDENTITY) == left
+    await sound.fill(_snapshot(9, "acme", "bolt"))
+    assert await sound.look_up_count() == (9, 2)
+    assert await sound.look_up("bolt") is not None
+    await feed.close()
+    await sound.close()
 
 
 async def test_a_redis_that_is_away_is_unavailable_at_once() -> None:

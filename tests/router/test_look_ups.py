@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
 from directory.memory_feed import MemoryFeed
-from directory.values import TenantEntry
+from directory.values import Change, TenantEntry
 from router.look_ups import Away, LookUps
 from router.table import Table
 from runtime.tasks import Tasks
-from tests.router.upstreams import snapshot_of
+from tests.router.upstreams import IDENTITY, snapshot_of
 
 SNAPSHOT = snapshot_of({"cell-1": "http://127.0.0.1:1"}, {"acme": ("cell-1", 5)})
 
@@ -73,6 +74,35 @@ async def test_a_tenant_found_unknown_is_found_once_the_table_has_it(feed: Count
     assert await look_ups.find("beta") is None
     table.learn(TenantEntry("beta", "cell-1", 6))
     assert await look_ups.find("beta") == TenantEntry("beta", "cell-1", 6)
+    await tasks.close()
+
+
+async def test_an_unknown_tenant_is_asked_for_again_after_a_change(feed: CountingFeed) -> None:
+    """It may have been created since, and its own change be still on its way."""
+    feed.go_on.set()
+    table, tasks = Table(), Tasks()
+    table.adopt(SNAPSHOT, "directory")
+    look_ups = LookUps(feed, table, tasks, unknown_seconds=60.0, most_unknown=3)
+    assert await look_ups.find("beta") is None
+    first, second = TenantEntry("other", "cell-1", 6), TenantEntry("beta", "cell-1", 7)
+    await feed.publish(IDENTITY, [Change(11, first), Change(12, second)])
+    table.apply(Change(11, first))
+    assert await look_ups.find("beta") == second
+    assert await look_ups.find("nobody") is None
+    assert await look_ups.find("nobody") is None
+    assert feed.asked == ["beta", "beta", "nobody"]
+    await tasks.close()
+
+
+async def test_another_directory_cannot_tell(feed: CountingFeed) -> None:
+    """Neither that a tenant exists nor that it does not."""
+    feed.go_on.set()
+    table, tasks = Table(), Tasks()
+    table.adopt(replace(SNAPSHOT, identity="another", tenants={}), "directory")
+    look_ups = LookUps(feed, table, tasks, unknown_seconds=60.0, most_unknown=3)
+    for name in ("acme", "nobody"):
+        with pytest.raises(Away):
+            await look_ups.find(name)
     await tasks.close()
 
 

@@ -193,6 +193,90 @@ async def test_a_table_from_disk_goes_on_where_the_stream_does(cache: Cache) -> 
     assert (table.seq, epoch_of(table, "acme"), follower.refused) == (14, 14, None)
 
 
+async def test_a_stream_that_goes_on_is_followed_whatever_the_snapshot_says(cache: Cache) -> None:
+    """Half of all tenants may leave: who saw each of them go has nothing to doubt."""
+    tenants = {f"tenant-{number}": ("cell-1", number + 1) for number in range(30)}
+    table = table_with(tenants, 32)
+    await cache.fill(snapshot_of(CELLS, tenants, 32))
+    left = [Change(33 + number, TenantEntry(f"tenant-{number}", None, 40 + number)) for number in range(20)]
+    await cache.publish(IDENTITY, left)
+    kept = {name: home for name, home in tenants.items() if home[1] > 20}
+    await cache.put_snapshot(snapshot_of(CELLS, kept, 52))
+    follower = Follower(cache, table, wait_seconds=0.05)
+    await follower.step()
+    assert (table.seq, len(table), follower.refused, follower.trouble) == (52, 10, None, None)
+
+
+async def test_a_cache_that_fell_back_is_followed_again_once_it_caught_up(cache: Cache) -> None:
+    """Until then it is shown that it is not believed; its old snapshot is never taken."""
+    table = table_with({"acme": ("cell-1", 12)}, 12)
+    await cache.fill(snapshot_of(CELLS, {"acme": ("cell-2", 3)}, 7))
+    follower = Follower(cache, table, wait_seconds=0.05)
+    for _ in range(3):
+        with pytest.raises(Unavailable, match="refused"):
+            await follower.step()
+    assert (table.seq, follower.refused) == (12, Doubt.OLDER)
+    await cache.publish(IDENTITY, [Change(seq, TenantEntry("acme", "cell-1", seq)) for seq in range(8, 15)])
+    await follower.step()
+    assert (table.seq, epoch_of(table, "acme"), follower.refused, follower.trouble) == (14, 14, None, None)
+
+
+async def test_a_refused_snapshot_is_taken_once_it_may_be_believed(cache: Cache) -> None:
+    """Both ways are tried again and again; whichever opens first is taken."""
+    table = table_with({"acme": ("cell-1", 12)}, 12)
+    await cache.fill(snapshot_of(CELLS, {}, 30))
+    follower = Follower(cache, table, wait_seconds=0.05)
+    with pytest.raises(Unavailable, match="refused"):
+        await follower.step()
+    await cache.put_snapshot(snapshot_of(CELLS, {"acme": ("cell-2", 20)}, 30))
+    for _ in range(2):
+        await follower.step()
+    assert (table.seq, epoch_of(table, "acme"), follower.refused, follower.trouble) == (30, 20, None, None)
+
+
+async def test_the_stream_of_another_directory_is_not_followed(cache: Cache) -> None:
+    """Though its numbers go on just where the table stands."""
+    table = table_with({"acme": ("cell-1", 12)}, 12)
+    await cache.fill(Snapshot("another", 12, {}, {}))
+    await cache.publish("another", [Change(13, TenantEntry("acme", "cell-9", 99))])
+    follower = Follower(cache, table, wait_seconds=0.05)
+    with pytest.raises(Unavailable, match="refused"):
+        await follower.step()
+    assert (table.seq, epoch_of(table, "acme"), follower.refused) == (12, 12, Doubt.FOREIGN)
+
+
+async def test_an_empty_cache_confirms_nothing(cache: Cache) -> None:
+    """That nothing comes from it does not say that nothing happened."""
+    follower = Follower(cache, table_with({"acme": ("cell-1", 12)}, 12), wait_seconds=0.05)
+    await follower.step()
+    assert follower.age_seconds is None
+    with pytest.raises(Unhealthy, match="empty"):
+        await follower.check_directory()
+
+
+async def test_the_first_answer_is_not_waited_for_like_a_change(cache: Cache) -> None:
+    """A router with a table from disk is ready as soon as a quiet directory confirms it."""
+    table = table_with({"acme": ("cell-1", 12)}, 12)
+    await cache.fill(snapshot_of(CELLS, {"acme": ("cell-1", 12)}, 12))
+    follower = Follower(cache, table, wait_seconds=600.0)
+    async with asyncio.timeout(20):
+        await follower.step()
+    assert follower.heard.is_set()
+    assert follower.age_seconds is not None
+
+
+async def test_a_snapshot_that_leads_nowhere_is_not_read_in_a_hurry(cache: Cache) -> None:
+    """The stream misses what comes after it: the next try waits its turn, and the gap is shown."""
+    table = table_with({"acme": ("cell-1", 12)}, 12)
+    await cache.fill(snapshot_of(CELLS, {"acme": ("cell-1", 12)}, 7))
+    await cache.put_snapshot(snapshot_of(CELLS, {"acme": ("cell-1", 12)}, 12))
+    follower = Follower(cache, table, wait_seconds=0.05)
+    with pytest.raises(Unavailable, match="does not fill it"):
+        await follower.step()
+    with pytest.raises(Unhealthy, match="does not fill it"):
+        await follower.check_directory()
+
+
 @pytest.mark.parametrize(
     ("offered", "reason"),
     [
