@@ -116,6 +116,7 @@ class Router:
 def _limits(settings: RouterSettings) -> Limits:
     return Limits(
         connections=settings.cell_connections,
+        tenant_connections=settings.tenant_connections or max(1, settings.cell_connections // 4),
         waiting=settings.cell_waiting,
         wait_seconds=settings.cell_wait_seconds,
         connect_seconds=settings.connect_seconds,

@@ -185,7 +185,7 @@ class Forwarder:
         try:
             async with deadline:
                 with pool.awaited(deadline):
-                    connection = await pool.take(fresh=fresh)
+                    connection = await pool.take(found.tenant, fresh=fresh)
                     self._send(passage, connection, self._head_bytes(passage, found, entry))
                     if not passage.body.complete:
                         deadline.reschedule(None)  # the body has deadlines of its own

@@ -58,6 +58,9 @@ class RouterSettings(Settings):
     connect_seconds: float = Field(default=1.0, gt=0)
     cell_idle_seconds: float = Field(default=15.0, gt=0, description="keep it shorter than the cells' own")
     cell_connections: int = Field(default=256, ge=1, description="to one cell, from one process")
+    tenant_connections: int | None = Field(
+        default=None, ge=1, description="of them, for one tenant; none: a quarter of CELL_CONNECTIONS"
+    )
     cell_waiting: int = Field(default=1024, ge=0, description="requests that may wait for one of them")
     cell_wait_seconds: float = Field(default=1.0, gt=0, description="how long they may wait")
     replay_bytes: int = Field(default=65_536, ge=0, description="larger bodies are not kept for a second attempt")

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -37,10 +37,17 @@ class Limits:
     """How many connections, how long they live, and how long one waits for them."""
 
     connections: int = 256
+    tenant_connections: int = 64
+    """How many of them one tenant may have at a time; the others wait for their turn, or for nothing."""
     waiting: int = 1024
     wait_seconds: float = 1.0
     connect_seconds: float = 1.0
     idle_seconds: float = 15.0
+
+    @property
+    def tenant_waiting(self) -> int:
+        """How many requests of one tenant may wait: the same share as of the connections."""
+        return min(self.waiting, -(-self.waiting * self.tenant_connections // self.connections))
 
 
 class Pool:
@@ -53,7 +60,11 @@ class Pool:
         self._idle: list[Connection] = []
         self._all: set[Connection] = set()
         self._opening = 0
-        self._queue: deque[asyncio.Future[None]] = deque()
+        self._queue: deque[tuple[str, asyncio.Future[None]]] = deque()
+        """Tenants and their turns."""
+        self._borrowers: dict[Connection, str] = {}
+        self._borrowed: Counter[str] = Counter()
+        """tenant → connections that it has or is opening."""
         self._deadlines: set[asyncio.Timeout] = set()
         self._tls_context: ssl.SSLContext | None = None
         self._silent_from = self._loop.time()
@@ -142,15 +153,38 @@ class Pool:
 
     # --- connections ---
 
-    async def take(self, *, fresh: bool = False) -> Connection:
-        """A connection for one request. Unreached when none can be made or comes free."""
+    async def take(self, tenant: str = "", *, fresh: bool = False) -> Connection:
+        """A connection for one request of a tenant. Unreached when none can be made or comes free in time."""
+        until = self._loop.time() + self._limits.wait_seconds
+        again = False
         while True:
-            kept = None if fresh else self._kept()
-            if kept is not None:
-                return kept
-            if self.open < self._limits.connections or self._drop_one_idle():
-                return await self._open()
-            await self._turn_comes()
+            if self._has_share(tenant):
+                kept = None if fresh else self._kept()
+                if kept is not None or self.open < self._limits.connections or self._drop_one_idle():
+                    return await self._lend(tenant, kept)
+            elif again:
+                self._next()  # the tenant took its share meanwhile: the turn is somebody else's
+            await self._turn_comes(tenant, until, again=again)
+            again = True
+
+    def _has_share(self, tenant: str) -> bool:
+        return self._borrowed[tenant] < self._limits.tenant_connections
+
+    async def _lend(self, tenant: str, kept: Connection | None) -> Connection:
+        self._borrowed[tenant] += 1
+        try:
+            connection = kept if kept is not None else await self._open()
+        except BaseException:
+            self._returned(tenant)
+            self._next()
+            raise
+        self._borrowers[connection] = tenant
+        return connection
+
+    def _returned(self, tenant: str) -> None:
+        self._borrowed[tenant] -= 1
+        if not self._borrowed[tenant]:
+            del self._borrowed[tenant]
 
     def _kept(self) -> Connection | None:
         while self._idle:
@@ -167,13 +201,15 @@ class Pool:
         self._all.discard(connection)
         return True
 
-    async def _turn_comes(self) -> None:
-        if len(self._queue) >= self._limits.waiting:
-            raise Unreached(Outcome.BUSY, "too many wait already")
+    async def _turn_comes(self, tenant: str, until: float, *, again: bool) -> None:
+        """Wait until something comes free; whoever was overtaken waits `again`, before all others."""
+        if not again:
+            self._check_queue(tenant)
         turn: asyncio.Future[None] = self._loop.create_future()
-        self._queue.append(turn)
+        place = (tenant, turn)
+        (self._queue.appendleft if again else self._queue.append)(place)
         try:
-            async with asyncio.timeout(self._limits.wait_seconds):
+            async with asyncio.timeout_at(until):
                 await turn
         except TimeoutError:
             if turn.cancelled():
@@ -185,12 +221,20 @@ class Pool:
             raise
         finally:
             with contextlib.suppress(ValueError):
-                self._queue.remove(turn)
+                self._queue.remove(place)
+
+    def _check_queue(self, tenant: str) -> None:
+        if len(self._queue) >= self._limits.waiting:
+            raise Unreached(Outcome.BUSY, "too many wait already")
+        if sum(waiting == tenant for waiting, _ in self._queue) >= self._limits.tenant_waiting:
+            raise Unreached(Outcome.BUSY, "too many of this tenant wait already")
 
     def _next(self) -> None:
-        while self._queue:
-            turn = self._queue.popleft()
-            if not turn.done():
+        """Something came free: it is the turn of the first who may take it."""
+        for place in self._queue:
+            tenant, turn = place
+            if not turn.done() and self._has_share(tenant):
+                self._queue.remove(place)
                 turn.set_result(None)
                 return
 
@@ -201,9 +245,6 @@ class Pool:
             self._all.add(connection)
             self._show()
             return connection
-        except BaseException:
-            self._next()
-            raise
         finally:
             self._opening -= 1
 
@@ -240,6 +281,9 @@ class Pool:
 
     def give_back(self, connection: Connection) -> None:
         """Return a connection after its request; what cannot be used again is closed."""
+        tenant = self._borrowers.pop(connection, None)
+        if tenant is not None:
+            self._returned(tenant)
         if connection.reusable and not self.closing and self.state != "stopped":
             connection.rest()
             self._idle.append(connection)
@@ -249,6 +293,9 @@ class Pool:
         self._next()
 
     def _lost(self, connection: Connection) -> None:
+        if connection not in self._all:
+            self._show()
+            return  # it was a probe's, or is counted no more: nothing comes free by its end
         self._all.discard(connection)
         with contextlib.suppress(ValueError):
             self._idle.remove(connection)

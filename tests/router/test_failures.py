@@ -200,7 +200,7 @@ async def test_connections_to_a_cell_are_bounded_and_so_is_the_wait(feed: Memory
         writer.write(OK)
 
     cell.script = script
-    async with running(feed, cell_connections=2, cell_wait_seconds=0.2) as router:
+    async with running(feed, cell_connections=2, tenant_connections=2, cell_wait_seconds=0.2) as router:
         await eventually(lambda: len(router.table))
         first, second = (asyncio.ensure_future(ask(router, get())) for _ in range(2))
         await eventually(lambda: len(cell.seen) == 2)
