@@ -24,7 +24,7 @@ async def decisions(directory: Directory, clock: Clock) -> list[Check]:
             name="decisions are carried out",
             ok=not late,
             detail=f"{len(late)} wait for their cells: {names}" if late else f"{len(waiting)} on their way",
-            remedy="bring back the cells named here; placement then finishes by itself" if late else "",
+            remedy="bring back these cells, or see their logs; placement then finishes by itself" if late else "",
         )
     ]
 
