@@ -12,7 +12,7 @@ from runtime import database, logs
 from runtime.database import CONNECT_SECONDS, Pool
 from runtime.errors import SchemaError, StartFailed
 from runtime.health import Unhealthy
-from runtime.schema import upgrade, upgrades
+from runtime.schema import Phases, upgrade, upgrades
 
 log = logs.get("cell.schema")
 COMPONENT = "cell"
@@ -21,13 +21,13 @@ AT_START_SECONDS = 3.0
 UPGRADE_SECONDS = 60.0
 
 
-async def upgrade_all(owner_dsn: str, deadline_seconds: float = AT_START_SECONDS) -> None:
+async def upgrade_all(owner_dsn: str, phases: Phases = "all", deadline_seconds: float = AT_START_SECONDS) -> None:
     """Bring fence and cell to this version. StartFailed: the database is away. SchemaError: it cannot be."""
     connection = await database.reach(owner_dsn, deadline_seconds=deadline_seconds)
     try:
         async with asyncio.timeout(UPGRADE_SECONDS):
-            await upgrade(connection, fence.COMPONENT, fence.UPGRADES)
-            await upgrade(connection, COMPONENT, UPGRADES)
+            await upgrade(connection, fence.COMPONENT, fence.UPGRADES, phases)
+            await upgrade(connection, COMPONENT, UPGRADES, phases)
     finally:
         connection.terminate()
 
@@ -35,8 +35,8 @@ async def upgrade_all(owner_dsn: str, deadline_seconds: float = AT_START_SECONDS
 class SchemaState:
     """Whether the schema is there. `settle` is a task that ends once it is."""
 
-    def __init__(self, pool: Pool, owner_dsn: str | None) -> None:
-        self._pool, self._owner_dsn = pool, owner_dsn
+    def __init__(self, pool: Pool, owner_dsn: str | None, phases: Phases = "all") -> None:
+        self._pool, self._owner_dsn, self._phases = pool, owner_dsn, phases
         self.ready = asyncio.Event()
         self._reason = "the schema has not been looked at yet"
 
@@ -56,7 +56,7 @@ class SchemaState:
     async def _try(self) -> None:
         try:
             if self._owner_dsn is not None:
-                await upgrade_all(self._owner_dsn)
+                await upgrade_all(self._owner_dsn, self._phases)
             async with self._pool.acquire(timeout=CONNECT_SECONDS) as connection:
                 present = await connection.fetchval(SQL["schema_present"])
         except SchemaError as error:

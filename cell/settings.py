@@ -1,6 +1,6 @@
 """Settings of the cell's API and worker, from `CELLWAY_CELL_…`."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, SecretStr
 
@@ -25,6 +25,9 @@ class CellSettings(Settings):
     relay_dsn: str = Field(repr=False, description="role cell_relay")
     owner_dsn: str | None = Field(
         default=None, repr=False, description="role cell_owner, for schema upgrades at start"
+    )
+    schema_phases: Literal["all", "pre"] = Field(
+        default="all", description="pre: leave `post` upgrades alone, because older programs still run"
     )
     redis_url: str = Field(repr=False)
     control_token: Secret

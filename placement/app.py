@@ -75,7 +75,7 @@ async def build(settings: PlacementSettings) -> Lifecycle:
 async def assemble(settings: PlacementSettings) -> Program:
     """Everything, in the order of its start."""
     stores = await _stores(settings)
-    ready = Readiness(settings.directory_owner_dsn, stores.directory)
+    ready = Readiness(settings.directory_owner_dsn, stores.directory, settings.schema_phases)
     reach = Reach()
     carrier = Carrier(stores.directory, stores.control, reach)
     cells = Cells(stores.directory, stores.control, reach)

@@ -28,8 +28,9 @@ UPGRADE_SECONDS = 120.0
 class Readiness:
     """Whether the directory's schema is there. Nobody asks the directory before `usable` is set."""
 
-    def __init__(self, owner_dsn: str | None, directory: Directory) -> None:
+    def __init__(self, owner_dsn: str | None, directory: Directory, phases: schema.Phases = "all") -> None:
         self._owner_dsn = owner_dsn
+        self._phases = phases
         self._directory = directory
         self._refused: str | None = None
         self.usable = asyncio.Event()
@@ -63,7 +64,7 @@ class Readiness:
             connection = await database.reach(self._owner_dsn, deadline_seconds=reach_seconds)
             try:
                 async with asyncio.timeout(UPGRADE_SECONDS):
-                    await schema.upgrade(connection, postgres.COMPONENT, postgres.UPGRADES)
+                    await schema.upgrade(connection, postgres.COMPONENT, postgres.UPGRADES, self._phases)
             finally:
                 await connection.close(timeout=database.CONNECT_SECONDS)
         await self._directory.head()

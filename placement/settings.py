@@ -1,6 +1,6 @@
 """What placement can be told, by `CELLWAY_PLACEMENT_…`."""
 
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -20,6 +20,9 @@ class PlacementSettings(Settings):
     directory_dsn: str = Field(repr=False, description="the control database as role directory_writer")
     directory_owner_dsn: str | None = Field(
         default=None, repr=False, description="the same as role directory_owner, to upgrade the schema at start"
+    )
+    schema_phases: Literal["all", "pre"] = Field(
+        default="all", description="pre: leave `post` upgrades alone, because older programs still run"
     )
     directory_redis_url: str = Field(repr=False, description="the Redis that routers follow")
     operator_tokens: SecretList = Field(min_length=1, description="whoever sends one of these is an operator")

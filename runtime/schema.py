@@ -1,8 +1,9 @@
 """Numbered schema upgrades, applied at start under a lock.
 
 A component keeps a folder of `NNNN_title.pre.sql` and `NNNN_title.post.sql`. `pre` only adds, so it runs
-while older programs are still at work; `post` takes away, so it runs when they are gone. What was applied is
-recorded with a checksum: a file that changed after it was applied is refused.
+while older programs are still at work; `post` takes away, so it runs when they are gone. By default both are
+applied; during a rolling upgrade programs are told `SCHEMA_PHASES=pre`, and the last one to start is told `all`.
+What was applied is recorded with a checksum: a file that changed after it was applied is refused.
 """
 
 import hashlib

@@ -45,7 +45,7 @@ async def assemble_api(settings: CellSettings) -> Api:
         settings.control_dsn, name="cell-control", size=4, command_seconds=COMMAND_SECONDS, stateless=True
     )
     shared = Shared(settings, app_pool)
-    state = SchemaState(app_pool, settings.owner_dsn)
+    state = SchemaState(app_pool, settings.owner_dsn, settings.schema_phases)
     shared.watch(app_pool, state, needs_redis=False)
     pepper = settings.key_pepper.get_secret_value().encode()
     notices = Notices(settings.app_dsn, max(1, settings.pool_size // 4))
