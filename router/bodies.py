@@ -32,6 +32,8 @@ class RequestBody:
         self.ask_first: Callable[[], None] | None = None
         """What tells the client to send it, when it waits to be told."""
         self._content = content
+        self._ahead = b""
+        """What was read before it is sent, when that is too much to keep."""
         self._most_kept_bytes, self._idle_seconds = most_kept_bytes, idle_seconds
 
     @property
@@ -39,11 +41,24 @@ class RequestBody:
         """Whether a second attempt can send it from its beginning."""
         return self.kept is not None
 
-    async def read_if_small(self) -> None:
-        """Read all of it now when it is known to be small: a slow client then occupies no cell. BodyRefused."""
-        length = self.framing.length_bytes
-        while not self.complete and length is not None and length <= self._most_kept_bytes:
-            await self.read()
+    async def read_ahead(self) -> None:
+        """Read all of it now unless it is large: a slow client then occupies no cell. BodyRefused.
+
+        How large a chunked one is shows only by reading it, up to where it is too much to keep.
+        """
+        known_bytes = self.framing.length_bytes or 0
+        while not self.complete and self.kept is not None and known_bytes <= self._most_kept_bytes:
+            before = self.kept
+            data = await self.read()
+            if not self.replayable:
+                self._ahead = bytes(before) + data
+
+    def beginning(self) -> bytes:
+        """What was read of it before it is sent, as it travels to the cell. The rest is read and sent in turn."""
+        if self.kept is None:
+            ahead, self._ahead = self._ahead, b""
+            return self.framed(ahead)
+        return self.framed(self.kept)
 
     async def read(self) -> bytes:
         """What came since, b"" at the end. BodyRefused when it is late or malformed."""

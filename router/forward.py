@@ -147,7 +147,7 @@ class Forwarder:
     async def _reach(self, passage: Passage, found: Identified, entry: TenantEntry) -> Exchange:
         """The beginning of an answer, after at most two attempts. ApiError when there is none."""
         number, fresh = 1, False
-        await passage.body.read_if_small()
+        await passage.body.read_ahead()
         while True:
             try:
                 return await self._attempt(passage, found, entry, fresh=fresh)
@@ -218,7 +218,7 @@ class Forwarder:
     def _send(self, passage: Passage, connection: Connection, head: bytes) -> None:
         body = passage.body
         connection.expect(passage.head.method)
-        connection.send(head + body.framed(body.kept or b""), last=body.complete)
+        connection.send(head + body.beginning(), last=body.complete)
 
     async def _pump(self, body: RequestBody, connection: Connection, deadline: asyncio.Timeout) -> None:
         """Carry the rest of the body to the cell, as fast as both sides can."""

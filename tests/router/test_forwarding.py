@@ -290,8 +290,8 @@ async def test_what_a_cell_sends_early_arrives_early(router: Router, cell: FakeC
         assert await client.reader.readexactly(5) == b"0\r\n\r\n"
 
 
-async def test_a_body_that_comes_slowly_is_passed_on_as_it_comes(router: Router, cell: FakeCell) -> None:
-    """A chunked upload may be a conversation."""
+async def test_a_body_that_comes_slowly_is_passed_on_as_it_comes(feed: MemoryFeed, cell: FakeCell) -> None:
+    """A chunked upload may be a conversation, once it is more than is read ahead."""
     pieces: list[bytes] = []
 
     async def raw(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -302,7 +302,8 @@ async def test_a_body_that_comes_slowly_is_passed_on_as_it_comes(router: Router,
         await writer.drain()
 
     cell.raw = raw
-    async with connected(router) as client:
+    async with running(feed, replay_bytes=0) as router, connected(router) as client:
+        await eventually(lambda: len(router.table))
         client.send(get(method="POST", extra="Transfer-Encoding: chunked\r\n"))
         for number in range(3):
             client.send(b"1\r\n%d\r\n" % number)
