@@ -61,7 +61,6 @@ class Wire:
         self._tasks = Tasks()
         self._passable = asyncio.Event()
         self._passable.set()
-        self.connections = 0
         self._server: asyncio.Server | None = None
         self._writers: list[asyncio.StreamWriter] = []
 
@@ -90,14 +89,13 @@ class Wire:
     def fail_over(self) -> None:
         """Connections that are there are cut; new ones reach a server."""
         self.cut()
-        self._passable, self.connections = asyncio.Event(), 0
+        self._passable = asyncio.Event()
         self._passable.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there = urlsplit(self._dsn)
         server_reader, server_writer = await asyncio.open_connection(there.hostname, there.port)
         self._writers += [writer, server_writer]
-        self.connections += 1
         passable = self._passable
         self._tasks.spawn("there", self._pass(reader, server_writer, passable))
         self._tasks.spawn("back", self._pass(server_reader, writer, passable))
@@ -189,18 +187,29 @@ async def test_who_gives_up_waiting_for_a_frozen_server_is_let_go_at_once(
         await directory.head()
 
 
+LISTENS_SINCE = """
+SELECT EXISTS (SELECT FROM pg_stat_activity
+               WHERE datname = current_database() AND query LIKE 'LISTEN%' AND backend_start > $1)
+"""
+
+
 async def test_a_server_that_went_without_a_word_is_listened_to_no_longer(
-    open_directory: Open, wire: Wire, directory: PostgresDirectory, monkeypatch: pytest.MonkeyPatch
+    open_directory: Open,
+    wire: Wire,
+    directory: PostgresDirectory,
+    admin: database.Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """After a silent fail-over the old connection stays open for ever, and would never tell of a change."""
     monkeypatch.setattr("directory.postgres.PROBE_SECONDS", 0.2)
     listener = await open_directory(wire.dsn)
     head = await listener.head()
     await listener.wait(head, 0.0)
+    moment = await admin.fetchval("SELECT clock_timestamp()")
     wire.fail_over()
     async with asyncio.timeout(8), asyncio.TaskGroup() as group:
         waiting = group.create_task(_patiently(listener, head))
-        await eventually(lambda: wire.connections > 1)
+        await eventually(lambda: admin.fetchval(LISTENS_SINCE, moment))
         await directory.change_cell("cell-1", "cordon")
         await waiting
     await listener.close()
