@@ -182,7 +182,7 @@ CREATE POLICY find_expired ON cell.idempotency_keys FOR SELECT TO cell_relay USI
 CREATE POLICY find_expired ON cell.operations FOR SELECT TO cell_relay USING (expires_at <= now());
 
 -- The first statement of every request: enters the tenant's transaction, and reads what decides about the request.
--- Who is going to write shares the fence's lock from before that look: so a decision, which excludes writers, is
+-- Who is going to write shares the fence's lock from before the first look: so a decision, which excludes writers, is
 -- seen by all who come later, and waits for all who came before.
 CREATE FUNCTION cell.enter(tenant text, believed bigint, presented_hash bytea, writing boolean,
                            OUT epoch bigint, OUT fence_state text, OUT tenant_state text,
@@ -191,13 +191,13 @@ CREATE FUNCTION cell.enter(tenant text, believed bigint, presented_hash bytea, w
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    IF writing THEN
+        PERFORM pg_advisory_xact_lock_shared(cellway.lock_key(tenant));
+    END IF;
     -- One after the other: the rows below are visible only once the tenant is set.
     SELECT f.epoch, f.state INTO enter.epoch, enter.fence_state FROM cellway.enter(tenant, believed) f;
     IF enter.epoch IS NULL OR enter.epoch <> believed OR enter.fence_state <> 'active' THEN
         RETURN;
-    END IF;
-    IF writing THEN
-        PERFORM pg_advisory_xact_lock_shared(cellway.lock_key(tenant));
     END IF;
     SELECT t.state INTO enter.tenant_state FROM cell.tenants t WHERE t.tenant_id = tenant;
     SELECT k.key_id, k.secret_hash INTO enter.key_id, enter.secret_hash FROM cell.api_keys k

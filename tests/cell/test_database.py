@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 
 from cell.database import COMMAND_SECONDS, MOST_TRIES, again, transaction
@@ -106,24 +107,41 @@ async def test_the_guards_refusal_carries_the_known_epoch(pool: Pool) -> None:
     assert refused.value.epoch == 7
 
 
-async def test_a_flip_between_the_look_and_the_write_is_421(client: Client, cell_database: CellDatabase) -> None:
-    """The request passed the fence, waited, and writes after the flip: the guard refuses, nothing is written."""
+async def test_a_write_that_comes_during_a_flip_waits_for_it_and_is_421(
+    client: Client, cell_database: CellDatabase
+) -> None:
+    """It looks at the fence after the flip: nothing is answered by a state that is over."""
+    watching, control = await cell_database.connect(), await cell_database.connect("cell_control")
+    flipped = next_epoch()
+    async with control.transaction():
+        await control.execute("SELECT cellway.set_fence($1, $2, 'fenced', 'move')", client.tenant_id, flipped)
+        late = asyncio.ensure_future(client("PATCH", "/v1/accounts/unknown", {"display_name": "x"}))
+        waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND $1 = ANY (pg_blocking_pids(pid)))"
+        await eventually(lambda: watching.fetchval(waiting, control.get_server_pid()))
+    answer = await late
+    await watching.close()
+    await control.close()
+    assert answer.problem == (421, "FAILED_PRECONDITION", True)
+    assert answer.headers["Cellway-Epoch"] == str(flipped)
+
+
+async def test_a_flip_waits_for_a_write_that_is_inside(client: Client, cell_database: CellDatabase) -> None:
+    """Also for one that has looked but not written yet: its answer is true, and the flip comes after it."""
     await client("POST", "/v1/accounts", {"account_id": "acme", "display_name": "Acme"})
     blocker, control = await cell_database.connect("cell_app"), await cell_database.connect("cell_control")
     blocking = blocker.transaction()
     await blocking.start()
     await blocker.execute("SELECT cellway.enter($1, $2)", client.tenant_id, client.epoch)
-    await blocker.fetch("SELECT * FROM cell.accounts FOR UPDATE")  # a read: the guard's lock is not taken
-    late = asyncio.ensure_future(
-        client("POST", "/v1/accounts/acme/namespaces", {"namespace_id": "late", "display_name": "x"})
-    )
+    await blocker.fetch("SELECT * FROM cell.accounts FOR UPDATE")
+    inside = asyncio.ensure_future(client("PATCH", "/v1/accounts/acme", {"display_name": "x"}))
     waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND $1 = ANY (pg_blocking_pids(pid)))"
     await eventually(lambda: control.fetchval(waiting, blocker.get_server_pid()))
-    flipped = next_epoch()
-    await control.execute("SELECT cellway.set_fence($1, $2, 'fenced', 'move')", client.tenant_id, flipped)
+    flip = "SELECT cellway.set_fence($1, $2, 'fenced', 'move')"
+    await control.execute("SET lock_timeout = '50ms'")
+    with pytest.raises(asyncpg.LockNotAvailableError):
+        await control.execute(flip, client.tenant_id, next_epoch())
     await blocking.rollback()
-    answer = await late
+    assert (await inside).status == 200
+    await control.execute(flip, client.tenant_id, next_epoch())
     await blocker.close()
     await control.close()
-    assert answer.problem == (421, "FAILED_PRECONDITION", True)
-    assert answer.headers["Cellway-Epoch"] == str(flipped)
