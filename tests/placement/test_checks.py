@@ -95,6 +95,17 @@ async def test_a_cache_that_differs_is_found_and_its_remedy_works(
     await eventually(healed)
 
 
+async def test_a_tenant_that_cannot_be_looked_up_is_found(
+    placement: Client, cell: FakeCell, feed: RedisFeed
+) -> None:
+    """Routers that do not have it in their table would say that it does not exist."""
+    await placement.create("acme")
+    await feed._redis.hdel("cellway:tenants", "acme")
+    failed = (await _failed(placement))["every tenant can be looked up"]
+    assert "0 tenants" in failed["detail"]
+    assert "cellway:seq" in failed["remedy"]
+
+
 async def test_a_redis_that_evicts_is_told(placement: Client, cell: FakeCell, feed: RedisFeed) -> None:
     """It would forget tenants when it is full."""
     await feed._redis.config_set("maxmemory-policy", "allkeys-lru")
