@@ -10,7 +10,7 @@ from directory.control.contract import Check, FenceReport
 from directory.errors import DirectoryError
 from directory.truth import Directory
 from directory.values import Cell, Tenant
-from placement.rules.compare import faults, homes
+from placement.rules.compare import Fault, faults, homes
 from placement.rules.proof import mismatch
 
 PAGE = 1000
@@ -37,7 +37,7 @@ async def _own(control: CellControl, cell: Cell) -> list[Check]:
 
 
 async def _fences(directory: Directory, control: CellControl, cell: Cell) -> Check:
-    wrong: list[str] = []
+    wrong: list[Fault] = []
     after, count, more = "", 0, True
     while more and len(wrong) < SHOWN:
         before = await directory.tenants(after=after, limit=PAGE, cell_id=cell.cell_id)
@@ -54,8 +54,9 @@ async def _fences(directory: Directory, control: CellControl, cell: Cell) -> Che
     name = f"{cell.cell_id} may write exactly for its tenants"
     if not wrong:
         return Check(name=name, ok=True, detail=f"{count} fences")
-    remedy = "do not lift fences by hand: suspend and resume the tenants named here, then ask again"
-    return Check(name=name, ok=False, detail="; ".join(wrong[:SHOWN]), remedy=remedy)
+    remedies = dict.fromkeys(fault.remedy for fault in wrong)
+    detail = "; ".join(fault.text for fault in wrong[:SHOWN])
+    return Check(name=name, ok=False, detail=detail, remedy="; ".join(remedies))
 
 
 def _end(tenants: Sequence[Tenant], fences: Sequence[FenceReport]) -> str | None:

@@ -24,7 +24,9 @@ async def decisions(directory: Directory, clock: Clock) -> list[Check]:
             name="decisions are carried out",
             ok=not late,
             detail=f"{len(late)} wait for their cells: {names}" if late else f"{len(waiting)} on their way",
-            remedy="bring back these cells, or see their logs; placement then finishes by itself" if late else "",
+            remedy="bring back these cells; where one answers and refuses, see its own checks here"
+            if late
+            else "",
         )
     ]
 

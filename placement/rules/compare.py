@@ -11,6 +11,25 @@ from directory.control.contract import FenceReport
 from directory.values import Tenant
 
 
+CELL_BEHIND = "suspend and resume these tenants: their cell is told anew, as after a restore of its database"
+CELL_AHEAD = (
+    "the cell knows a later decision than the directory, as after a restore of the control database: bring the "
+    "directory back to it, and do not lift the fence by hand"
+)
+TWO_HOMES = (
+    "the tenant could be written in two places: stop this cell, or close its fence there with "
+    "cellway.set_fence(tenant, a fresh epoch, 'moved', NULL), before anything else"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong, and what to do about it."""
+
+    text: str
+    remedy: str
+
+
 @dataclass(frozen=True, slots=True)
 class Home:
     """What the directory says about a tenant in this cell. `settled`: the cell has carried it out."""
@@ -24,25 +43,32 @@ def homes(tenants: Sequence[Tenant]) -> dict[str, Home]:
     return {t.tenant_id: Home(t.assignment.epoch, t.settled) for t in tenants if t.assignment is not None}
 
 
-def faults(before: Mapping[str, Home], fences: Sequence[FenceReport], after: Mapping[str, Home]) -> list[str]:
-    """One sentence a fault, for one cell and one range of tenants.
+def faults(before: Mapping[str, Home], fences: Sequence[FenceReport], after: Mapping[str, Home]) -> list[Fault]:
+    """What is wrong in one cell and one range of tenants.
 
-    A tenant that writes in two cells shows as an active fence in the cell to which it is not assigned.
+    A tenant that writes in two cells shows as an active fence in the cell to which it is not assigned. While a
+    decision is on its way only that is looked for which the decision cannot bring about.
     """
     known = {fence.tenant_id: fence for fence in fences}
-    steady = [name for name, home in before.items() if home.settled and after.get(name) == home]
-    missing = [fault for name in steady if (fault := _closed(name, before[name], known.get(name))) is not None]
+    steady = [name for name, home in before.items() if after.get(name) == home]
+    found = [fault for name in steady if (fault := _fault(name, before[name], known.get(name))) is not None]
     strangers = [
-        f"{fence.tenant_id} may write here at epoch {fence.epoch}, and is not assigned here"
+        Fault(f"{fence.tenant_id} may write here at epoch {fence.epoch}, and is not assigned here", TWO_HOMES)
         for fence in fences
         if fence.state == "active" and fence.tenant_id not in before and fence.tenant_id not in after
     ]
-    return missing + strangers
+    return found + strangers
 
 
-def _closed(tenant_id: str, home: Home, fence: FenceReport | None) -> str | None:
+def _fault(tenant_id: str, home: Home, fence: FenceReport | None) -> Fault | None:
+    if fence is not None and (fence.epoch > home.epoch or (fence.epoch == home.epoch and fence.state != "active")):
+        said = f"{tenant_id} is assigned at epoch {home.epoch}, and its fence is {fence.state} at {fence.epoch}"
+        return Fault(said, CELL_AHEAD)
+    if not home.settled:
+        return None
     if fence is None:
-        return f"{tenant_id} is assigned here at epoch {home.epoch}, and has no fence"
-    if fence.state != "active" or fence.epoch != home.epoch:
-        return f"{tenant_id} is assigned at epoch {home.epoch}, and its fence is {fence.state} at {fence.epoch}"
+        return Fault(f"{tenant_id} is assigned here at epoch {home.epoch}, and has no fence", CELL_BEHIND)
+    if fence.epoch < home.epoch:
+        said = f"{tenant_id} is assigned at epoch {home.epoch}, and its fence is {fence.state} at {fence.epoch}"
+        return Fault(said, CELL_BEHIND)
     return None
