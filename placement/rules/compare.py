@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from directory.control.contract import FenceReport
 from directory.values import Tenant
 
-
 CELL_BEHIND = "suspend and resume these tenants: their cell is told anew, as after a restore of its database"
 CELL_AHEAD = (
     "the cell knows a later decision than the directory, as after a restore of the control database: bring the "
