@@ -69,6 +69,9 @@ class RequestBody:
         try:
             async with asyncio.timeout(self._idle_seconds):
                 data = await self._content.readany()
+            broken = self._content.exception()
+            if broken is not None:
+                raise broken  # it broke after these bytes, which are therefore no whole
         except TimeoutError:
             late = ApiError("INVALID_ARGUMENT", "the body did not come in time", status=408, retryable=True)
             raise BodyRefused(late) from None

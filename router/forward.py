@@ -77,6 +77,10 @@ class Forwarder:
 
     async def _told(self, passage: Passage, fault: str | None) -> web.StreamResponse:
         """What the client was told: an answer, a refusal, or nothing more."""
+        if strict.too_large(passage.head):
+            return passage.refuse(
+                malformed("the request's head is too large", status=431), "too_large", close=True
+            )
         if fault is not None:
             return passage.refuse(malformed(fault), "malformed", close=True)
         try:

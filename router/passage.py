@@ -17,7 +17,7 @@ from router.bodies import RequestBody
 from router.errors import RouterError, TransferBroken
 from router.rules import headers, strict
 from router.rules.head import Framing, RequestHead, ResponseHead
-from router.server import Sent, Server, cut_off, problem_bytes
+from router.server import ClientConnection, Sent, Server, cut_off, problem_bytes
 from router.upstream.connection import Connection
 from router.upstream.pool import Pool
 from runtime import logs
@@ -54,7 +54,8 @@ class Passage:
         self.request, self.head, self.body, self.ident = request, head, body, ident
         self.started = time.monotonic()
         self._server = server
-        self._keep_alive = bool(request.keep_alive)
+        # What follows a request to upgrade may be lost on the way to the parser.
+        self._keep_alive = bool(request.keep_alive) and not strict.asks_upgrade(head)
         self._answering = self._was_cut = False
 
     # --- an answer passed on ---
@@ -79,7 +80,13 @@ class Passage:
             return False  # the answer came before the body's end: who knows what follows
         if (framing is None or framing.chunked) and not chunked:
             return False  # HTTP/1.0: the body ends with the connection
-        return self._keep_alive and not self._server.draining
+        return self._keep_alive and not self._ending
+
+    @property
+    def _ending(self) -> bool:
+        """Whether the connection is to end, for a reason that may only have come up since the head came."""
+        client = self.request.protocol
+        return self._server.draining or (isinstance(client, ClientConnection) and client.unclear)
 
     def _begin(self, head: ResponseHead, framing: Framing | None, chunked: bool, first: bytes) -> None:
         """Write the head, and in the same breath what is there of the body."""
@@ -106,7 +113,7 @@ class Passage:
         if self._answering:
             return self.cut("refused_late", error)
         # A body that nobody read would be taken for the next request.
-        keep_alive = self._keep_alive and self.body.complete and not (close or self._server.draining)
+        keep_alive = self._keep_alive and self.body.complete and not (close or self._ending)
         empty = self.head.method == b"HEAD"
         data, status = problem_bytes(
             error, self.head.version, keep_alive=keep_alive, ident=self.ident, empty=empty

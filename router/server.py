@@ -13,18 +13,21 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any, cast
 
-from aiohttp import web
+from aiohttp import EMPTY_PAYLOAD, StreamReader, web
 from aiohttp.http_exceptions import LineTooLong
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 
 from router import metrics
 from router.errors import malformed
 from router.rules.head import Header
 from router.rules.headers import connection, response_bytes
+from router.rules.strict import LARGEST_HEAD_BYTES
 from runtime.api.problem import ApiError
 
 LARGEST_LINE_BYTES = 16_384
 MOST_HEADERS = 128
+LAST_CHUNK = b"\r\n0\r\n\r\n"
+"""How a chunked body without trailers ends, with the end of the line before."""
 LINGER_SECONDS = 2.0
 """How long an answered client may go on sending its body before the connection is closed."""
 
@@ -60,12 +63,27 @@ class Patience:
 class ClientConnection(RequestHandler):
     """One client's connection: deadlines for heads, problem+json for what is not HTTP."""
 
-    __slots__ = ("_end_deadline", "_head_deadline", "_patience", "_wire")
+    __slots__ = (
+        "_body", "_broken", "_chunked", "_end_deadline", "_head_bytes", "_head_deadline", "_last", "_patience",
+        "_wire", "unclear",
+    )  # fmt: skip
 
     def __init__(self, server: "Server", patience: Patience, **options: Any) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **options)
         self._patience = patience
         self._wire: asyncio.Transport | None = None
+        self._body: StreamReader = EMPTY_PAYLOAD
+        """Of the last head that came."""
+        self._chunked = False
+        """Whether that body is chunked and not known to have ended."""
+        self.unclear = False
+        """Whether trailers came, perhaps: the parser takes the last of them for the next request's (`_follow`)."""
+        self._broken = False
+        """Whether what comes is read no more."""
+        self._head_bytes = 0
+        """What came of a head that is not whole yet."""
+        self._last = b""
+        """The last bytes that came."""
         self._head_deadline: asyncio.TimerHandle | None = None
         self._end_deadline: asyncio.TimerHandle | None = None
 
@@ -92,25 +110,83 @@ class ClientConnection(RequestHandler):
                 self._end_deadline = self._loop.call_later(self._patience.write_idle_seconds, cut_off, self._wire)
 
     def data_received(self, data: bytes) -> None:
+        if self._broken or self._force_close or self._close:
+            return
+        within_body = not self._body.is_eof()
+        known = self._request_count
         super().data_received(data)
-        if self._messages or self._request_in_progress:
+        self._last = (self._last + data[-len(LAST_CHUNK) :])[-len(LAST_CHUNK) :]
+        came = self._request_count - known
+        self._follow(came)
+        if came:
             self._head_came()
-        elif data and self._head_deadline is None:
-            # The first byte of a head: the rest must follow soon, however slowly it trickles.
-            self._head_deadline = self._loop.call_later(self._patience.head_seconds, self._head_late)
+        if not (self._broken or self._upgraded or self._held):
+            self._count_head(data, ended=bool(came) or within_body)
+
+    @property
+    def _held(self) -> bool:
+        """Whether the client is kept from sending, or what it sent from being parsed."""
+        return self._buffer_paused or self._reading_paused
+
+    def _follow(self, came: int) -> None:
+        """Know what the last body is, and how it ended. `came`: how many heads (or errors) did just now."""
+        for message, body in list(self._messages)[-came:] if came else ():
+            if isinstance(message, _ErrInfo):
+                self._break_off()
+                return
+            self.unclear |= self._chunked  # something follows a chunked body, and where that ended is not known
+            self._body, self._chunked = body, message.chunked
+        if self._chunked and self._body.is_eof():
+            self._chunked = False
+            # Whatever else it ends with may be trailers. The parser does not show them, but keeps the last one
+            # and would show it as the first header of the next request, which may be somebody else's.
+            self.unclear |= not self._last.endswith(LAST_CHUNK)
+
+    def _break_off(self) -> None:
+        """What came cannot be read: who waits for the rest of a body must know; the parser tells nobody."""
+        self._broken = True
+        if not self._body.is_eof():
+            self._body.set_exception(RequestPayloadError("the body's framing is malformed"))
+            self._body.feed_eof()
+
+    def _count_head(self, data: bytes, *, ended: bool) -> None:
+        """Count what came of a head that is not whole: it must be soon, and not too large."""
+        if not self._body.is_eof():
+            return
+        if not ended:
+            # An empty line before a head is not its beginning (RFC 9112 section 2.2).
+            self._head_bytes += len(data) if self._head_bytes or data.strip(b"\r\n") else 0
+        elif self._body is EMPTY_PAYLOAD and not self._last.endswith(b"\r\n\r\n"):
+            self._head_bytes = 1  # at least: the last whole head is followed by another's beginning
+        if self._head_bytes > LARGEST_HEAD_BYTES:
+            self._refuse_head(HeadRefused("the request's head is too large", 431, "head_large"))
+        elif self._head_bytes and self._head_deadline is None:
+            self._await_head()
+
+    def _await_head(self) -> None:
+        # From its first byte on, however slowly it trickles.
+        self._head_deadline = self._loop.call_later(self._patience.head_seconds, self._head_late)
 
     def _head_came(self) -> None:
+        self._head_bytes = 0
         if self._head_deadline is not None:
             self._head_deadline.cancel()
             self._head_deadline = None
 
     def _head_late(self) -> None:
         self._head_deadline = None
-        if self.transport is not None and not self._messages and not self._request_in_progress:
-            late = malformed("the request's head did not come in time", status=408)
-            self.transport.write(problem_bytes(late, (1, 1), keep_alive=False)[0])
-            metrics.REFUSALS.labels("408", "head_late").inc()
-            self.force_close()
+        if self._held:
+            self._await_head()  # it could not send
+        else:
+            self._refuse_head(HeadRefused("the request's head did not come in time", 408, "head_late"))
+
+    def _refuse_head(self, refused: "HeadRefused") -> None:
+        """Answer so in its turn: requests before it may still be under way."""
+        self._head_came()
+        self._broken = True
+        self._messages.append((_ErrInfo(refused.error.status, refused, ""), EMPTY_PAYLOAD))
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     @property
     def idle(self) -> bool:
@@ -124,13 +200,28 @@ class ClientConnection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        too_long = isinstance(exc, LineTooLong)
-        reason = "the request's head is too large" if too_long else "this is not HTTP/1.1 as it must be"
-        error = malformed(reason, status=431 if too_long else 400)
-        metrics.REFUSALS.labels(str(error.status), "unparsable").inc()
+        refused = _head_refused(exc)
+        error = refused.error
+        metrics.REFUSALS.labels(str(error.status), refused.reason).inc()
         if self.transport is not None:
             self.transport.write(problem_bytes(error, (1, 1), keep_alive=False)[0])
         return Sent(error.status, keep_alive=False)
+
+
+class HeadRefused(Exception):
+    """A head that is not answered by a handler. `reason` is for the metrics."""
+
+    def __init__(self, message: str, status: int, reason: str) -> None:
+        super().__init__(message)
+        self.error, self.reason = malformed(message, status=status), reason
+
+
+def _head_refused(error: BaseException | None) -> HeadRefused:
+    if isinstance(error, HeadRefused):
+        return error
+    if isinstance(error, LineTooLong):
+        return HeadRefused("the request's head is too large", 431, "unparsable")
+    return HeadRefused("this is not HTTP/1.1 as it must be", 400, "unparsable")
 
 
 class Server(web.Server):

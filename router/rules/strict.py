@@ -18,6 +18,7 @@ LENGTH = re.compile(rb"[0-9]{1,18}\Z")
 REFUSED_METHODS = frozenset({b"CONNECT", b"TRACE"})
 VERSIONS = frozenset({(1, 0), (1, 1)})
 AT_MOST_ONCE = (b"host", b"authorization", b"content-length", b"transfer-encoding", b"idempotency-key", b"expect")
+LARGEST_HEAD_BYTES = 65_536
 NO_BODY = frozenset({204, 304})
 
 
@@ -87,6 +88,19 @@ def request_framing(head: RequestHead) -> Framing:
         return Framing(chunked=True)
     lengths = head.values(b"content-length")
     return Framing(int(lengths[0]) if lengths else None)
+
+
+def too_large(head: RequestHead) -> bool:
+    """Whether all of a head together is more than is looked at, though each line of it is not."""
+    size = len(head.method) + len(head.target) + 12
+    return size + sum(len(name) + len(value) + 4 for name, value in head.headers) > LARGEST_HEAD_BYTES
+
+
+def asks_upgrade(head: RequestHead) -> bool:
+    """Whether the client would go on in another protocol, so that what follows may not be HTTP."""
+    options = head.values(b"connection")
+    named = any(option.strip().lower() == b"upgrade" for line in options for option in line.split(b","))
+    return named or bool(head.values(b"upgrade"))
 
 
 def unexpected(head: RequestHead) -> bool:
