@@ -55,6 +55,8 @@ class Forwarder:
         self._settings, self._table, self._look_ups = settings, table, look_ups
         self._cells, self._tasks = cells, tasks
         self._sources = settings.sources()
+        self._via = b"%s-%s" % (headers.VIA, secrets.token_hex(8).encode())
+        """One's own alone: another router on the way is no loop."""
         self._once = (*strict.AT_MOST_ONCE, self._sources.tenant_header)
         self._patience = Patience(settings.response_idle_seconds, settings.write_idle_seconds)
         networks = tuple(ipaddress.ip_network(network) for network in settings.trusted_proxies)
@@ -114,6 +116,8 @@ class Forwarder:
         return passage
 
     async def _answer(self, passage: Passage) -> web.StreamResponse:
+        if headers.came_round(passage.head, self._via):
+            raise ApiError("FAILED_PRECONDITION", "this request came round: a cell sent it back here", status=508)
         if strict.unexpected(passage.head):
             raise malformed("the only expectation met here is 100-continue", status=417)
         found = identify(passage.head, self._sources)
@@ -216,6 +220,7 @@ class Forwarder:
             ident=passage.ident,
             epoch=entry.epoch,
             tenant_header=self._sources.tenant_header,
+            via=self._via,
         )
         return headers.request_bytes(head.method, found.target, headers.framed(passed, passage.body.framing))
 

@@ -42,6 +42,7 @@ class ResponseHead:
     status: int
     reason: bytes
     headers: Headers
+    version: tuple[int, int] = (1, 1)
     named: Named = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -48,9 +48,16 @@ def request_id(head: RequestHead, fresh: bytes) -> bytes:
 
 
 def for_cell(
-    head: RequestHead, found: Identified, client: Client, *, ident: bytes, epoch: int, tenant_header: bytes = b""
+    head: RequestHead,
+    found: Identified,
+    client: Client,
+    *,
+    ident: bytes,
+    epoch: int,
+    tenant_header: bytes = b"",
+    via: bytes = VIA,
 ) -> list[Header]:
-    """The headers that a cell gets, without those that frame the body."""
+    """The headers that a cell gets, without those that frame the body. `via` is this router's name in `Via`."""
     own = named_by_connection(head)
     twin = tenant_header.replace(b"-", b"_")
     if twin != tenant_header:
@@ -60,11 +67,17 @@ def for_cell(
     passed += _about_the_way(head, found, client)
     return [
         *passed,
-        (b"Via", b"%d.%d %s" % (*head.version, VIA)),
+        (b"Via", b"%d.%d %s" % (*head.version, via)),
         (b"X-Request-Id", ident),
         (b"Cellway-Tenant", found.tenant.encode()),
         (b"Cellway-Epoch", b"%d" % epoch),
     ]
+
+
+def came_round(head: RequestHead, via: bytes) -> bool:
+    """Whether the router that is called `via` has passed this request on before (RFC 9110 section 7.6.3)."""
+    stations = (station.split() for line in head.values(b"via") for station in line.split(b","))
+    return any(len(parts) > 1 and parts[1] == via for parts in stations)
 
 
 def _travels(lower: bytes, own: frozenset[bytes], trusted: bool) -> bool:

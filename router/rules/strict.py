@@ -115,6 +115,8 @@ def awaits_continue(head: RequestHead) -> bool:
 
 def response_fault(head: ResponseHead) -> str | None:
     """Why a cell's response is not passed on; None when it is sound."""
+    if head.version not in VERSIONS:
+        return "the response is neither HTTP/1.0 nor HTTP/1.1"
     if not 200 <= head.status <= 599:
         return f"status {head.status} was not asked for"
     if not VALUE.match(head.reason):
@@ -123,6 +125,8 @@ def response_fault(head: ResponseHead) -> str | None:
     codings = head.values(b"transfer-encoding")
     if len(lengths) > 1 or (lengths and codings) or (lengths and not LENGTH.match(lengths[0])):
         return "the response's length is ambiguous"
+    if codings and head.version != (1, 1):
+        return "HTTP/1.0 has no transfer-encoding"
     if codings and (len(codings) > 1 or codings[0].lower() != b"chunked"):
         return "the response has a transfer-encoding other than chunked"
     return _headers_fault(head.headers)

@@ -248,7 +248,8 @@ class Connection(asyncio.Protocol):
         status = self._parser.get_status_code()
         if 100 <= status < 200 and status != 101:
             return  # interim: the final one follows
-        head = ResponseHead(status, self._reason, tuple(self._headers))
+        major, _, minor = self._parser.get_http_version().partition(".")
+        head = ResponseHead(status, self._reason, tuple(self._headers), (int(major), int(minor)))
         fault = response_fault(head)
         if fault is not None:
             raise ValueError(fault)
