@@ -9,7 +9,7 @@ from aiohttp import web
 from directory.announcing import announcement, open_registry
 from directory.feed import Feed
 from directory.redis_feed import RedisFeed
-from router import disk
+from router import disk, files
 from router.errors import SnapshotRefused
 from router.follower import Follower
 from router.forward import Forwarder
@@ -53,6 +53,7 @@ class Router:
         self._writes_disk = writes_disk
         forwarder = Forwarder(settings, self.table, self.look_ups, self.cells, self.tasks)
         self.server = forwarder.server
+        self.server.most_connections = _most_clients(settings)
         runner = web.ServerRunner(self.server, handle_signals=False, shutdown_timeout=0.5)
         self.site = Site("router", runner, settings.host, settings.port, reuse_port=shares_port)
         self.admin = Site("router admin", self._admin(), settings.host, settings.admin_port, setting="ADMIN_PORT")
@@ -111,6 +112,11 @@ class Router:
             await disk.Keeper(self._path, self.table, 1.0).save()
         if isinstance(self.feed, RedisFeed):
             await self.feed.close()
+
+
+def _most_clients(settings: RouterSettings) -> int:
+    possible = files.for_clients(files.allowed())
+    return min(settings.client_connections or possible, possible)
 
 
 def _limits(settings: RouterSettings) -> Limits:

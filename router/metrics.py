@@ -19,6 +19,7 @@ SECOND_ATTEMPTS = Counter(
 CELL_STOPPED = Gauge("cellway_router_cell_stopped", "1 while a cell does not answer", ["cell"])
 CELL_CONNECTIONS = Gauge("cellway_router_cell_connections", "open connections to a cell", ["cell"])
 CLIENT_CONNECTIONS = Gauge("cellway_router_client_connections", "open connections of clients")
+CLIENTS_REFUSED = Counter("cellway_router_clients_refused", "connections of clients beyond those that are allowed")
 TABLE_TENANTS = Gauge("cellway_router_table_tenants", "tenants in the table")
 TABLE_SEQ = Gauge("cellway_router_table_seq", "number of the last change in the table")
 TABLE_CONFIRMED = Gauge("cellway_router_table_confirmed_timestamp", "when the directory last confirmed the table")

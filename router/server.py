@@ -65,12 +65,13 @@ class ClientConnection(RequestHandler):
 
     __slots__ = (
         "_body", "_broken", "_chunked", "_end_deadline", "_head_bytes", "_head_deadline", "_last", "_patience",
-        "_wire", "unclear",
+        "_server", "_turned_away", "_wire", "unclear",
     )  # fmt: skip
 
     def __init__(self, server: "Server", patience: Patience, **options: Any) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **options)
-        self._patience = patience
+        self._server, self._patience = server, patience
+        self._turned_away = False
         self._wire: asyncio.Transport | None = None
         self._body: StreamReader = EMPTY_PAYLOAD
         """Of the last head that came."""
@@ -88,11 +89,18 @@ class ClientConnection(RequestHandler):
         self._end_deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._wire = cast(asyncio.Transport, transport)
+        wire = cast(asyncio.Transport, transport)
+        if self._server.full:
+            self._broken = self._turned_away = True
+            _turn_away(wire)
+            return
+        self._wire = wire
         super().connection_made(transport)
         metrics.CLIENT_CONNECTIONS.inc()
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        if self._turned_away:
+            return
         metrics.CLIENT_CONNECTIONS.dec()
         self._wire = None
         self._head_came()
@@ -208,6 +216,13 @@ class ClientConnection(RequestHandler):
         return Sent(error.status, keep_alive=False)
 
 
+def _turn_away(wire: asyncio.Transport) -> None:
+    metrics.CLIENTS_REFUSED.inc()
+    full = ApiError("UNAVAILABLE", "too many clients are connected")
+    wire.write(problem_bytes(full, (1, 1), keep_alive=False)[0])
+    wire.close()
+
+
 class HeadRefused(Exception):
     """A head that is not answered by a handler. `reason` is for the metrics."""
 
@@ -235,6 +250,12 @@ class Server(web.Server):
         self._patience, self._idle_seconds = Patience(head_seconds, write_idle_seconds), idle_seconds
         self._settled = asyncio.Event()
         self.draining = False
+        self.most_connections: int | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether one more client could take the files that connections to cells need."""
+        return self.most_connections is not None and len(self._connections) >= self.most_connections
 
     def __call__(self) -> RequestHandler:
         return ClientConnection(

@@ -57,6 +57,11 @@ class RouterSettings(Settings):
     response_idle_seconds: float = Field(default=300.0, gt=0, description="between two pieces of a cell's body")
     connect_seconds: float = Field(default=1.0, gt=0)
     cell_idle_seconds: float = Field(default=15.0, gt=0, description="keep it shorter than the cells' own")
+    client_connections: int | None = Field(
+        default=None,
+        ge=1,
+        description="of clients, to one process; at most, and by default, half of the open files",
+    )
     cell_connections: int = Field(default=256, ge=1, description="to one cell, from one process")
     tenant_connections: int | None = Field(
         default=None, ge=1, description="of them, for one tenant; none: a quarter of CELL_CONNECTIONS"
