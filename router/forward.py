@@ -123,6 +123,8 @@ class Forwarder:
         found = identify(passage.head, self._sources)
         if isinstance(found, Unidentified):
             raise self._unidentified(found)
+        # Before anybody is looked up: whether a body was read must not tell who exists.
+        await passage.body.read_ahead()
         entry = await self._locate(found)
         exchange = await self._reach(passage, found, entry)
         try:
@@ -155,7 +157,6 @@ class Forwarder:
     async def _reach(self, passage: Passage, found: Identified, entry: TenantEntry) -> Exchange:
         """The beginning of an answer, after at most two attempts. ApiError when there is none."""
         number, fresh = 1, False
-        await passage.body.read_ahead()
         while True:
             try:
                 return await self._attempt(passage, found, entry, fresh=fresh)

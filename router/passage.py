@@ -78,6 +78,8 @@ class Passage:
     def _goes_on(self, exchange: Exchange, framing: Framing | None, chunked: bool) -> bool:
         if exchange.pump is not None and not exchange.pump.done():
             return False  # the answer came before the body's end: who knows what follows
+        if exchange.head.status == 401 and not self.body.replayable:
+            return False  # as for a tenant that does not exist, whose large body nobody reads
         if (framing is None or framing.chunked) and not chunked:
             return False  # HTTP/1.0: the body ends with the connection
         return self._keep_alive and not self._ending
