@@ -46,6 +46,11 @@ def line(text: str = "") -> None:
     sys.stdout.write(text + "\n")
 
 
+def remark(text: str) -> None:
+    """A line beside the answer, on stderr, where it is in no script's way."""
+    sys.stderr.write(f"cellway: {text}\n")
+
+
 def mark(ok: bool) -> Any:
     """A green ✓ or a red ✗."""
     from rich.text import Text

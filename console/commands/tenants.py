@@ -52,7 +52,10 @@ def list_(
 ) -> None:
     """List tenants and the cells that they live in."""
     with placement(root) as service:
-        found = service.listed("/v1/tenants", "tenants", limit, cell=cell, state=state)
+        found = service.listed("/v1/tenants", "tenants", limit + 1, cell=cell, state=state)
+    if len(found) > limit:
+        output.remark(f"only the first {limit} are listed, and there are more: say --limit")
+    found = found[:limit]
     if json:
         output.as_json(found)
     elif found:

@@ -194,3 +194,13 @@ async def test_the_doctor_examines_the_rest_when_the_registry_is_away(
     assert ill.code == 1
     assert "the registry tells which routers run" in ill.out
     assert "cell-1 answers" in ill.out
+
+
+async def test_a_list_that_is_cut_short_says_so(operator: Cellway, cell: FakeCell) -> None:
+    """On stderr, so that a script reads the list and a person the remark."""
+    for name in ("acme", "bolt", "crux"):
+        await operator("tenants", "create", name)
+    cut = await operator("tenants", "list", "--limit", "2", "--json")
+    assert [tenant["tenant_id"] for tenant in cut.json] == ["acme", "bolt"]
+    assert "there are more" in cut.err
+    assert (await operator("tenants", "list", "--limit", "3", "--json")).err == ""
