@@ -42,7 +42,8 @@ async def _answer(platform: Platform, tenant_id: str, method: str, path: str, mo
     return [line for line in lines if not line.lower().startswith(VARIES)] + [content]
 
 
-async def _both(platform: Platform, known: str, method: str, path: str, more: str = "") -> list[bytes]:
+async def assert_told_alike(platform: Platform, known: str, method: str, path: str, more: str = "") -> list[bytes]:
+    """The answer, which is the same to the letter for a tenant that exists and for one that does not."""
     unknown = f"t-{secrets.token_hex(4)}"
     told = [await _answer(platform, tenant_id, method, path, more) for tenant_id in (known, unknown)]
     assert told[0] == told[1], (method, path, more[:80])
@@ -57,7 +58,7 @@ async def test_no_path_tells_a_stranger_that_a_tenant_exists(
     """Pages, missing pages, other methods: one 401, byte for byte, which nobody may store."""
     known = (await operator.tenant()).tenant_id
     for path in PATHS:
-        assert b"Cache-Control: no-store" in await _both(platform, known, method, path)
+        assert b"Cache-Control: no-store" in await assert_told_alike(platform, known, method, path)
 
 
 @pytest.mark.parametrize("name", EXTRA)
@@ -66,7 +67,7 @@ async def test_no_header_tells_a_stranger_that_a_tenant_exists(
 ) -> None:
     """What the cell would refuse otherwise is refused as everything is."""
     known = (await operator.tenant()).tenant_id
-    await _both(platform, known, "GET", "/v1/accounts", EXTRA[name])
+    await assert_told_alike(platform, known, "GET", "/v1/accounts", EXTRA[name])
 
 
 BODIES = {
@@ -86,7 +87,7 @@ async def test_no_body_tells_a_stranger_that_a_tenant_exists(
 ) -> None:
     """Too large, encoded, malformed: that is told to those alone who hold a key."""
     known = (await operator.tenant()).tenant_id
-    await _both(platform, known, "POST", path, BODIES[name])
+    await assert_told_alike(platform, known, "POST", path, BODIES[name])
 
 
 async def test_with_a_key_everything_is_told(operator: Operator) -> None:

@@ -117,6 +117,7 @@ async def test_no_process_outlives_a_parent_that_was_killed(
     async with filled(redis_url, cell), program(redis_url, project_root, "--processes", "2", **options) as parent:
         await eventually(lambda: ready(admin))
         children = psutil.Process(parent.pid).children()
+        assert len(children) == 2
         parent.kill()
         await parent.wait()
         await eventually(lambda: not any(each.is_running() for each in children))
