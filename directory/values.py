@@ -113,12 +113,21 @@ class CellEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Rate:
+    """How many requests a tenant may make: so many a second in the long run, and so many at once."""
+
+    per_second: float
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
 class TenantEntry:
-    """What routers know of a tenant. `cell_id` None says that it lives nowhere any more."""
+    """What routers know of a tenant. `cell_id` None says that it lives nowhere any more; `rate` None: no limit."""
 
     tenant_id: str
     cell_id: str | None
     epoch: int
+    rate: Rate | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Snapshots and changes as bytes. Pure.
 
 A snapshot is one JSON line (format, identity, seq, cells, number of tenants, SHA-256 of the rest), then one line a
-tenant: `name <TAB> index of its cell <TAB> epoch`. Text, because people look into it; the checksum, because
-a file that was cut short must not pass for a small fleet.
+tenant: `name <TAB> index of its cell <TAB> epoch`, and `<TAB> requests a second <TAB> burst` where it has a limit.
+Sorted by name. Text, because people look into it; the checksum, because a file that was cut short must not pass for
+a small fleet.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from directory.errors import BadSnapshot
-from directory.values import CellEntry, Change, Snapshot, TenantEntry
+from directory.values import CellEntry, Change, Rate, Snapshot, TenantEntry
 
 FORMAT = 1
 
@@ -20,14 +21,18 @@ def encode_entry(entry: CellEntry | TenantEntry) -> str:
     """One change's content as JSON."""
     if isinstance(entry, CellEntry):
         return json.dumps({"cell": entry.cell_id, "state": entry.state, "address": entry.address})
-    return json.dumps({"tenant": entry.tenant_id, "cell": entry.cell_id, "epoch": entry.epoch})
+    told: dict[str, Any] = {"tenant": entry.tenant_id, "cell": entry.cell_id, "epoch": entry.epoch}
+    if entry.rate is not None:
+        told["rate"] = [entry.rate.per_second, entry.rate.burst]
+    return json.dumps(told)
 
 
 def decode_entry(text: str | bytes) -> CellEntry | TenantEntry:
     """The reverse of `encode_entry`. ValueError or KeyError for anything else."""
     data: dict[str, Any] = json.loads(text)
     if "tenant" in data:
-        return TenantEntry(data["tenant"], data["cell"], int(data["epoch"]))
+        rate = Rate(float(data["rate"][0]), int(data["rate"][1])) if data.get("rate") else None
+        return TenantEntry(data["tenant"], data["cell"], int(data["epoch"]), rate)
     return CellEntry(data["cell"], data["state"], data["address"])
 
 
@@ -57,7 +62,8 @@ def encode_snapshot(snapshot: Snapshot) -> bytes:
 def _tenant_lines(tenants: Iterable[TenantEntry], index: dict[str, str]) -> Iterable[str]:
     for entry in sorted(tenants, key=lambda entry: entry.tenant_id):
         if entry.cell_id is not None:
-            yield f"{entry.tenant_id}\t{index[entry.cell_id]}\t{entry.epoch}\n"
+            rate = "" if entry.rate is None else f"\t{entry.rate.per_second!r}\t{entry.rate.burst}"
+            yield f"{entry.tenant_id}\t{index[entry.cell_id]}\t{entry.epoch}{rate}\n"
 
 
 def decode_snapshot(data: bytes) -> Snapshot:
@@ -82,6 +88,7 @@ def _decoded(header: dict[str, Any], body: bytes) -> Snapshot:
     names = [cell.cell_id for cell in cells]
     tenants: dict[str, TenantEntry] = {}
     for row in body.decode().splitlines():
-        tenant, number, epoch = row.split("\t")
-        tenants[tenant] = TenantEntry(tenant, names[int(number)], int(epoch))
+        tenant, number, epoch, *limits = row.split("\t")
+        rate = Rate(float(limits[0]), int(limits[1])) if limits else None
+        tenants[tenant] = TenantEntry(tenant, names[int(number)], int(epoch), rate)
     return Snapshot(header["identity"], int(header["seq"]), {cell.cell_id: cell for cell in cells}, tenants)
