@@ -2,8 +2,8 @@
 
 A snapshot is one JSON line (format, identity, seq, cells, number of tenants, SHA-256 of the rest), then one line a
 tenant: `name <TAB> index of its cell <TAB> epoch`, and `<TAB> requests a second <TAB> burst` where it has a limit.
-Sorted by name. Text, because people look into it; the checksum, because a file that was cut short must not pass for
-a small fleet.
+Sorted by name. Text, because people look into it; the checksum, because a file that was cut short must not pass
+for a small fleet.
 """
 
 import hashlib
