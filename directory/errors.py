@@ -37,6 +37,10 @@ class BadAddress(Refused):
     """Not an address that may be registered or connected to."""
 
 
+class BadRate(Refused):
+    """Not a limit that a tenant can be given."""
+
+
 class Unavailable(DirectoryError):
     """Nobody's fault here: what was asked is away, or could not do it just now. Trying again later may help."""
 

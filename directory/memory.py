@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from directory.errors import AlreadyExists, CellFull, Gap, NotFound, Stale
-from directory.rules import addresses, names, states
+from directory.rules import addresses, names, rates, states
 from directory.rules.states import CellEvent, TenantEvent
 from directory.values import (
     Assignment,
@@ -17,6 +17,7 @@ from directory.values import (
     Change,
     NewCell,
     NewTenant,
+    Rate,
     Snapshot,
     Tenant,
     TenantEntry,
@@ -86,12 +87,13 @@ class MemoryDirectory:
 
     async def create_tenant(self, new: NewTenant, cell_id: str) -> Tenant:
         names.check_name("tenant", new.tenant_id)
+        rates.check_rate(new.rate)
         if new.tenant_id in self._tenants:
             raise AlreadyExists(f"tenant {new.tenant_id} exists already, or existed once")
         self._take_place(cell_id)
         revision, now = self._next_epoch(), self._clock.now()
         assignment = Assignment(new.tenant_id, cell_id, self._next_epoch())
-        self._record(TenantEntry(new.tenant_id, cell_id, assignment.epoch))
+        self._record(TenantEntry(new.tenant_id, cell_id, assignment.epoch, new.rate))
         return self._put_tenant(
             Tenant(
                 tenant_id=new.tenant_id,
@@ -106,6 +108,7 @@ class MemoryDirectory:
                 assignment=assignment,
                 creation_key=new.creation_key,
                 creation_digest=new.creation_digest,
+                rate=new.rate,
             )
         )
 
@@ -125,6 +128,16 @@ class MemoryDirectory:
         state = states.after(states.TENANTS, tenant.state, event)
         now = self._clock.now()
         return self._put_tenant(replace(tenant, state=state, revision=self._next_epoch(), updated_at=now))
+
+    async def limit_tenant(self, tenant_id: str, rate: Rate | None) -> Tenant:
+        rates.check_rate(rate)
+        tenant = self._tenant(tenant_id)
+        rates.check_limitable(tenant.state)
+        if tenant.rate == rate:
+            return tenant
+        if tenant.assignment is not None:
+            self._record(TenantEntry(tenant_id, tenant.assignment.cell_id, tenant.assignment.epoch, rate))
+        return self._put_tenant(replace(tenant, rate=rate, updated_at=self._clock.now()))
 
     async def applied(self, tenant_id: str, revision: int) -> Tenant:
         tenant = self._tenant(tenant_id)
@@ -152,7 +165,7 @@ class MemoryDirectory:
             self._give_place(left)
         assignment = Assignment(tenant_id, cell_id, self._next_epoch())
         self._put_tenant(replace(tenant, assignment=assignment))
-        self._record(TenantEntry(tenant_id, cell_id, assignment.epoch))
+        self._record(TenantEntry(tenant_id, cell_id, assignment.epoch, tenant.rate))
         return assignment
 
     # The stream
@@ -180,8 +193,11 @@ class MemoryDirectory:
 
     async def snapshot(self) -> Snapshot:
         cells = {cell.cell_id: CellEntry(cell.cell_id, cell.state, cell.address) for cell in self._cells.values()}
-        homes = [tenant.assignment for tenant in self._tenants.values() if tenant.assignment is not None]
-        tenants = {home.tenant_id: TenantEntry(home.tenant_id, home.cell_id, home.epoch) for home in homes}
+        tenants = {
+            name: TenantEntry(name, tenant.assignment.cell_id, tenant.assignment.epoch, tenant.rate)
+            for name, tenant in self._tenants.items()
+            if tenant.assignment is not None
+        }
         return Snapshot(self._identity, self._seq, cells, tenants)
 
     async def forget_changes(self, keep: int) -> int:

@@ -10,7 +10,7 @@ import asyncpg
 
 from directory import wire
 from directory.errors import AlreadyExists, CellFull, Gap, NotFound, Stale, Unavailable
-from directory.rules import addresses, names, states
+from directory.rules import addresses, names, rates, states
 from directory.rules.states import CellEvent, TenantEvent
 from directory.values import (
     Assignment,
@@ -20,6 +20,7 @@ from directory.values import (
     Change,
     NewCell,
     NewTenant,
+    Rate,
     Snapshot,
     Tenant,
     TenantEntry,
@@ -122,6 +123,7 @@ class PostgresDirectory:
     @_repeated
     async def create_tenant(self, new: NewTenant, cell_id: str) -> Tenant:
         names.check_name("tenant", new.tenant_id)
+        rates.check_rate(new.rate)
         async with self._transaction() as connection:
             described = (
                 new.tenant_id,
@@ -130,12 +132,13 @@ class PostgresDirectory:
                 new.region,
                 new.creation_key,
                 new.creation_digest,
+                *_limits(new.rate),
             )
             if await connection.fetchval(SQL["insert_tenant"], *described) is None:
                 raise AlreadyExists(f"tenant {new.tenant_id} exists already, or existed once")
             await _take_place(connection, cell_id)
             epoch = await connection.fetchval(SQL["insert_assignment"], new.tenant_id, cell_id)
-            await _record(connection, TenantEntry(new.tenant_id, cell_id, epoch))
+            await _record(connection, TenantEntry(new.tenant_id, cell_id, epoch, new.rate))
             return _tenant(
                 _found(await connection.fetchrow(SQL["get_tenant"], new.tenant_id), "tenant", new.tenant_id)
             )
@@ -155,6 +158,22 @@ class PostgresDirectory:
             await connection.execute(
                 SQL["set_tenant_state"], tenant_id, states.after(states.TENANTS, row["state"], event)
             )
+            return _tenant(_found(await connection.fetchrow(SQL["get_tenant"], tenant_id), "tenant", tenant_id))
+
+    @_repeated
+    async def limit_tenant(self, tenant_id: str, rate: Rate | None) -> Tenant:
+        rates.check_rate(rate)
+        async with self._transaction() as connection:
+            # Locked before it is read: a move must not change the cell between the look and the record.
+            _found(await connection.fetchrow(SQL["lock_tenant"], tenant_id), "tenant", tenant_id)
+            tenant = _tenant(_found(await connection.fetchrow(SQL["get_tenant"], tenant_id), "tenant", tenant_id))
+            rates.check_limitable(tenant.state)
+            if tenant.rate == rate:
+                return tenant
+            await connection.execute(SQL["set_tenant_rate"], tenant_id, *_limits(rate))
+            home = tenant.assignment
+            if home is not None:
+                await _record(connection, TenantEntry(tenant_id, home.cell_id, home.epoch, rate))
             return _tenant(_found(await connection.fetchrow(SQL["get_tenant"], tenant_id), "tenant", tenant_id))
 
     @_repeated
@@ -180,7 +199,7 @@ class PostgresDirectory:
                 raise Stale(f"tenant {tenant_id} is no longer at epoch {epoch}: {tenant.assignment}")
             await _change_places(connection, tenant.assignment.cell_id, cell_id)
             fresh = await connection.fetchval(SQL["reassign"], tenant_id, epoch, cell_id)
-            await _record(connection, TenantEntry(tenant_id, cell_id, fresh))
+            await _record(connection, TenantEntry(tenant_id, cell_id, fresh, tenant.rate))
             return Assignment(tenant_id, cell_id, fresh)
 
     # The stream
@@ -243,7 +262,7 @@ class PostgresDirectory:
             identity=head["identity"],
             seq=head["seq"],
             cells={row["cell_id"]: _cell_entry(_cell(row)) for row in cells},
-            tenants={row["tenant_id"]: TenantEntry(*row.values()) for row in rows},
+            tenants={row["tenant_id"]: _tenant_entry(row) for row in rows},
         )
 
     @_repeated
@@ -308,6 +327,11 @@ def _cell_entry(cell: Cell) -> CellEntry:
     return CellEntry(cell.cell_id, cell.state, cell.address)
 
 
+def _tenant_entry(row: asyncpg.Record) -> TenantEntry:
+    tenant_id, cell_id, epoch, per_second, burst = row.values()
+    return TenantEntry(tenant_id, cell_id, epoch, _rate(per_second, burst))
+
+
 def _cell(row: asyncpg.Record) -> Cell:
     return Cell(**{**dict(row), "tags": tuple(row["tags"])})
 
@@ -316,4 +340,13 @@ def _tenant(row: asyncpg.Record) -> Tenant:
     fields = dict(row)
     cell_id, epoch = fields.pop("cell_id"), fields.pop("epoch")
     assignment = None if cell_id is None else Assignment(row["tenant_id"], cell_id, epoch)
-    return Tenant(**fields, assignment=assignment)
+    rate = _rate(fields.pop("requests_per_second"), fields.pop("request_burst"))
+    return Tenant(**fields, assignment=assignment, rate=rate)
+
+
+def _rate(per_second: float | None, burst: int | None) -> Rate | None:
+    return None if per_second is None or burst is None else Rate(per_second, burst)
+
+
+def _limits(rate: Rate | None) -> tuple[float | None, int | None]:
+    return (None, None) if rate is None else (rate.per_second, rate.burst)

@@ -18,6 +18,7 @@ from directory.values import (
     Change,
     NewCell,
     NewTenant,
+    Rate,
     Snapshot,
     Tenant,
     TenantState,
@@ -43,9 +44,10 @@ class Directory(Protocol):
         """All cells in the order of their names."""
 
     async def create_tenant(self, new: NewTenant, cell_id: str) -> Tenant:
-        """Reserve a place in an open cell and assign it at a fresh epoch. AlreadyExists; CellFull; BadName.
+        """Reserve a place in an open cell and assign it at a fresh epoch.
 
         The tenant is not settled until `applied` says that the cell has opened for it.
+        AlreadyExists; CellFull; BadName; BadRate.
         """
 
     async def tenant(self, tenant_id: str) -> Tenant:
@@ -58,6 +60,12 @@ class Directory(Protocol):
 
     async def change_tenant(self, tenant_id: str, event: TenantEvent) -> Tenant:
         """Record a decision at a fresh revision. NotFound; NotAllowed."""
+
+    async def limit_tenant(self, tenant_id: str, rate: Rate | None) -> Tenant:
+        """From now on routers grant it `rate` (None: no limit), and are told so by a change.
+
+        The rate that it has already is no change. NotFound; NotAllowed for a deleted tenant; BadRate.
+        """
 
     async def applied(self, tenant_id: str, revision: int) -> Tenant:
         """The cell has carried out `revision`. A deleted tenant gives up its place. NotFound; Stale."""

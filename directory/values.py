@@ -56,8 +56,19 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
+class Rate:
+    """How many requests a tenant may make: so many a second in the long run, and so many at once."""
+
+    per_second: float
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
 class NewTenant:
-    """A tenant as it is asked for. `creation_key` and `creation_digest` recognise a retry of the same request."""
+    """A tenant as it is asked for. `creation_key` and `creation_digest` recognise a retry of the same request.
+
+    `rate` None: no limit.
+    """
 
     tenant_id: str
     display_name: str
@@ -65,6 +76,7 @@ class NewTenant:
     region: str | None = None
     creation_key: str | None = None
     creation_digest: str | None = None
+    rate: Rate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +94,7 @@ class Tenant:
 
     `state` is what was decided, at `revision`; the cell has carried out `applied_revision`. They differ while a
     decision is on its way. A deleted tenant keeps its name, so that nobody can take over what is left of it.
+    `rate` None: no limit. It is for routers alone, so no cell has to carry it out.
     """
 
     tenant_id: str
@@ -96,6 +109,7 @@ class Tenant:
     assignment: Assignment | None
     creation_key: str | None = None
     creation_digest: str | None = None
+    rate: Rate | None = None
 
     @property
     def settled(self) -> bool:
@@ -110,14 +124,6 @@ class CellEntry:
     cell_id: str
     state: CellState
     address: str
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """How many requests a tenant may make: so many a second in the long run, and so many at once."""
-
-    per_second: float
-    burst: int
 
 
 @dataclass(frozen=True, slots=True)

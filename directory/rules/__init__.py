@@ -1,1 +1,1 @@
-"""Pure rules of the directory: state tables, names, addresses. No I/O, no clock, no randomness, no logging."""
+"""Pure rules of the directory: state tables, names, addresses, limits. No I/O, clock, randomness or logging."""

@@ -31,7 +31,12 @@ CREATE TABLE directory.tenants (
     creation_key     text,
     creation_digest  text,
     created_at       timestamptz NOT NULL DEFAULT now(),
-    updated_at       timestamptz NOT NULL DEFAULT now()
+    updated_at       timestamptz NOT NULL DEFAULT now(),
+    -- How many requests routers grant; null: as many as it makes. Not NaN either, which Postgres holds above all.
+    requests_per_second double precision
+        CHECK (requests_per_second > 0 AND requests_per_second < 'Infinity'),
+    request_burst       integer CHECK (request_burst >= 1),
+    CONSTRAINT tenants_whole_rate CHECK ((requests_per_second IS NULL) = (request_burst IS NULL))
 );
 CREATE INDEX tenants_unsettled ON directory.tenants (revision) WHERE revision <> applied_revision;
 

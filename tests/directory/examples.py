@@ -1,7 +1,7 @@
 """Cells and tenants to try things on."""
 
 from directory.truth import Directory
-from directory.values import NewCell, NewTenant
+from directory.values import NewCell, NewTenant, Rate
 
 
 def new_cell(cell_id: str = "cell-1", capacity_tenants: int = 10, port: int = 9000) -> NewCell:
@@ -15,6 +15,6 @@ async def open_cell(truth: Directory, cell_id: str = "cell-1", capacity_tenants:
     await truth.change_cell(cell_id, "open")
 
 
-def new_tenant(tenant_id: str = "acme") -> NewTenant:
+def new_tenant(tenant_id: str = "acme", rate: Rate | None = None) -> NewTenant:
     """A tenant as it is asked for."""
-    return NewTenant(tenant_id, tenant_id.title())
+    return NewTenant(tenant_id, tenant_id.title(), rate=rate)

@@ -187,6 +187,16 @@ async def test_who_gives_up_waiting_for_a_frozen_server_is_let_go_at_once(
         await directory.head()
 
 
+async def test_a_newer_schema_with_more_columns_can_be_worked_with(
+    directory: PostgresDirectory, admin: database.Connection
+) -> None:
+    """A `pre` upgrade adds while older programs are at work: they read what they know by its name."""
+    await directory.tenants()
+    await admin.execute("ALTER TABLE directory.tenants ADD COLUMN unheard_of integer")
+    found = await directory.tenant("acme")
+    assert (await directory.tenants(), await directory.unsettled()) == ([found], [found])
+
+
 LISTENS_SINCE = """
 SELECT EXISTS (SELECT FROM pg_stat_activity
                WHERE datname = current_database() AND query LIKE 'LISTEN%' AND backend_start > $1)

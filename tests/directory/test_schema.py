@@ -3,9 +3,11 @@
 import secrets
 from importlib.resources import files
 
+import asyncpg
 import pytest
 
 from directory import fence, postgres
+from directory.values import Rate
 from runtime import database, schema
 from runtime.embedded.postgres import PostgresServer
 from runtime.schema import Upgrade
@@ -41,6 +43,55 @@ async def test_the_whole_schema_equals_the_sum_of_its_upgrades(
     finally:
         await at_once.close()
         await step_by_step.close()
+
+
+AS_BEFORE_RATES = """
+INSERT INTO directory.cells (cell_id, region, state, address, control_address, capacity_tenants, tenants, version,
+                             tags)
+VALUES ('cell-1', 'eu', 'open', 'http://127.0.0.1:9000', 'http://127.0.0.1:9001', 10, 1, '', '{}');
+INSERT INTO directory.tenants (tenant_id, display_name, plan, state, revision, applied_revision)
+VALUES ('acme', 'Acme', 'standard', 'active', nextval('directory.epochs'), 1);
+INSERT INTO directory.assignments VALUES ('acme', 'cell-1', nextval('directory.epochs'));
+SELECT directory.record('{"tenant": "acme", "cell": "cell-1", "epoch": 2}');
+"""
+
+
+async def test_tenants_of_a_database_without_limits_have_none_and_can_be_given_one(
+    postgres_server: PostgresServer,
+) -> None:
+    """An upgrade limits nobody, loses nothing, and the numbered changes go on."""
+    owner = await _fresh(postgres_server)
+    assert await schema.upgrade(owner, postgres.COMPONENT, postgres.UPGRADES[:1]) == 1
+    await owner.execute(AS_BEFORE_RATES)
+    await schema.upgrade(owner, postgres.COMPONENT, postgres.UPGRADES)
+    name = await owner.fetchval("SELECT current_database()")
+    pool = await database.open_pool(postgres_server.dsn(name, "directory_writer", PASSWORD), name="test")
+    try:
+        truth = postgres.PostgresDirectory(pool)
+        assert (await truth.tenant("acme")).rate is None
+        assert (await truth.snapshot()).tenants["acme"].rate is None
+        assert (await truth.limit_tenant("acme", Rate(5, 10))).rate == Rate(5, 10)
+        assert [change.seq for change in await truth.changes(0)] == [1, 2]
+    finally:
+        await pool.close()
+        await owner.close()
+
+
+@pytest.mark.parametrize("per_second", [0.0, -1.0, float("nan"), float("inf"), None])
+async def test_the_schema_itself_refuses_half_a_limit_and_a_senseless_one(
+    postgres_server: PostgresServer, per_second: float | None
+) -> None:
+    """Whatever is written by hand, routers are never told of it."""
+    owner = await _fresh(postgres_server)
+    await schema.upgrade(owner, postgres.COMPONENT, postgres.UPGRADES)
+    await owner.execute(AS_BEFORE_RATES)
+    try:
+        with pytest.raises(asyncpg.CheckViolationError):
+            await owner.execute(
+                "UPDATE directory.tenants SET requests_per_second = $1, request_burst = 1", per_second
+            )
+    finally:
+        await owner.close()
 
 
 async def test_the_writer_of_the_directory_can_neither_create_nor_drop(postgres_server: PostgresServer) -> None:

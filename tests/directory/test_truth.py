@@ -9,6 +9,7 @@ from directory.errors import (
     AlreadyExists,
     BadAddress,
     BadName,
+    BadRate,
     CellFull,
     Gap,
     NotAllowed,
@@ -16,7 +17,7 @@ from directory.errors import (
     Stale,
 )
 from directory.truth import Directory
-from directory.values import Assignment, CellChange, CellEntry, TenantEntry
+from directory.values import Assignment, CellChange, CellEntry, Rate, TenantEntry
 from runtime.tasks import Tasks
 from tests.directory.examples import new_cell, new_tenant, open_cell
 
@@ -224,6 +225,129 @@ async def test_a_deleted_tenant_gives_up_its_place_but_never_its_name(truth: Dir
         await truth.create_tenant(new_tenant(), "cell-1")
 
 
+RATE = Rate(0.1, 200)
+
+
+async def test_a_tenant_has_no_limit_unless_it_is_given_one(truth: Directory) -> None:
+    """And one that it is created with travels with its first assignment."""
+    await open_cell(truth)
+    assert (await truth.create_tenant(new_tenant("free"), "cell-1")).rate is None
+    made = await truth.create_tenant(new_tenant(rate=RATE), "cell-1")
+    assert made.assignment is not None
+    assert (made.rate, await truth.tenant("acme")) == (RATE, made)
+    entry = TenantEntry("acme", "cell-1", made.assignment.epoch, RATE)
+    assert (await truth.changes(3))[0].entry == entry
+    tenants = (await truth.snapshot()).tenants
+    assert (tenants["acme"], tenants["free"].rate) == (entry, None)
+
+
+async def test_a_limit_is_a_change_at_the_same_epoch(truth: Directory) -> None:
+    """Routers are told, with the cell and epoch as they are; no cell has anything to carry out."""
+    await open_cell(truth)
+    created = await truth.create_tenant(new_tenant(), "cell-1")
+    assert created.assignment is not None
+    await truth.applied("acme", created.revision)
+    head = await truth.head()
+    for rate in (RATE, Rate(2e5, 1), None):
+        limited = await truth.limit_tenant("acme", rate)
+        assert (limited.rate, limited.revision, limited.settled) == (rate, created.revision, True)
+        assert limited == await truth.tenant("acme")
+    entries = [change.entry for change in await truth.changes(head)]
+    assert entries == [
+        TenantEntry("acme", "cell-1", created.assignment.epoch, rate) for rate in (RATE, Rate(2e5, 1), None)
+    ]
+
+
+async def test_the_limit_that_a_tenant_has_already_is_no_change(truth: Directory) -> None:
+    """Whoever says it again, perhaps because an answer got lost, wakes no router."""
+    await open_cell(truth)
+    await truth.create_tenant(new_tenant(), "cell-1")
+    head = await truth.head()
+    await truth.limit_tenant("acme", None)
+    assert await truth.head() == head
+    first = await truth.limit_tenant("acme", RATE)
+    assert (await truth.limit_tenant("acme", RATE), await truth.head()) == (first, head + 1)
+
+
+async def test_a_limit_goes_where_the_tenant_goes(truth: Directory) -> None:
+    """A move, and decisions on the way, leave it as it is."""
+    await open_cell(truth)
+    await open_cell(truth, "cell-2")
+    home = (await truth.create_tenant(new_tenant(), "cell-1")).assignment
+    assert home is not None
+    await truth.limit_tenant("acme", RATE)
+    moved = await truth.reassign("acme", home.epoch, "cell-2")
+    entry = TenantEntry("acme", "cell-2", moved.epoch, RATE)
+    assert (await truth.changes(await truth.head() - 1))[0].entry == entry
+    suspended = await truth.change_tenant("acme", "suspend")
+    assert (suspended.rate, (await truth.applied("acme", suspended.revision)).rate) == (RATE, RATE)
+    assert (await truth.tenants())[0].rate == RATE
+    assert (await truth.snapshot()).tenants["acme"] == entry
+
+
+async def test_limits_and_moves_at_once_tell_one_story(truth: Directory) -> None:
+    """The last change of a tenant says what the directory says, whoever came last."""
+    await open_cell(truth)
+    await open_cell(truth, "cell-2")
+    home = (await truth.create_tenant(new_tenant(), "cell-1")).assignment
+    assert home is not None
+    await asyncio.gather(
+        truth.reassign("acme", home.epoch, "cell-2"),
+        *(truth.limit_tenant("acme", Rate(number, number)) for number in range(1, 8)),
+    )
+    entries = [change.entry for change in await truth.changes(0)]
+    told = [entry for entry in entries if isinstance(entry, TenantEntry)]
+    assert told[-1] == (await truth.snapshot()).tenants["acme"]
+    assert told[-1].rate == (await truth.tenant("acme")).rate
+    epochs = [entry.epoch for entry in told]
+    assert epochs == sorted(epochs)
+
+
+async def test_a_deleted_tenant_is_not_limited(truth: Directory) -> None:
+    """Also before its cell has carried the deletion out, and with the limit that it has."""
+    await open_cell(truth)
+    await truth.create_tenant(new_tenant(rate=RATE), "cell-1")
+    await truth.change_tenant("acme", "suspend")
+    deleted = await truth.change_tenant("acme", "delete")
+    for rate in (None, RATE):
+        with pytest.raises(NotAllowed, match="while deleted"):
+            await truth.limit_tenant("acme", rate)
+    await truth.applied("acme", deleted.revision)
+    head = await truth.head()
+    assert (await truth.changes(head - 1))[0].entry == TenantEntry("acme", None, deleted.revision)
+    with pytest.raises(NotAllowed):
+        await truth.limit_tenant("acme", None)
+    assert await truth.head() == head
+
+
+@pytest.mark.parametrize(
+    "rate",
+    [
+        *(Rate(per_second, 1) for per_second in (0, -1, 1_000_001, float("inf"), float("nan"))),
+        *(Rate(1, burst) for burst in (0, -1, 1_000_001)),
+    ],
+)
+async def test_what_is_no_limit_is_refused(truth: Directory, rate: Rate) -> None:
+    """Nothing, less than nothing, and more than a router can serve."""
+    await open_cell(truth)
+    with pytest.raises(BadRate):
+        await truth.create_tenant(new_tenant(rate=rate), "cell-1")
+    await truth.create_tenant(new_tenant(), "cell-1")
+    with pytest.raises(BadRate):
+        await truth.limit_tenant("acme", rate)
+    assert (await truth.tenant("acme")).rate is None
+
+
+@pytest.mark.parametrize("per_second", [5e-324, 0.1, 1 / 3, 1e6])
+async def test_a_limit_comes_back_to_the_last_digit(truth: Directory, per_second: float) -> None:
+    """Otherwise doctor would see a difference between the directory and what routers read."""
+    await open_cell(truth)
+    made = await truth.create_tenant(new_tenant(rate=Rate(per_second, 1)), "cell-1")
+    entry = (await truth.changes(2))[0].entry
+    assert made.rate == Rate(per_second, 1)
+    assert (await truth.snapshot()).tenants["acme"] == entry
+
+
 async def test_tenants_are_listed_by_name_page_by_page(truth: Directory) -> None:
     """A page begins after a name, so rows that come and go shift nobody."""
     await open_cell(truth)
@@ -253,7 +377,9 @@ async def test_replaying_changes_over_nothing_gives_the_snapshot(truth: Director
     await open_cell(truth, "cell-2")
     tenants = [await truth.create_tenant(new_tenant(name), "cell-1") for name in ("acme", "bolt", "crux")]
     assert tenants[0].assignment is not None
+    await truth.limit_tenant("acme", RATE)
     await truth.reassign("acme", tenants[0].assignment.epoch, "cell-2")
+    await truth.limit_tenant("crux", Rate(7, 7))
     await truth.change_tenant("bolt", "suspend")
     await truth.applied("bolt", (await truth.change_tenant("bolt", "delete")).revision)
     cells: dict[str, CellEntry] = {}
@@ -300,6 +426,7 @@ async def test_unknown_names_are_not_found(truth: Directory) -> None:
         truth.update_cell("nobody", CellChange(version="2")),
         truth.change_cell("nobody", "open"),
         truth.change_tenant("nobody", "suspend"),
+        truth.limit_tenant("nobody", RATE),
         truth.applied("nobody", 1),
         truth.reassign("nobody", 1, "cell-1"),
     ]
