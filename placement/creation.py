@@ -16,7 +16,7 @@ from datetime import timedelta
 from directory.errors import AlreadyExists, CellFull, NotFound, Unavailable
 from directory.publisher import Publisher
 from directory.truth import Directory
-from directory.values import NewTenant, Tenant
+from directory.values import NewTenant, Rate, Tenant
 from placement import metrics
 from placement.carrying import Carrier
 from placement.reach import Reach
@@ -41,11 +41,14 @@ class Asked:
     display_name: str
     plan: str
     region: str | None
+    rate: Rate | None
     idempotency_key: str | None
 
     def digest(self) -> str:
         """The same for the same wish, however its JSON was written."""
-        parts = (self.tenant_id, self.display_name, self.plan, self.region or "")
+        parts = [self.tenant_id, self.display_name, self.plan, self.region or ""]
+        if self.rate is not None:
+            parts.append(f"{self.rate.per_second!r} {self.rate.burst}")
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def recorded(self) -> NewTenant:
@@ -57,6 +60,7 @@ class Asked:
             region=self.region,
             creation_key=self.idempotency_key,
             creation_digest=self.digest(),
+            rate=self.rate,
         )
 
 

@@ -1,4 +1,4 @@
-"""Suspend, resume, delete: the decision is recorded first, then its cell is told.
+"""Suspend, resume, delete: the decision is recorded first, then its cell is told. Limits concern routers alone.
 
 Asking again for what is decided already changes nothing and is answered as the first time, so a client may retry.
 """
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from directory.errors import NotAllowed, Unavailable
 from directory.rules.states import TENANTS, TenantEvent
 from directory.truth import Directory
-from directory.values import Tenant, TenantState
+from directory.values import Rate, Tenant, TenantState
 from placement.carrying import Carrier
 from runtime import logs
 
@@ -28,6 +28,13 @@ class Decisions:
         """NotFound; NotAllowed; Unavailable, also when it is recorded and the cell does not answer."""
         tenant = await self._decided(tenant_id, event)
         return tenant if tenant.settled else await self._carried_out(tenant)
+
+    async def limit(self, tenant_id: str, rate: Rate | None) -> Tenant:
+        """Routers hear of it by a numbered change, so it waits for no cell. NotFound; NotAllowed; Unavailable."""
+        tenant = await self._directory.limit_tenant(tenant_id, rate)
+        told = (None, None) if rate is None else (rate.per_second, rate.burst)
+        log.info("tenant_limited", tenant=tenant_id, per_second=told[0], burst=told[1])
+        return tenant
 
     async def settle(self, tenant_id: str) -> Tenant:
         """The tenant, once its cell has carried out what is recorded. NotFound; Unavailable."""

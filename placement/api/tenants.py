@@ -1,11 +1,13 @@
-"""Tenants: create, look at, suspend, resume, delete."""
+"""Tenants: create, look at, limit, suspend, resume, delete."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Literal, Self
 
 from pydantic import Field
 
 from directory import values
+from directory.rules.rates import MOST_BURST, MOST_PER_SECOND
 from directory.rules.states import TenantEvent
 from directory.truth import Directory
 from placement.api.values import Label, Name, Page, name
@@ -19,6 +21,17 @@ from runtime.api.texts import Line
 State = Literal["active", "suspended", "deleted"]
 
 
+class Rate(Input):
+    """How many requests each router process grants a tenant; those beyond get 429."""
+
+    per_second: float = Field(gt=0, le=MOST_PER_SECOND, allow_inf_nan=False, description="in the long run")
+    burst: int = Field(ge=1, le=MOST_BURST, description="at once, after a pause")
+
+    def value(self) -> values.Rate:
+        """As the directory keeps it."""
+        return values.Rate(self.per_second, self.burst)
+
+
 class NewTenant(Input):
     """A tenant as it is asked for."""
 
@@ -26,6 +39,7 @@ class NewTenant(Input):
     display_name: Line
     plan: Label = "standard"
     region: Label | None = Field(default=None, description="only cells of this region; null: any")
+    rate: Rate | None = Field(default=None, description="the limit of its requests; null: none")
 
 
 class Tenant(Output):
@@ -39,6 +53,7 @@ class Tenant(Output):
     cell_id: str | None = Field(description="null once it is deleted")
     epoch: int | None
     settled: bool = Field(description="whether its cell has carried the last decision out")
+    rate: Rate | None = Field(description="the limit of its requests; null: none")
     create_time: datetime
     update_time: datetime
 
@@ -111,6 +126,14 @@ class Tenants:
             ),
             Endpoint("GET", one, self.get, "Look at a tenant", "getTenant", {200: Tenant}, tag="tenants"),
             Endpoint(
+                "PUT", f"{one}/rate", self.limit, "Limit the tenant's requests", "limitTenant",
+                {200: Tenant}, body=Rate, errors=(409,), tag="tenants",
+            ),
+            Endpoint(
+                "DELETE", f"{one}/rate", self.unlimit, "Lift the limit of the tenant's requests", "unlimitTenant",
+                {200: Tenant}, errors=(409,), tag="tenants",
+            ),
+            Endpoint(
                 "POST", f"{one}:suspend", self.suspend, "Refuse the tenant's requests, keep its data",
                 "suspendTenant", {200: Tenant}, errors=(409,), tag="tenants",
             ),
@@ -128,7 +151,8 @@ class Tenants:
         """Choose, record, open; the first key is in the answer."""
         body: NewTenant = call.body
         key = call.header("Idempotency-Key")
-        asked = Asked(body.tenant_id, body.display_name, body.plan, body.region, key)
+        rate = body.rate.value() if body.rate else None
+        asked = Asked(body.tenant_id, body.display_name, body.plan, body.region, rate, key)
         return Reply(201, _created(await self._creation.create(asked)))
 
     async def listed(self, call: Call[None]) -> Reply:
@@ -144,6 +168,18 @@ class Tenants:
     async def get(self, call: Call[None]) -> Reply:
         """Deleted ones too: their names stay taken."""
         return Reply(body=Tenant.of(await self._directory.tenant(name(call.path, "tenant"))))
+
+    async def limit(self, call: Call[None]) -> Reply:
+        """In place of the one before; routers follow within moments."""
+        body: Rate = call.body
+        return await self._limit(call, body.value())
+
+    async def unlimit(self, call: Call[None]) -> Reply:
+        """As if there had never been one."""
+        return await self._limit(call, None)
+
+    async def _limit(self, call: Call[None], rate: values.Rate | None) -> Reply:
+        return Reply(body=Tenant.of(await self._decisions.limit(name(call.path, "tenant"), rate)))
 
     async def suspend(self, call: Call[None]) -> Reply:
         """Its data stays."""
@@ -172,6 +208,7 @@ def _fields(tenant: values.Tenant) -> dict[str, object]:
         "cell_id": home.cell_id if home else None,
         "epoch": home.epoch if home else None,
         "settled": tenant.settled,
+        "rate": asdict(tenant.rate) if tenant.rate else None,
         "create_time": tenant.created_at,
         "update_time": tenant.updated_at,
     }

@@ -8,7 +8,7 @@ import pytest
 
 from directory.control.contract import Check, FenceReport
 from directory.redis_feed import RedisFeed
-from directory.values import CellEntry, TenantEntry
+from directory.values import CellEntry, Rate, TenantEntry
 from tests.placement.conftest import Client
 from tests.placement.fake_cell import FakeCell
 from tests.waiting import eventually
@@ -93,6 +93,22 @@ async def test_a_cache_that_differs_is_found_and_its_remedy_works(
         return await _failed(placement) == {}
 
     await eventually(healed)
+
+
+async def test_a_limit_that_routers_would_read_otherwise_is_found(
+    placement: Client, cell: FakeCell, feed: RedisFeed
+) -> None:
+    """The cache is compared in everything that routers know of a tenant."""
+    await placement.create("acme", rate={"per_second": 0.1, "burst": 3})
+    assert await _failed(placement) == {}
+    snapshot = await feed.snapshot()
+    assert snapshot is not None
+    truth = await placement("GET", "/v1/tenants/acme")
+    wrong = TenantEntry("acme", "cell-1", truth.body["epoch"], Rate(0.2, 3))
+    cells = {"cell-1": CellEntry("cell-1", "open", cell.url)}
+    seq = await feed.published(snapshot.identity)
+    await feed.put_snapshot(replace(snapshot, seq=seq, cells=cells, tenants={"acme": wrong}))
+    assert "acme" in (await _failed(placement))["the cache equals the directory"]["detail"]
 
 
 async def test_a_tenant_that_cannot_be_looked_up_is_found(

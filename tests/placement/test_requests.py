@@ -12,6 +12,8 @@ ENDPOINTS = [
     ("GET", "/v1/tenants"),
     ("GET", "/v1/tenants/acme"),
     ("DELETE", "/v1/tenants/acme"),
+    ("PUT", "/v1/tenants/acme/rate"),
+    ("DELETE", "/v1/tenants/acme/rate"),
     ("POST", "/v1/tenants/acme:suspend"),
     ("POST", "/v1/tenants/acme:resume"),
     ("POST", "/v1/tenants/acme/keys"),
@@ -74,10 +76,12 @@ BAD_TENANTS: list[tuple[bytes, str | None]] = [
             "display_name": [None, 1, "", "x" * 201, "a\x00b", "a\nb", {"a": 1}],
             "plan": [None, "", "Gold!", "x" * 41],
             "region": [1, "", "EU", "a b"],
+            "rate": [1, "100", [100, 200]],
             "unknown": [1],
         }.items()
         for value in values
     ),
+    (json.dumps({**GOOD, "rate": {"per_second": 0, "burst": 1}}).encode(), "rate.per_second"),
 ]
 
 
@@ -118,6 +122,43 @@ async def test_a_bad_cell_is_refused(shared: Client, field: str, value: Any) -> 
 
 
 @pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b"", None),
+        (b"null", None),
+        (b"100", None),
+        (b"{}", "per_second"),
+        (b'{"per_second": 1}', "burst"),
+        (b'{"per_second": 1, "burst": 1, "unknown": 1}', "unknown"),
+        *(
+            (b'{"per_second": %s, "burst": 1}' % number, "per_second")
+            for number in (
+                b"0",
+                b"-0.0",
+                b"-1",
+                b"1000000.1",
+                b"1e999",
+                b"NaN",
+                b"Infinity",
+                b'"1"',
+                b"true",
+                b"null",
+            )
+        ),
+        *(
+            (b'{"per_second": 1, "burst": %s}' % number, "burst")
+            for number in (b"0", b"-1", b"1.5", b"1000001", b"9" * 400, b'"1"', b"true", b"null")
+        ),
+    ],
+)
+async def test_a_bad_limit_is_refused(shared: Client, body: bytes, field: str | None) -> None:
+    """400 as problem+json, naming the field, whether there is such a tenant or not."""
+    answer = await shared("PUT", "/v1/tenants/nobody/rate", data=body)
+    assert (answer.status, answer.body["code"]) == (400, "INVALID_ARGUMENT"), answer
+    assert field is None or answer.body["field"] == field
+
+
+@pytest.mark.parametrize(
     ("method", "path", "status"),
     [
         ("GET", "/v1/tenants?page_size=-1", 400),
@@ -134,6 +175,9 @@ async def test_a_bad_cell_is_refused(shared: Client, field: str, value: Any) -> 
         ("GET", "/v1/tenants/nobody", 404),
         ("GET", "/v1/tenants/%F0%9F%98%80", 404),
         ("DELETE", "/v1/tenants/nobody", 404),
+        ("DELETE", "/v1/tenants/nobody/rate", 404),
+        ("DELETE", "/v1/tenants/Nobody/rate", 404),
+        ("GET", "/v1/tenants/nobody/rate", 405),
         ("POST", "/v1/tenants/nobody:suspend", 404),
         ("POST", "/v1/tenants/nobody:unknown", 404),
         ("GET", "/v1/cells/nobody", 404),

@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 
 from directory.redis_feed import RedisFeed
+from directory.values import Rate, TenantEntry
 from tests.placement.conftest import Client, StartCell, StartPlacement
 from tests.placement.fake_cell import FakeCell
+from tests.waiting import eventually
 
 
 async def test_a_tenant_is_placed_opened_and_given_its_first_key(placement: Client, cell: FakeCell) -> None:
@@ -81,6 +83,79 @@ async def test_a_tenant_is_suspended_resumed_and_deleted_with_all_it_has(
     assert cell.fences["acme"].state == "moved"
     assert (await placement("GET", "/v1/cells/cell-1")).body["tenants"] == 0
     assert (await placement.create("acme")).status == 409
+
+
+RATE = {"per_second": 100, "burst": 200}
+
+
+async def test_a_limit_reaches_what_routers_read(placement: Client, cell: FakeCell, redis_url: str) -> None:
+    """Given with the tenant, changed, lifted: a router learns of each with the tenant's cell and epoch."""
+    made = (await placement.create("acme", rate=RATE)).body
+    assert made["rate"] == RATE
+    feed = RedisFeed(redis_url)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(feed.close)
+
+        async def read(rate: Rate | None) -> None:
+            entry = TenantEntry("acme", "cell-1", made["epoch"], rate)
+
+            async def known() -> bool:
+                return await feed.look_up("acme") == entry
+
+            await eventually(known)
+
+        await read(Rate(100, 200))
+        changed = await placement("PUT", "/v1/tenants/acme/rate", {"per_second": 0.5, "burst": 1})
+        assert (changed.status, changed.body["rate"]) == (200, {"per_second": 0.5, "burst": 1})
+        await read(Rate(0.5, 1))
+        lifted = await placement("DELETE", "/v1/tenants/acme/rate")
+        assert (lifted.status, lifted.body["rate"]) == (200, None)
+        await read(None)
+
+
+async def test_a_limit_concerns_no_cell(placement: Client, cell: FakeCell) -> None:
+    """It can be set while the tenant's cell is down, which is when floods are fought; its epoch stays."""
+    made = (await placement.create("acme")).body
+    assert made["rate"] is None
+    cell.mode = "failing"
+    limited = await placement("PUT", "/v1/tenants/acme/rate", RATE)
+    assert limited.status == 200, limited
+    assert {**limited.body, "update_time": None} == {
+        **{name: value for name, value in made.items() if name not in ("api_key", "placement")},
+        "rate": RATE,
+        "update_time": None,
+    }
+    assert (await placement("GET", "/v1/tenants/acme")).body == limited.body
+    assert (await placement("GET", "/v1/tenants")).body["tenants"] == [limited.body]
+
+
+async def test_a_limit_may_be_said_again(placement: Client, cell: FakeCell) -> None:
+    """A client that did not hear the answer asks again and gets it."""
+    await placement.create("acme")
+    for method, body in (("PUT", RATE), ("DELETE", None)):
+        first = await placement(method, "/v1/tenants/acme/rate", body)
+        again = await placement(method, "/v1/tenants/acme/rate", body)
+        assert (first.status, first.body) == (200, again.body)
+
+
+async def test_a_deleted_tenant_is_not_limited(placement: Client, cell: FakeCell) -> None:
+    """As with every other decision: 409."""
+    await placement.create("acme")
+    await placement("POST", "/v1/tenants/acme:suspend")
+    await placement("DELETE", "/v1/tenants/acme")
+    for method, body in (("PUT", RATE), ("DELETE", None)):
+        answer = await placement(method, "/v1/tenants/acme/rate", body)
+        assert (answer.status, answer.body["code"]) == (409, "FAILED_PRECONDITION")
+
+
+async def test_a_limit_belongs_to_the_intent_of_a_creation(placement: Client, cell: FakeCell) -> None:
+    """The same key with the same limit is a retry, with another one a mistake."""
+    first = await placement.create("acme", key="intent-1", rate=RATE)
+    again = await placement.create("acme", key="intent-1", rate={"burst": 200, "per_second": 100.0})
+    assert again.body["api_key"] == first.body["api_key"]
+    for rate in (None, {"per_second": 100, "burst": 201}):
+        other = await placement.create("acme", key="intent-1", rate=rate)
+        assert (other.status, other.body["field"]) == (422, "Idempotency-Key")
 
 
 async def test_a_decision_may_be_repeated(placement: Client, cell: FakeCell) -> None:
