@@ -7,9 +7,12 @@ import typer
 from console import output
 from console.calls import quoted
 from console.commands.options import HERE, PATIENCE_SECONDS, Json, Limit, Root, Tenant, Yes, confirm, placement
-from console.errors import EXIT_CODES
+from console.errors import EXIT_CODES, Usage
+from directory.rules.rates import MOST_BURST, MOST_PER_SECOND
 
-app = typer.Typer(help="Create, look at, suspend and delete tenants.", no_args_is_help=True, epilog=EXIT_CODES)
+app = typer.Typer(
+    help="Create, look at, limit, suspend and delete tenants.", no_args_is_help=True, epilog=EXIT_CODES
+)
 COLUMNS = ("TENANT", "DISPLAY NAME", "STATE", "CELL", "EPOCH", "PLAN", "SETTLED", "CREATED")
 
 
@@ -72,6 +75,34 @@ def show(tenant: Tenant, root: Root = HERE, json: Json = False) -> None:
 
 
 @app.command(epilog=EXIT_CODES)
+def limit(
+    tenant: Tenant,
+    per_second: Annotated[float | None, typer.Option(help="So many requests a second in the long run.")] = None,
+    burst: Annotated[
+        int | None, typer.Option(min=1, max=MOST_BURST, help="So many at once, after a pause.")
+    ] = None,
+    none: Annotated[bool, typer.Option("--none", help="Lift the limit.")] = False,
+    root: Root = HERE,
+    json: Json = False,
+) -> None:
+    """Limit how many requests each router process grants the tenant; those beyond get 429."""
+    body = _rate(per_second, burst, none)
+    with placement(root) as service:
+        method = "DELETE" if body is None else "PUT"
+        _print(service.call(method, f"/v1/tenants/{quoted(tenant)}/rate", body), json)
+
+
+def _rate(per_second: float | None, burst: int | None, none: bool) -> dict[str, Any] | None:
+    if none and per_second is None and burst is None:
+        return None
+    if none or per_second is None or burst is None:
+        raise Usage("say both --per-second and --burst, or --none alone")
+    if not 0 < per_second <= MOST_PER_SECOND:  # so written, it refuses NaN too
+        raise Usage(f"--per-second is more than 0 and at most {MOST_PER_SECOND:,.0f}")
+    return {"per_second": per_second, "burst": burst}
+
+
+@app.command(epilog=EXIT_CODES)
 def suspend(tenant: Tenant, root: Root = HERE, json: Json = False) -> None:
     """Refuse the tenant's requests; its data stays."""
     with placement(root) as service:
@@ -103,7 +134,12 @@ def _print(tenant: dict[str, Any], json: bool) -> None:
 
 
 def _show(tenant: dict[str, Any]) -> None:
-    output.facts(dict(zip((column.lower() for column in COLUMNS), _row(tenant), strict=True)))
+    facts = dict(zip((column.lower() for column in COLUMNS), _row(tenant), strict=True))
+    output.facts({**facts, "limit": _limit(tenant["rate"])})
+
+
+def _limit(rate: dict[str, Any] | None) -> str:
+    return "none" if rate is None else f"{rate['per_second']:.10g} requests a second, {rate['burst']} at once"
 
 
 def _row(tenant: dict[str, Any]) -> tuple[Any, ...]:

@@ -27,6 +27,40 @@ async def test_a_tenants_life_from_the_command_line(operator: Cellway, cell: Fak
     assert (await operator("tenants", "show", "acme", "--json")).json["cell_id"] is None
 
 
+async def test_a_tenants_limit_from_the_command_line(operator: Cellway, cell: FakeCell) -> None:
+    """Given, shown, lifted; as often as one likes."""
+    await operator("tenants", "create", "acme")
+    assert "limit         none" in (await operator("tenants", "show", "acme")).out
+    for _ in range(2):
+        limited = await operator("tenants", "limit", "acme", "--per-second", "0.5", "--burst", "200", "--json")
+        assert (limited.code, limited.json["rate"]) == (0, {"per_second": 0.5, "burst": 200})
+    shown = await operator("tenants", "show", "acme")
+    assert "0.5 requests a second, 200 at once" in shown.out
+    assert (await operator("tenants", "show", "acme", "--json")).json["rate"] == limited.json["rate"]
+    most = await operator("tenants", "limit", "acme", "--per-second", "1000000", "--burst", "1000000")
+    assert (most.code, "1000000 requests a second, 1000000 at once" in most.out) == (0, True)
+    for _ in range(2):
+        lifted = await operator("tenants", "limit", "acme", "--none", "--json")
+        assert (lifted.code, lifted.json["rate"]) == (0, None)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--per-second", "1"),
+        ("--burst", "1"),
+        ("--none", "--burst", "1"),
+        ("--none", "--per-second", "1", "--burst", "1"),
+        *(("--per-second", number, "--burst", "1") for number in ("0", "-1", "nan", "inf", "1000001", "many")),
+        *(("--per-second", "1", "--burst", number) for number in ("0", "1.5", "1000001")),
+    ],
+)
+async def test_a_limit_that_makes_no_sense_is_wrong_usage(cellway: Cellway, options: tuple[str, ...]) -> None:
+    """Told before anybody is asked: there is no platform here."""
+    assert (await cellway("tenants", "limit", "acme", *options)).code == 2
+
+
 async def test_people_get_tables_and_the_key_once(operator: Cellway, cell: FakeCell) -> None:
     """The key is in the output of its creation, with the reasons of the placement, and in no other."""
     made = await operator("tenants", "create", "acme")
@@ -129,6 +163,8 @@ async def test_deleting_asks_first(operator: Cellway, cell: FakeCell) -> None:
     [
         ("tenants", "show", "nobody"),
         ("tenants", "suspend", "nobody"),
+        ("tenants", "limit", "nobody", "--none"),
+        ("tenants", "limit", "nobody", "--per-second", "1", "--burst", "1"),
         ("tenants", "delete", "nobody", "--yes"),
         ("tenants", "show", "../cells"),
         ("cells", "show", "nobody"),
