@@ -24,6 +24,7 @@ _CODES: Mapping[type[errors.DirectoryError], str] = {
     # The first that fits; the general kinds come last.
     errors.BadName: "INVALID_ARGUMENT",
     errors.BadAddress: "INVALID_ARGUMENT",
+    errors.BadRate: "INVALID_ARGUMENT",
     errors.NotFound: "NOT_FOUND",
     errors.AlreadyExists: "ALREADY_EXISTS",
     errors.NotAllowed: "FAILED_PRECONDITION",
