@@ -25,7 +25,7 @@ from loadtests.router.errors import CannotMeasure
 from loadtests.router.fleet import Fleet
 from loadtests.router.pinned import CLIENT_CORE, program, require_two_cores
 from loadtests.router.proxies import OURS, PROXIES, Proxy
-from loadtests.router.rounds import Plan, Run
+from loadtests.router.rounds import QUIET_CORES, Plan, Run
 from loadtests.router.scenarios import BY_NAME, QUICK
 from runtime.embedded.redis import RedisServer
 from runtime.errors import RuntimeFault
@@ -77,6 +77,8 @@ def bench(names: list[str], scenarios: list[str], plan: Plan, write: bool) -> in
         for name in scenarios:
             run.scenario(BY_NAME[name])
             print(report.table(name, run.found[name]), flush=True)
+    if run.disturbed:
+        print(f"\n{run.disturbed} measurements were disturbed: others used more than {QUIET_CORES} of a core")
     told = report.results(run, answers)
     print(report.headline(told))
     if run.failures:
@@ -120,7 +122,10 @@ def main() -> int:
         )
         if "half" in scenarios and OURS not in names:
             scenarios.remove("half")
-        plan = Plan(given.rounds or (2 if given.quick else 3), given.seconds or (2 if given.quick else 4), 1)
+        quick = given.quick
+        plan = Plan(
+            given.rounds or (2 if quick else 3), given.seconds or (2 if quick else 4), 1, 0 if quick else 2
+        )
         whole = not given.quick and names == list(PROXIES) and scenarios == list(BY_NAME)
         return bench(names, scenarios, plan, write=given.write or whole)
     except (CannotMeasure, RuntimeFault) as error:

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-_TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 _USER_TICKS, _SYSTEM_TICKS = 11, 12
 """Places in /proc/<pid>/stat behind the name in brackets; proc(5), utime and stime."""
 
@@ -23,4 +23,4 @@ def _with_descendants(pid: int) -> list[int]:
 
 def _own_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[_USER_TICKS]) + int(fields[_SYSTEM_TICKS])) / _TICKS_A_SECOND
+    return (int(fields[_USER_TICKS]) + int(fields[_SYSTEM_TICKS])) / TICKS_A_SECOND

@@ -7,7 +7,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """`failures` counts by kind what did not go well; for streams `requests` are events."""
+    """`failures` counts by kind what did not go well; for streams `requests` are events.
+
+    `others_cores` is what else the machine did meanwhile, see `noise`.
+    """
 
     requests: int
     seconds: float
@@ -15,6 +18,7 @@ class Figures:
     p50_ms: float
     p99_ms: float
     failures: dict[str, int]
+    others_cores: float = 0.0
 
     @property
     def failed(self) -> int:
@@ -31,6 +35,7 @@ class Summary:
     p50_ms: float
     p99_ms: float
     megabytes_per_second: float
+    others_cores: float
     failures: int
 
     def rounded(self) -> dict[str, Any]:
@@ -48,6 +53,7 @@ def summary(rounds: list[Figures], moved_bytes: int) -> Summary:
         p50_ms=median(each.p50_ms for each in rounds),
         p99_ms=median(each.p99_ms for each in rounds),
         megabytes_per_second=rate * moved_bytes / 2**20,
+        others_cores=median(each.others_cores for each in rounds),
         failures=sum(each.failed for each in rounds),
     )
 

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import random
 import signal
+import time
 from collections import deque
 from pathlib import Path
 from typing import cast
@@ -26,14 +27,13 @@ GRACE_SECONDS = 2.0
 
 
 class Load:
-    """The schedule and what came of it; times are the loop's."""
+    """The schedule and what came of it. Its clock is not the loop's, which is as coarse as a millisecond."""
 
     def __init__(self, requests: list[bytes], rate: float, warm_up_seconds: float, seconds: float) -> None:
-        self._loop = asyncio.get_running_loop()
         self._requests, self._interval = requests, 1 / rate
         self.idle: list[Connection] = []
         self._waiting: deque[float] = deque()
-        self._due = self._loop.time() + 0.1
+        self._due = time.perf_counter() + 0.1
         self.begin = self._due + warm_up_seconds
         self.end = self.begin + seconds
         self.latencies: list[float] = []
@@ -42,7 +42,7 @@ class Load:
 
     def tick(self) -> None:
         """Send all that has fallen due."""
-        now = self._loop.time()
+        now = time.perf_counter()
         while self._due <= now and self._due < self.end:
             self._waiting.append(self._due)
             self._due += self._interval
@@ -58,7 +58,7 @@ class Load:
         self.answered += 1
         self.failed += not well
         if due >= self.begin:
-            self.latencies.append(self._loop.time() - due)
+            self.latencies.append(time.perf_counter() - due)
         if self._waiting:
             self._send(connection, self._waiting.popleft())
         else:
@@ -114,16 +114,16 @@ async def measure(options: argparse.Namespace) -> Figures:
     load = Load(read_requests(options.requests), options.rate, options.warm_up, options.seconds)
     for _ in range(options.connections):
         await loop.create_connection(lambda: Connection(load), "127.0.0.1", options.port)
-    # The loop's own timers are as coarse as a millisecond.
+    # The timers of the loop are too coarse as well.
     loop.add_signal_handler(signal.SIGALRM, load.tick)
     signal.setitimer(signal.ITIMER_REAL, TICK_SECONDS, TICK_SECONDS)
-    await asyncio.sleep(load.begin - loop.time())
-    before, answered_before, began = cpu_seconds(options.pid), load.answered, loop.time()
-    await asyncio.sleep(load.end - loop.time())
+    await asyncio.sleep(load.begin - time.perf_counter())
+    before, answered_before, began = cpu_seconds(options.pid), load.answered, time.perf_counter()
+    await asyncio.sleep(load.end - time.perf_counter())
     used, answered, seconds = (
         cpu_seconds(options.pid) - before,
         load.answered - answered_before,
-        loop.time() - began,
+        time.perf_counter() - began,
     )
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(load.finished.wait(), GRACE_SECONDS)

@@ -1,26 +1,30 @@
 """Round-robin through the proxies, scenario by scenario."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from loadtests.router import clients, wrk
 from loadtests.router.figures import Figures, Summary, summary
 from loadtests.router.fleet import write_requests
+from loadtests.router.noise import Noise
 from loadtests.router.proxies import OURS, Proxy
 from loadtests.router.scenarios import BY_NAME, CONNECTIONS, Scenario
 
 HALF_PEERS = ("nginx", OURS)
 """Who is asked at half of our capacity."""
+QUIET_CORES = 0.1
+"""More work of others than this, and a measurement counts as disturbed; a quiet machine shows up to 0.05."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long, how often."""
+    """How long, how often; `repeats` is how often a disturbed measurement may be made again."""
 
     rounds: int
     seconds: float
     warm_up_seconds: float
+    repeats: int
 
 
 @dataclass
@@ -33,6 +37,8 @@ class Run:
     tell: Callable[[str], None]
     found: dict[str, dict[str, Summary]] = field(default_factory=dict)
     half_rate: float = 0.0
+    disturbed: int = 0
+    failures: int = 0
 
     def scenario(self, scenario: Scenario) -> None:
         """All rounds of one scenario."""
@@ -45,10 +51,7 @@ class Run:
         rounds: dict[str, list[Figures]] = {name: [] for name in names}
         for number in range(self.plan.rounds):
             for name in _turned(names, number):
-                figures = self._measure(self.proxies[name], scenario, requests)
-                rounds[name].append(figures)
-                if figures.failures:
-                    self.tell(f"FAILED  {scenario.name}, {name}, round {number + 1}: {figures.failures}")
+                rounds[name].append(self._quietest(self.proxies[name], scenario, requests))
         self.found[scenario.name] = {name: summary(rounds[name], scenario.moved_bytes) for name in names}
         requests.unlink()
 
@@ -56,6 +59,20 @@ class Run:
         if OURS not in self.found.get("small", {}):
             self.scenario(BY_NAME["small"])
         return self.found["small"][OURS].requests_per_second
+
+    def _quietest(self, proxy: Proxy, scenario: Scenario, requests: Path) -> Figures:
+        """Chosen by what others did meanwhile, never by the figure itself."""
+        tries: list[Figures] = []
+        while len(tries) <= self.plan.repeats and all(each.others_cores > QUIET_CORES for each in tries):
+            noise = Noise()
+            figures = replace(self._measure(proxy, scenario, requests), others_cores=noise.cores())
+            tries.append(figures)
+            self.failures += figures.failed
+            if figures.failures:
+                self.tell(f"FAILED  {scenario.name}, {proxy.name}: {figures.failures}")
+        chosen = min(tries, key=lambda each: each.others_cores)
+        self.disturbed += chosen.others_cores > QUIET_CORES
+        return chosen
 
     def _measure(self, proxy: Proxy, scenario: Scenario, requests: Path) -> Figures:
         proxy.process.require_running()
@@ -66,10 +83,6 @@ class Run:
             return clients.run("streams", proxy, seconds, warm_up, connections=scenario.connections)
         more = {"rate": self.half_rate, "requests": requests, "connections": CONNECTIONS}
         return clients.run("open_loop", proxy, seconds, warm_up, **more)
-
-    @property
-    def failures(self) -> int:
-        return sum(each.failures for proxies in self.found.values() for each in proxies.values())
 
 
 def _turned(names: Sequence[str], number: int) -> list[str]:

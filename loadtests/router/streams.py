@@ -64,9 +64,13 @@ async def measure(options: argparse.Namespace) -> Figures:
         await loop.create_connection(partial(Stream, number, seen), "127.0.0.1", options.port)
     await asyncio.sleep(options.warm_up)
     seen.ways_seconds.clear()
-    before, events_before, began = cpu_seconds(options.pid), seen.events, loop.time()
+    before, events_before, began = cpu_seconds(options.pid), seen.events, time.perf_counter()
     await asyncio.sleep(options.seconds)
-    used, events, seconds = cpu_seconds(options.pid) - before, seen.events - events_before, loop.time() - began
+    used, events, seconds = (
+        cpu_seconds(options.pid) - before,
+        seen.events - events_before,
+        time.perf_counter() - began,
+    )
     ways = sorted(seen.ways_seconds)
     counts = {
         "not open": options.connections - seen.open,
