@@ -6,7 +6,8 @@ In reading order:
 - `rules/`     pure: state tables of cells and tenants, names, which addresses may be connected to
 - `truth`      the seam of the truth; `postgres` keeps it, `memory` is its twin for tests and trials
 - `feed`       the seam of the cache that routers follow; `redis_feed` keeps it, `memory_feed` is its twin
-- `wire`       snapshots and changes as bytes (pure)
+- `packed`     a million tenants in little memory, compared and changed in no time (no I/O)
+- `wire`       snapshots and changes as bytes (pure); `turns` are how long work leaves the loop to others
 - `publisher`  carries changes from the truth to the cache; may die, run twice, or start from nothing
 - `registry`   the seam of who is running and where: Redis, Consul, and a twin; `announcing` uses it
 - `fence/`     the SQL by which a cell's own database refuses writes that are not its own

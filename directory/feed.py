@@ -15,7 +15,10 @@ class Feed(Protocol):
     """What routers read."""
 
     async def snapshot(self) -> Snapshot | None:
-        """The latest snapshot, of whatever directory; None while the cache is empty. Unavailable; BadSnapshot."""
+        """The latest snapshot, of whatever directory; None while the cache is empty. Unavailable; BadSnapshot.
+
+        It was checked to its last byte. Nobody may change it: others may have been given the same one.
+        """
 
     async def changes(self, identity: str, after: int, wait_seconds: float) -> Sequence[Change]:
         """The changes of directory `identity` after number `after`, waiting for one; empty when none came.

@@ -7,6 +7,7 @@ any line, and several may run at once. A cache that was emptied, or is of anothe
 from directory.errors import Gap
 from directory.feed import Cache
 from directory.truth import Directory
+from directory.values import Snapshot
 from runtime import logs
 from runtime.clock import Clock, SystemClock
 
@@ -16,6 +17,9 @@ BATCH = 500
 WAIT_SECONDS = 1.0
 SNAPSHOT_EVERY = 1000
 """Changes between two snapshots in the cache. A starting router reads at most as many changes after it."""
+SNAPSHOT_SHARE = 20
+"""In a large directory, snapshots are as many changes apart as one part in so many of its tenants: each takes
+seconds to write, and what is new waits for it."""
 SNAPSHOT_SECONDS = 300.0
 """After so long a snapshot that misses any change is written anew, however few they are."""
 KEPT_CHANGES = 100_000
@@ -30,6 +34,7 @@ class Publisher:
         """The change of the cache's snapshot, None while it may be anything."""
         self._snapshot_since = 0.0
         self._published = 0
+        self._every = SNAPSHOT_EVERY
 
     async def step(self) -> int:
         """Publish what is new, or wait for it; returns the number of the last change published.
@@ -77,13 +82,13 @@ class Publisher:
     async def _fill(self) -> int:
         snapshot = await self._truth.snapshot()
         await self._cache.fill(snapshot)
-        self._wrote(snapshot.seq)
+        self._wrote(snapshot)
         self._published = snapshot.seq
         log.info("cache_filled", seq=snapshot.seq, tenants=len(snapshot.tenants))
         return snapshot.seq
 
     def _snapshot_is_old(self, last: int) -> bool:
-        if self._snapshot_at is None or last - self._snapshot_at >= SNAPSHOT_EVERY:
+        if self._snapshot_at is None or last - self._snapshot_at >= self._every:
             return True
         return last > self._snapshot_at and self._clock.monotonic() - self._snapshot_since >= SNAPSHOT_SECONDS
 
@@ -94,8 +99,9 @@ class Publisher:
         except Gap as gap:
             log.warning("snapshot_outrun", reason=str(gap), seq=snapshot.seq)
             return  # the cache was emptied or filled meanwhile: the next step sees what is needed
-        self._wrote(snapshot.seq)
+        self._wrote(snapshot)
         await self._truth.forget_changes(KEPT_CHANGES)
 
-    def _wrote(self, seq: int) -> None:
-        self._snapshot_at, self._snapshot_since = seq, self._clock.monotonic()
+    def _wrote(self, snapshot: Snapshot) -> None:
+        self._snapshot_at, self._snapshot_since = snapshot.seq, self._clock.monotonic()
+        self._every = min(max(SNAPSHOT_EVERY, len(snapshot.tenants) // SNAPSHOT_SHARE), KEPT_CHANGES // 2)

@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import Awaitable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import redis.asyncio
@@ -22,16 +23,21 @@ import redis.exceptions
 
 from directory import wire
 from directory.errors import Gap, Unavailable
+from directory.turns import in_turns
 from directory.values import Change, Snapshot, TenantEntry
 
 IDENTITY, SEQ, CHANGES = "cellway:identity", "cellway:seq", "cellway:changes"
 TENANTS, SNAPSHOT = "cellway:tenants", "cellway:snapshot"
 KEPT_CHANGES = 100_000
-READ_AT_MOST = 1000
+READ_AT_MOST = 100
+"""Changes a read: they are decoded at once, and a reader has others to serve."""
 CALL_SECONDS = 2.0
 CONNECT_SECONDS = 1.0
 _FILL_BATCH = 5000
 _FILL_SECONDS = 300
+_MARK_BYTES = 64
+"""A snapshot begins with the checksum of a header that holds the checksum of the rest: no two begin alike."""
+_SNAPSHOT_TRIES = 3
 
 _PUBLISH = """
 local last = tonumber(redis.call('GET', KEYS[1]))
@@ -99,6 +105,10 @@ def _reaching() -> Iterator[None]:
         raise Unavailable(f"the directory's Redis is away: {type(error).__name__}") from error
 
 
+class _Replaced:
+    """There is another snapshot by now than the one that was being read."""
+
+
 class RedisFeed:
     """`Cache` over one Redis, with a connection of its own for the read that waits."""
 
@@ -126,9 +136,36 @@ class RedisFeed:
         return str(memory.get("maxmemory_policy", "unknown"))
 
     async def snapshot(self) -> Snapshot | None:
+        for _ in range(_SNAPSHOT_TRIES):
+            found = await self._whole_snapshot()
+            if not isinstance(found, _Replaced):
+                return found
+        raise Unavailable("the snapshot is replaced faster than it can be read")
+
+    async def _whole_snapshot(self) -> "Snapshot | _Replaced | None":
+        """Read in pieces: one reply of megabytes would keep the loop from everything else."""
+        length, mark, piece = await self._snapshot_piece(0)
+        if length is None:
+            return None
+        unpacking, first = wire.Unpacking(), mark
+        unpacking.take(piece)
+        for at in range(wire.PIECE_BYTES, length, wire.PIECE_BYTES):
+            _, mark, piece = await self._snapshot_piece(at)
+            if mark != first:
+                return _Replaced()
+            unpacking.take(piece)
+        return await in_turns(unpacking.end())
+
+    async def _snapshot_piece(self, at: int) -> tuple[int | None, bytes, bytes]:
+        """The snapshot's length (None: there is none), its checksum, and its bytes from `at`, at one moment."""
         with _reaching():
-            last, data = await self._redis.mget(SEQ, SNAPSHOT)
-        return None if last is None or data is None else wire.decode_snapshot(cast(bytes, data))
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.exists(SEQ)
+                pipe.strlen(SNAPSHOT)
+                pipe.getrange(SNAPSHOT, 0, _MARK_BYTES - 1)
+                pipe.getrange(SNAPSHOT, at, at + wire.PIECE_BYTES - 1)
+                filled, length, mark, piece = await pipe.execute()
+        return length if filled and length else None, mark, piece
 
     async def changes(self, identity: str, after: int, wait_seconds: float) -> Sequence[Change]:
         found = await self._kept(identity, after)
@@ -187,14 +224,10 @@ class RedisFeed:
         # leaves nothing that lasts.
         beside = f"{TENANTS}:{uuid.uuid4().hex}"
         keys = [SEQ, CHANGES, TENANTS, SNAPSHOT, IDENTITY, beside]
+        encoded = await _encoded(snapshot)
+        arguments: list[int | str | bytes] = [len(snapshot.tenants), encoded, snapshot.identity, snapshot.seq]
         with _reaching():
             await self._fill_beside(beside, list(snapshot.tenants.values()))
-            arguments: list[int | str | bytes] = [
-                len(snapshot.tenants),
-                wire.encode_snapshot(snapshot),
-                snapshot.identity,
-                snapshot.seq,
-            ]
             whole = await self._fill(keys=keys, args=arguments)
         if not whole:
             raise Unavailable("the directory's Redis lost what was being filled in")
@@ -208,7 +241,7 @@ class RedisFeed:
                 await pipe.execute()
 
     async def put_snapshot(self, snapshot: Snapshot) -> None:
-        arguments: list[int | str | bytes] = [snapshot.identity, snapshot.seq, wire.encode_snapshot(snapshot)]
+        arguments: list[int | str | bytes] = [snapshot.identity, snapshot.seq, await _encoded(snapshot)]
         with _reaching():
             found = int(await self._put_snapshot(keys=[SEQ, CHANGES, IDENTITY, SNAPSHOT], args=arguments))
         _not_a_gap(found)
@@ -221,6 +254,11 @@ class RedisFeed:
                 pipe.hlen(TENANTS)
                 last, count = await pipe.execute()
         return None if last is None else int(last), int(count)
+
+
+async def _encoded(snapshot: Snapshot) -> bytes:
+    packed = replace(snapshot, tenants=await in_turns(wire.packed(snapshot)))
+    return await asyncio.to_thread(wire.encode_snapshot, packed)
 
 
 def _refuse_stranger(

@@ -1,20 +1,27 @@
 """Snapshots and changes as bytes. Pure.
 
 A snapshot is one JSON line (format, identity, seq, cells, number of tenants, SHA-256 of the rest), then one line a
-tenant: `name <TAB> index of its cell <TAB> epoch`, and `<TAB> requests a second <TAB> burst` where it has a limit.
-Sorted by name. Text, because people look into it; the checksum, because a file that was cut short must not pass
-for a small fleet.
+tenant: `name <TAB> index of its cell <TAB> epoch`, and `<TAB> requests a second <TAB> burst` where it has a limit;
+in any order, and each tenant once. Text, because people look into it; the checksum, because a file that was cut
+short must not pass for a small fleet. A cell without state and address is one that only tenants name as yet.
+
+It is written and read in pieces, and read into packed tenants (`packed`): a million of them must neither fill the
+memory nor keep an event loop.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from directory.errors import BadSnapshot
+from directory.packed import Packed, pack
+from directory.turns import Turns, at_once
 from directory.values import CellEntry, Change, Rate, Snapshot, TenantEntry
 
 FORMAT = 1
+PIECE_BYTES = 32 * 1024
+"""What is read at a time: about a millisecond's work."""
 
 
 def encode_entry(entry: CellEntry | TenantEntry) -> str:
@@ -41,54 +48,107 @@ def decode_change(seq: int, text: str | bytes) -> Change:
     return Change(seq, decode_entry(text))
 
 
-def encode_snapshot(snapshot: Snapshot) -> bytes:
-    """A snapshot as bytes, the same for equal snapshots."""
-    cells = sorted(snapshot.cells.values(), key=lambda cell: cell.cell_id)
-    index = {cell.cell_id: str(number) for number, cell in enumerate(cells)}
-    body = "".join(_tenant_lines(snapshot.tenants.values(), index)).encode()
+def packed(snapshot: Snapshot) -> Turns[Packed]:
+    """The snapshot's tenants, packed if they are not yet."""
+    if isinstance(snapshot.tenants, Packed):
+        return snapshot.tenants
+    tenants = snapshot.tenants.values()
+    return (yield from pack(sorted(snapshot.cells), tenants, expected=len(tenants)))
+
+
+def pieces(snapshot: Snapshot) -> Iterator[bytes]:
+    """A snapshot as bytes, piece by piece. A thread that writes them leaves the others most of the time."""
+    tenants = at_once(packed(snapshot))
+    checksum = hashlib.sha256()
+    for piece in tenants.pieces():
+        checksum.update(piece)
     header = {
         "format": FORMAT,
         "identity": snapshot.identity,
         "seq": snapshot.seq,
-        "cells": [[cell.cell_id, cell.state, cell.address] for cell in cells],
-        "tenants": body.count(b"\n"),
-        "sha256": hashlib.sha256(body).hexdigest(),
+        "cells": _cell_rows(tenants.cells, snapshot.cells),
+        "tenants": len(tenants),
+        "sha256": checksum.hexdigest(),
     }
     # The header is covered too: a flipped digit of `seq` would be as bad as a lost tenant.
     line = json.dumps(header)
-    return f"{hashlib.sha256(line.encode()).hexdigest()} {line}\n".encode() + body
+    yield f"{hashlib.sha256(line.encode()).hexdigest()} {line}\n".encode()
+    yield from tenants.pieces()
 
 
-def _tenant_lines(tenants: Iterable[TenantEntry], index: dict[str, str]) -> Iterable[str]:
-    for entry in sorted(tenants, key=lambda entry: entry.tenant_id):
-        if entry.cell_id is not None:
-            rate = "" if entry.rate is None else f"\t{entry.rate.per_second!r}\t{entry.rate.burst}"
-            yield f"{entry.tenant_id}\t{index[entry.cell_id]}\t{entry.epoch}{rate}\n"
+def _cell_rows(named: list[str], cells: Mapping[str, CellEntry]) -> list[list[str | None]]:
+    rows: list[list[str | None]] = []
+    for name in dict.fromkeys([*named, *cells]):
+        cell = cells.get(name)
+        rows.append([name, None, None] if cell is None else [name, cell.state, cell.address])
+    return rows
+
+
+def encode_snapshot(snapshot: Snapshot) -> bytes:
+    """A snapshot as bytes."""
+    return b"".join(pieces(snapshot))
 
 
 def decode_snapshot(data: bytes) -> Snapshot:
     """The reverse of `encode_snapshot`. BadSnapshot for anything that was altered or cut short."""
-    first, separator, body = data.partition(b"\n")
-    checksum, _, line = first.partition(b" ")
-    if not separator or hashlib.sha256(line).hexdigest().encode() != checksum:
-        raise BadSnapshot("the header does not match its checksum")
-    try:
-        header = json.loads(line)
-        if header["format"] != FORMAT:
-            raise BadSnapshot(f"format {header['format']} is not {FORMAT}")
-        if hashlib.sha256(body).hexdigest() != header["sha256"]:
+    unpacking = Unpacking()
+    for at in range(0, len(data), PIECE_BYTES):
+        unpacking.take(data[at : at + PIECE_BYTES])
+    return at_once(unpacking.end())
+
+
+class Unpacking:
+    """A snapshot that is being read. Nothing of it may be believed before `end`."""
+
+    def __init__(self) -> None:
+        self._head = b""
+        self._header: dict[str, Any] = {}
+        self._cells: dict[str, CellEntry] = {}
+        self._tenants: Packed | None = None
+        self._checksum = hashlib.sha256()
+        self._line = b""
+
+    def take(self, piece: bytes) -> None:
+        """The next bytes. BadSnapshot as soon as they cannot be part of one."""
+        if self._tenants is None:
+            self._head, separator, piece = (self._head + piece).partition(b"\n")
+            if not separator:
+                return
+            self._tenants = self._opened(self._head)
+        self._checksum.update(piece)
+        whole, separator, self._line = (self._line + piece).rpartition(b"\n")
+        if whole:
+            try:
+                self._tenants.take(whole + separator)
+            except ValueError as error:
+                raise BadSnapshot(f"not a snapshot: {error}") from None
+
+    def end(self) -> Turns[Snapshot]:
+        """The snapshot, now that all of it was taken. BadSnapshot when it is not whole."""
+        if self._tenants is None:
+            raise BadSnapshot("the header does not match its checksum")
+        if self._checksum.hexdigest() != self._header["sha256"]:
             raise BadSnapshot("the tenants do not match their checksum")
-        return _decoded(header, body)
-    except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise BadSnapshot(f"not a snapshot: {type(error).__name__}") from None
+        if self._line or len(self._tenants) != self._header["tenants"]:
+            raise BadSnapshot("there are not as many tenants as the header says")
+        if (yield from self._tenants.doubled()):
+            raise BadSnapshot("a tenant is there twice")
+        return Snapshot(self._header["identity"], self._header["seq"], self._cells, self._tenants)
 
-
-def _decoded(header: dict[str, Any], body: bytes) -> Snapshot:
-    cells = [CellEntry(name, state, address) for name, state, address in header["cells"]]
-    names = [cell.cell_id for cell in cells]
-    tenants: dict[str, TenantEntry] = {}
-    for row in body.decode().splitlines():
-        tenant, number, epoch, *limits = row.split("\t")
-        rate = Rate(float(limits[0]), int(limits[1])) if limits else None
-        tenants[tenant] = TenantEntry(tenant, names[int(number)], int(epoch), rate)
-    return Snapshot(header["identity"], int(header["seq"]), {cell.cell_id: cell for cell in cells}, tenants)
+    def _opened(self, head: bytes) -> Packed:
+        checksum, _, line = head.partition(b" ")
+        if hashlib.sha256(line).hexdigest().encode() != checksum:
+            raise BadSnapshot("the header does not match its checksum")
+        try:
+            self._header = header = json.loads(line)
+            if header["format"] != FORMAT:
+                raise BadSnapshot(f"format {header['format']} is not {FORMAT}")
+            header["identity"], header["seq"] = str(header["identity"]), int(header["seq"])
+            names = [str(name) for name, _, _ in header["cells"]]
+            known = (CellEntry(*row) for row in header["cells"] if row[2] is not None)
+            self._cells = {cell.cell_id: cell for cell in known}
+            if len(set(names)) < len(names):
+                raise BadSnapshot("a cell is there twice")
+            return Packed(names, expected=max(0, int(header["tenants"])))
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            raise BadSnapshot(f"not a snapshot: {type(error).__name__}") from None

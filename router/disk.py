@@ -12,6 +12,7 @@ from pathlib import Path
 
 from directory import wire
 from directory.errors import BadSnapshot
+from directory.turns import at_once
 from directory.values import Snapshot
 from router.table import Table
 from runtime import logs
@@ -25,7 +26,11 @@ BUSY_SHARE = 20
 def load(path: Path) -> Snapshot | None:
     """The last table, None when there is none that can be trusted."""
     try:
-        return wire.decode_snapshot(path.read_bytes())
+        unpacking = wire.Unpacking()
+        with path.open("rb") as file:
+            while piece := file.read(wire.PIECE_BYTES):
+                unpacking.take(piece)
+        return at_once(unpacking.end())
     except FileNotFoundError:
         return None
     except (OSError, BadSnapshot) as error:
@@ -39,7 +44,7 @@ def save(path: Path, snapshot: Snapshot) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with beside.open("wb") as file:
-            file.write(wire.encode_snapshot(snapshot))
+            file.writelines(wire.pieces(snapshot))
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)

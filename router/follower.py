@@ -23,6 +23,8 @@ log = logs.get("router.follower")
 
 WAIT_SECONDS = 5.0
 RETRY_SECONDS = 0.5
+AT_ONCE = 50
+"""Changes that are taken before others get their turn: less than a millisecond's work."""
 
 
 class Follower:
@@ -75,6 +77,8 @@ class Follower:
         try:
             for change in await self._feed.changes(self._table.identity, self._table.seq, wait_seconds):
                 self._table.apply(change)
+                if change.seq % AT_ONCE == 0:
+                    await asyncio.sleep(0)
         except (Gap, OutOfOrder) as gap:
             self._trouble = str(gap)
             metrics.GAPS.inc()
@@ -95,15 +99,15 @@ class Follower:
             self.heard.set()
             await asyncio.sleep(min(self._wait_seconds, RETRY_SECONDS))
             return
-        self._adopt(snapshot)
+        await self._adopt(snapshot)
         if stood == (snapshot.identity, snapshot.seq):
             raise Unavailable(
                 f"its snapshot is of change {snapshot.seq} too, and so does not fill it: {self._trouble}"
             )
 
-    def _adopt(self, snapshot: Snapshot) -> None:
+    async def _adopt(self, snapshot: Snapshot) -> None:
         try:
-            self._table.adopt(snapshot, "directory")
+            await self._table.adopt_in_turns(snapshot, "directory")
         except SnapshotRefused as refused:
             self._refused = refused.reason
             metrics.SNAPSHOTS_REFUSED.labels(refused.reason.name.lower()).inc()

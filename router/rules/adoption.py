@@ -7,8 +7,6 @@ was emptied, restored from last week, or belongs to somebody else.
 from dataclasses import dataclass
 from enum import Enum
 
-from directory.values import Snapshot
-
 
 class Doubt(Enum):
     """Why a snapshot is refused."""
@@ -27,8 +25,17 @@ class Caution:
     floor_tenants: int = 20
 
 
-def doubt(known: Snapshot | None, offered: Snapshot, caution: Caution) -> Doubt | None:
-    """Why `offered` must not replace `known`; None when it may."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Which directory, as of which change, and how many tenants."""
+
+    identity: str
+    seq: int
+    tenants: int
+
+
+def doubt(known: Standing | None, offered: Standing, vanishing: int, caution: Caution) -> Doubt | None:
+    """Why `offered`, without `vanishing` of the known tenants, must not replace `known`; None when it may."""
     if known is None:
         return None
     if offered.identity != known.identity:
@@ -37,7 +44,6 @@ def doubt(known: Snapshot | None, offered: Snapshot, caution: Caution) -> Doubt 
         return Doubt.OLDER
     if known.tenants and not offered.tenants:
         return Doubt.EMPTY
-    vanishing = len(known.tenants.keys() - offered.tenants.keys())
-    if len(known.tenants) >= caution.floor_tenants and vanishing > caution.vanishing_share * len(known.tenants):
+    if known.tenants >= caution.floor_tenants and vanishing > caution.vanishing_share * known.tenants:
         return Doubt.SHRUNK
     return None

@@ -1,9 +1,7 @@
-"""What becomes of an attempt without an answer, and when a cell is stopped, and which snapshots are believed."""
+"""What becomes of an attempt without an answer, and when a cell is stopped."""
 
 import pytest
 
-from directory.values import Snapshot, TenantEntry
-from router.rules.adoption import Caution, Doubt, doubt
 from router.rules.decide import UNSENT, Again, Attempt, GiveUp, Outcome, Refresh, decide
 from router.rules.silence import Patience, Verdict, verdict
 
@@ -90,27 +88,3 @@ def test_silence_counts_only_while_somebody_waits(
     """A stopped cell is probed until it answers."""
     found = verdict(stopped=stopped, waiting=waiting, silent_seconds=silent_seconds, patience=PATIENCE)
     assert found is expected
-
-
-def snapshot(count: int, *, seq: int = 10, identity: str = "directory-1") -> Snapshot:
-    names = [f"tenant-{number}" for number in range(count)]
-    return Snapshot(identity, seq, {}, {name: TenantEntry(name, "cell-1", 1) for name in names})
-
-
-@pytest.mark.parametrize(
-    ("known", "offered", "expected"),
-    [
-        (None, snapshot(0), None),
-        (snapshot(10), snapshot(10), None),
-        (snapshot(10), snapshot(10, seq=9), Doubt.OLDER),
-        (snapshot(10), snapshot(10, seq=11, identity="other"), Doubt.FOREIGN),
-        (snapshot(10), snapshot(0, seq=11), Doubt.EMPTY),
-        (snapshot(0), snapshot(0, seq=11), None),
-        (snapshot(10), snapshot(1, seq=11), None),
-        (snapshot(20), snapshot(10, seq=11), None),
-        (snapshot(20), snapshot(9, seq=11), Doubt.SHRUNK),
-    ],
-)
-def test_which_snapshots_are_believed(known: Snapshot | None, offered: Snapshot, expected: Doubt | None) -> None:
-    """Not those of others, older, empty, or suddenly small ones."""
-    assert doubt(known, offered, Caution(vanishing_share=0.5, floor_tenants=20)) is expected
