@@ -112,7 +112,8 @@ def _chosen(given: str, known: list[str], what: str) -> list[str]:
 def main() -> int:
     """Measure; a missing program or a proxy that does not work is one sentence."""
     given = options()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, signal.default_int_handler)
     try:
         names = _chosen(given.only, list(PROXIES), "proxy")
         scenarios = (

@@ -18,8 +18,8 @@ METHOD = (
     "of cheap proxies: compare CPU time a request. CPU time is utime + stime of all processes of the proxy over "
     "the measured time. Closed loops by wrk. At half capacity a client of our own sends at a constant rate and "
     "counts from the moment at which a request was due (ticks of 0.25 ms, the same for both). For events, p50 and "
-    "p99 are of an event's way from cell to client, and a request is an event. others_cores is what other programs, the "
-    " hypervisor and the kernel used meanwhile; where it was more than a tenth of a core, the measurement was "
+    "p99 are of the way from cell to client, and a request is an event. others_cores is what other programs, "
+    "the hypervisor and the kernel used meanwhile; where it was more than a tenth of a core, the measurement was "
     "made again, up to twice, and the quietest one kept."
 )
 
