@@ -23,7 +23,7 @@ from directory.redis_feed import RedisFeed
 from loadtests.router import checking, report, upstream
 from loadtests.router.errors import CannotMeasure
 from loadtests.router.fleet import Fleet
-from loadtests.router.pinned import CLIENT_CORE, program, require_two_cores
+from loadtests.router.pinned import CLIENT_CORE, alone, program, require_two_cores
 from loadtests.router.proxies import OURS, PROXIES, Proxy
 from loadtests.router.rounds import QUIET_CORES, Plan, Run
 from loadtests.router.scenarios import BY_NAME, QUICK
@@ -68,6 +68,7 @@ def bench(names: list[str], scenarios: list[str], plan: Plan, write: bool) -> in
         program(needed)
     os.sched_setaffinity(0, {CLIENT_CORE})
     with contextlib.ExitStack() as stack:
+        stack.enter_context(alone())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cellway-router-")))
         fleet = stack.enter_context(upstream.running(folder / "upstream"))
         proxies = stack.enter_context(running(names, fleet, folder))

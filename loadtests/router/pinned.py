@@ -1,10 +1,13 @@
 """Child processes on one core each. Linux only, as is the accounting."""
 
+import contextlib
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from loadtests.router.errors import CannotMeasure
@@ -30,6 +33,18 @@ def require_two_cores() -> None:
         raise CannotMeasure(
             "the proxies need core 0 for themselves and the client core 1: use Linux with two cores"
         )
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Wait until no other run measures on this machine; then no other does until the end of the block."""
+    with (Path(tempfile.gettempdir()) / "cellway-bench.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("waiting for another run to end", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 class Pinned:

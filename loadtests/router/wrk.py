@@ -16,12 +16,12 @@ ERRORS = ("connect", "read", "write", "status", "timeout")
 
 
 def measure(proxy: Proxy, scenario: Scenario, requests: Path, seconds: float, warm_up_seconds: float) -> Figures:
-    """Warm up, then measure; the proxy's CPU time is what it used while the second wrk ran."""
-    _run(proxy, scenario, requests, warm_up_seconds)
+    """Warm up, then measure; the proxy's CPU time is what it used while the second wrk ran. Errors count in both."""
+    warmed = _run(proxy, scenario, requests, warm_up_seconds)
     before = cpu_seconds(proxy.process.pid)
     found = _run(proxy, scenario, requests, seconds)
     used = cpu_seconds(proxy.process.pid) - before
-    failures = {kind: int(found[kind]) for kind in ERRORS if found[kind]}
+    failures = {kind: int(found[kind] + warmed[kind]) for kind in ERRORS if found[kind] or warmed[kind]}
     if found["bytes"] < found["requests"] * scenario.received_bytes:
         failures["short"] = 1  # what is missing cannot be told by request
     return Figures(
