@@ -41,8 +41,8 @@ _SIZE_SO_FAR = re.compile(rb"(?:[0-9A-Fa-f]{1,15}(?:;[\t\x20-\x7e\x80-\xff]*+)?)
 _TRAILER = re.compile(rb"(" + _TOKEN + rb"):([\t\x20-\x7e\x80-\xff]*+)")
 _TRAILER_SO_FAR = re.compile(rb"(?:" + _TOKEN + rb"(?::[\t\x20-\x7e\x80-\xff]*+)?)?\r?")
 _CRLF = b"\r\n"
-_AT_SIZE = -1
-"""In place of the payload bytes that are still due: a size line comes next."""
+_AT_SIZE, _NONE = -1, -2
+"""In place of the payload bytes that are still due: a size line comes next; there is no more payload."""
 
 
 class Malformed(ValueError):
@@ -79,6 +79,10 @@ class Chunks:
         if due >= len(data):  # amid a large chunk: nothing to look at, nothing to copy
             self._due_bytes = due - len(data)
             return data
+        if due == _AT_SIZE and not self._held and (match := _PLAIN.match(data)):
+            begin, end = match.end(), len(data) - 2
+            if begin < end and int(match[1], 16) == end - begin and data.endswith(_CRLF):
+                return data[begin:end]  # one whole chunk, as senders that stream write them
         if self._held:
             data = self._held + data
             self._held = b""
@@ -105,7 +109,7 @@ class Chunks:
                     if due < 0:
                         break
                 if due == 0:
-                    self._due_bytes, self._part = _AT_SIZE, _Part.TRAILERS
+                    self._due_bytes, self._part = _NONE, _Part.TRAILERS
                     self._trailer_lines(data, at)
                     break
             stop = at + due
@@ -117,6 +121,9 @@ class Chunks:
                 raise self._refused("a chunk does not end where its size says")
             pieces.append(data[at:stop])
             at, due = stop + 2, _AT_SIZE
+            if at == length:
+                self._due_bytes = _AT_SIZE
+                break
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _unfinished(self, data: bytes, at: int, due: int) -> None:
@@ -168,7 +175,7 @@ class Chunks:
         self.trailers.append((match[1], match[2].strip(b" \t")))
 
     def _refused(self, reason: str) -> Malformed:
-        self._part, self._due_bytes, self._held = _Part.REFUSED, _AT_SIZE, b""
+        self._part, self._due_bytes, self._held = _Part.REFUSED, _NONE, b""
         return Malformed(reason)
 
 

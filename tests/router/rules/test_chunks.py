@@ -239,6 +239,19 @@ def test_what_lies_amid_a_chunk_is_handed_through() -> None:
     assert chunks.feed(data) is data
 
 
+def test_what_looks_like_a_chunk_is_none_after_the_last() -> None:
+    """Trailers, and what comes after the end, are not taken for payload when they come by themselves."""
+    chunks = Chunks()
+    assert chunks.feed(b"2\r\nhi\r\n") == b"hi"
+    assert chunks.feed(b"0\r\n") == b""
+    with pytest.raises(Malformed):
+        chunks.feed(b"2\r\nhi\r\n")
+    chunks = Chunks()
+    chunks.feed(b"0\r\n\r\n")
+    assert chunks.feed(b"2\r\nhi\r\n") == b""
+    assert chunks.rest == b"2\r\nhi\r\n"
+
+
 def test_a_refused_body_stays_refused() -> None:
     """Nothing after the fault may look sound."""
     chunks = Chunks()
