@@ -1,0 +1,163 @@
+"""Builds an export; nothing else does.
+
+Once: read the directory's cache, write the files, end. Following: go on with both, and tell a running HAProxy.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import shutil
+import socket
+import subprocess
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from directory.errors import DirectoryError
+from directory.feed import Feed
+from directory.redis_feed import RedisFeed
+from router.export import folder
+from router.export.errors import ExportFailed
+from router.export.folder import Keeper
+from router.export.ledger import Ledger
+from router.export.plan import Folder, Plan, listening
+from router.export.resolving import Servers
+from router.export.teller import Teller
+from router.rules.headers import VIA
+from router.settings import RouterSettings
+from router.table import Table
+from runtime import logs
+from runtime.backoff import Backoff
+from runtime.health import Health
+from runtime.lifecycle import Lifecycle, Part
+from runtime.tasks import Tasks
+
+log = logs.get("router.export")
+PATIENCE_SECONDS = 10.0
+"""How long the one export waits for the directory's cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says."""
+
+    output: Path
+    listen: str | None = None
+    follow: bool = False
+    lua: bool | None = None
+    certificate: Path | None = None
+
+
+class Exporter:
+    """The parts of one export."""
+
+    def __init__(self, plan: Plan, feed: Feed) -> None:
+        self.plan, self.feed = plan, feed
+        self.tasks = Tasks()
+        self.table = Table(plan.settings.caution())
+        self.ledger = Ledger(feed, self.table)
+        self.servers = Servers()
+        self.keeper = Keeper(plan, self.ledger, self.servers)
+        self.teller = Teller(plan, self.ledger, self.servers)
+
+    async def once(self) -> None:
+        """Write everything. ExportFailed."""
+        await self.prepare()
+        trouble = "it is empty"
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while not self.ledger.filled:
+                    trouble = await self._tried() or trouble
+        except TimeoutError:
+            raise ExportFailed(f"the directory's cache gives no table: {trouble}") from None
+        await self.servers.refresh(self.ledger.cells)
+        try:
+            await self.keeper.save()
+        except OSError as error:
+            raise ExportFailed(f"{self.plan.folder.path} cannot be written to: {error}") from error
+        tenants, cells = len(self.ledger.homes), len(self.servers.known)
+        log.info("exported", path=str(self.plan.folder.configuration), tenants=tenants, cells=cells)
+
+    async def _tried(self) -> str | None:
+        try:
+            await self.ledger.step()
+        except DirectoryError as error:
+            await asyncio.sleep(0.2)
+            return str(error)
+        return None
+
+    async def prepare(self) -> None:
+        """Make the folder."""
+        await asyncio.to_thread(folder.prepare, self.plan)
+
+    async def follow(self) -> None:
+        """Begin to follow; `stop` ends it. Neither the directory nor HAProxy need be there."""
+        soon = Backoff(initial_seconds=0.1, cap_seconds=0.5)
+        self.tasks.keep("follow the directory", self.ledger.step, Backoff(initial_seconds=0.2, cap_seconds=2.0))
+        self.tasks.keep("keep the files", self.keeper.step, Backoff(initial_seconds=0.5))
+        self.tasks.keep("tell HAProxy", self.teller.step, soon)
+
+    async def stop(self) -> None:
+        """End, with the files as they should be."""
+        await self.tasks.close()
+        await self.teller.close()
+        with contextlib.suppress(OSError):
+            await self.keeper.save()
+        if isinstance(self.feed, RedisFeed):
+            await self.feed.close()
+
+
+def planned(settings: RouterSettings, options: Options) -> Plan:
+    """What to export; ExportFailed when the options make no sense."""
+    output = Folder(options.output.absolute())
+    if options.certificate is not None and not options.certificate.is_file():
+        raise ExportFailed(f"{options.certificate} is no file: name one with the certificate and its key, in PEM")
+    return Plan(
+        settings,
+        output,
+        listening(options.listen or _own(settings)),
+        _via(output.path),
+        lua=_has_lua() if options.lua is None else options.lua,
+        certificate=None if options.certificate is None else str(options.certificate.absolute()),
+    )
+
+
+def _own(settings: RouterSettings) -> str:
+    return f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"
+
+
+def _via(path: Path) -> str:
+    """A name of its own, and the same each time: what a loop is recognised by."""
+    place = f"{socket.gethostname()} {path}".encode()
+    return f"{VIA.decode()}-{hashlib.blake2s(place, digest_size=8).hexdigest()}"
+
+
+def _has_lua() -> bool:
+    """Whether the HAProxy that is installed can run a script; where none is, the one to come is supposed to."""
+    program = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin")
+    if program is None:
+        return True
+    said = subprocess.run([program, "-vv"], capture_output=True, check=False, timeout=10)  # noqa: S603 a fixed program
+    return b"+LUA" in said.stdout or b"USE_LUA=1" in said.stdout
+
+
+def building(options: Options) -> Callable[[RouterSettings], Awaitable[Lifecycle]]:
+    """For `runtime.program`: a process that ends by itself, unless it is to follow."""
+
+    async def build(settings: RouterSettings) -> Lifecycle:
+        plan = await asyncio.to_thread(planned, settings, options)
+        exporter = Exporter(plan, RedisFeed(settings.directory_redis_url.get_secret_value()))
+        lifecycle = Lifecycle(Health(), drain_seconds=settings.drain_seconds)
+        lifecycle.add(Part("folder", exporter.prepare, stop=exporter.stop, stop_deadline_seconds=60.0))
+        if options.follow:
+            lifecycle.add(Part("export", exporter.follow))
+            return lifecycle
+
+        async def export() -> None:
+            await exporter.once()
+            lifecycle.end()
+
+        lifecycle.add(Part("export", export, start_deadline_seconds=600.0))
+        return lifecycle
+
+    return build

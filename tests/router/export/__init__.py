@@ -1,0 +1,1 @@
+"""A real HAProxy, told by our table."""
