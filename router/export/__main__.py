@@ -24,8 +24,9 @@ def main() -> int:
         default=None,
         help="try a 421 again by a script (default: when the HAProxy here can)",
     )
+    haproxy.add_argument("--json", action="store_true", help="say as JSON what was written")
     given = parser.parse_args()
-    options = Options(given.output, given.listen, given.follow, given.lua, given.certificate)
+    options = Options(given.output, given.listen, given.follow, given.lua, given.certificate, given.json)
     return program.main("router-export", RouterSettings, building(options))
 
 

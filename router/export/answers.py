@@ -1,9 +1,8 @@
 """Our answers to what is refused, as HAProxy's words. The bodies are those that the router itself would send."""
 
-from router.errors import malformed, no_such_tenant, unavailable
+from router.errors import malformed, unavailable
 from router.rules.decide import Outcome
-from router.settings import RouterSettings
-from runtime.api.problem import CONTENT_TYPE, ApiError, unauthenticated
+from runtime.api.problem import CONTENT_TYPE, ApiError
 
 
 def quoted(text: str) -> str:
@@ -22,11 +21,6 @@ def _payload(error: ApiError) -> str:
         f"hdr {name} {quoted(value)}" for name, value in error.shown_headers().items() if name != "Content-Type"
     )
     return f"content-type {CONTENT_TYPE} string {quoted(error.body().decode())} {headers}"
-
-
-def unknown(settings: RouterSettings) -> tuple[ApiError, ApiError]:
-    """(to whom showed a key, to whom did not): the first reads like a wrong key's answer."""
-    return unauthenticated(), no_such_tenant()
 
 
 def misdirected() -> ApiError:

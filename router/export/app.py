@@ -6,12 +6,15 @@ Once: read the directory's cache, write the files, end. Following: go on with bo
 import asyncio
 import contextlib
 import hashlib
+import json
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from directory.errors import DirectoryError
 from directory.feed import Feed
@@ -26,13 +29,11 @@ from router.export.teller import Teller
 from router.rules.headers import VIA
 from router.settings import RouterSettings
 from router.table import Table
-from runtime import logs
 from runtime.backoff import Backoff
 from runtime.health import Health
 from runtime.lifecycle import Lifecycle, Part
 from runtime.tasks import Tasks
 
-log = logs.get("router.export")
 PATIENCE_SECONDS = 10.0
 """How long the one export waits for the directory's cache."""
 
@@ -46,6 +47,8 @@ class Options:
     follow: bool = False
     lua: bool | None = None
     certificate: Path | None = None
+    json: bool = False
+    """Say as JSON what was written, once it is."""
 
 
 class Exporter:
@@ -60,8 +63,8 @@ class Exporter:
         self.keeper = Keeper(plan, self.ledger, self.servers)
         self.teller = Teller(plan, self.ledger, self.servers)
 
-    async def once(self) -> None:
-        """Write everything. ExportFailed."""
+    async def once(self) -> dict[str, Any]:
+        """Write everything; what was written, for people and scripts. ExportFailed."""
         await self.prepare()
         trouble = "it is empty"
         try:
@@ -75,8 +78,13 @@ class Exporter:
             await self.keeper.save()
         except OSError as error:
             raise ExportFailed(f"{self.plan.folder.path} cannot be written to: {error}") from error
-        tenants, cells = len(self.ledger.homes), len(self.servers.known)
-        log.info("exported", path=str(self.plan.folder.configuration), tenants=tenants, cells=cells)
+        return {
+            "configuration": str(self.plan.folder.configuration),
+            "listen": self.plan.listen,
+            "tenants": len(self.ledger.homes),
+            "cells": len(self.servers.known),
+            "seq": self.table.seq,
+        }
 
     async def _tried(self) -> str | None:
         try:
@@ -141,6 +149,11 @@ def _has_lua() -> bool:
     return b"+LUA" in said.stdout or b"USE_LUA=1" in said.stdout
 
 
+def _sentence(written: dict[str, Any]) -> str:
+    what = "{tenants} tenants in {cells} cells at change {seq}".format_map(written)
+    return f"{what}. To run it: haproxy -f {written['configuration']}\n"
+
+
 def building(options: Options) -> Callable[[RouterSettings], Awaitable[Lifecycle]]:
     """For `runtime.program`: a process that ends by itself, unless it is to follow."""
 
@@ -154,7 +167,8 @@ def building(options: Options) -> Callable[[RouterSettings], Awaitable[Lifecycle
             return lifecycle
 
         async def export() -> None:
-            await exporter.once()
+            written = await exporter.once()
+            sys.stdout.write(json.dumps(written, indent=2) + "\n" if options.json else _sentence(written))
             lifecycle.end()
 
         lifecycle.add(Part("export", export, start_deadline_seconds=600.0))
