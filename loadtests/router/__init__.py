@@ -8,7 +8,7 @@ Read in this order:
     proxies      the four: nginx.conf, haproxy.cfg, `plain_proxy` (what one would write first), and ours whole
     checking     before anything is measured: each answers, and sends a tenant to its own cell
     pinned       a child process on one core; `cpu`: what a process has used, by the kernel's accounting
-    wrk          the closed-loop client (requests.lua); `open_loop` and `streams`: two that wrk cannot be, `clients`
+    wrk          the closed-loop client (requests.lua); `open_loop`, `streams`: two that wrk cannot be
     rounds       round-robin through the proxies, so that noise hits all of them; `noise` says how much there was
     figures      of one measurement, and medians over the rounds
     report       the tables, the ratios, results/router.json

@@ -68,10 +68,14 @@ class Pinned:
     def pid(self) -> int:
         return self._child.pid
 
+    def last_words(self) -> list[str]:
+        """The end of its log."""
+        return self._child.tail()[-3:]
+
     def require_running(self) -> None:
         """CannotMeasure with its last words when it has ended."""
         if self._child.returncode is not None:
-            words = " / ".join(self._child.tail()[-3:]) or "it said nothing"
+            words = " / ".join(self.last_words()) or "it said nothing"
             raise CannotMeasure(f"{self.name} ended with code {self._child.returncode}: {words}")
 
     def stop(self) -> None:

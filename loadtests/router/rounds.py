@@ -69,7 +69,8 @@ class Run:
             tries.append(figures)
             self.failures += figures.failed
             if figures.failures:
-                self.tell(f"FAILED  {scenario.name}, {proxy.name}: {figures.failures}")
+                self.tell(f"FAILED  {scenario.name}, {proxy.name}: {figures.failures}; its last words:")
+                self.tell("\n".join(f"    {line}" for line in proxy.process.last_words()) or "    none")
         chosen = min(tries, key=lambda each: each.others_cores)
         self.disturbed += chosen.others_cores > QUIET_CORES
         return chosen

@@ -16,7 +16,10 @@ ERRORS = ("connect", "read", "write", "status", "timeout")
 
 
 def measure(proxy: Proxy, scenario: Scenario, requests: Path, seconds: float, warm_up_seconds: float) -> Figures:
-    """Warm up, then measure; the proxy's CPU time is what it used while the second wrk ran. Errors count in both."""
+    """Warm up, then measure; the proxy's CPU time is what it used while the second wrk ran.
+
+    Errors count in both.
+    """
     warmed = _run(proxy, scenario, requests, warm_up_seconds)
     before = cpu_seconds(proxy.process.pid)
     found = _run(proxy, scenario, requests, seconds)
