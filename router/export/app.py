@@ -14,7 +14,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from directory.errors import DirectoryError
 from directory.feed import Feed
@@ -62,6 +62,7 @@ class Exporter:
         self.servers = Servers()
         self.keeper = Keeper(plan, self.ledger, self.servers)
         self.teller = Teller(plan, self.ledger, self.servers)
+        self._claim: BinaryIO | None = None
 
     async def once(self) -> dict[str, Any]:
         """Write everything; what was written, for people and scripts. ExportFailed."""
@@ -95,11 +96,13 @@ class Exporter:
         return None
 
     async def prepare(self) -> None:
-        """Make the folder."""
+        """Take the folder, for this process alone. ExportFailed."""
+        if self._claim is None:
+            self._claim = folder.claim(self.plan)
         await asyncio.to_thread(folder.prepare, self.plan)
 
     async def follow(self) -> None:
-        """Begin to follow; `stop` ends it. Neither the directory nor HAProxy need be there."""
+        """Begin to follow, once prepared; `stop` ends it. Neither the directory nor HAProxy need be there."""
         soon = Backoff(initial_seconds=0.1, cap_seconds=0.5)
         self.tasks.keep("follow the directory", self.ledger.step, Backoff(initial_seconds=0.2, cap_seconds=2.0))
         self.tasks.keep("keep the files", self.keeper.step, Backoff(initial_seconds=0.5))
@@ -111,6 +114,9 @@ class Exporter:
         await self.teller.close()
         with contextlib.suppress(OSError):
             await self.keeper.save()
+        if self._claim is not None:
+            self._claim.close()
+            self._claim = None
         if isinstance(self.feed, RedisFeed):
             await self.feed.close()
 

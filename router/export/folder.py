@@ -1,10 +1,12 @@
 """The files of an export: each written beside and renamed over the last, so HAProxy never reads half of one."""
 
 import asyncio
+import fcntl
 import os
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from router.export import forwarding
 from router.export.configuration import configuration
@@ -21,10 +23,28 @@ BUSY_SHARE = 20
 """Writing takes at most one part in so many of the time, however many tenants there are."""
 
 
-def prepare(plan: Plan) -> None:
-    """Make the folder and what never changes in it. The folder is ours alone, as the sockets in it are."""
+def claim(plan: Plan) -> BinaryIO:
+    """Make the folder ours until the handle is closed: two who tell one HAProxy would contradict each other.
+
+    ExportFailed while another process has it.
+    """
+    path = plan.folder.path
     try:
-        plan.folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = (path / "lock").open("wb")
+    except OSError as error:
+        raise ExportFailed(f"{path} cannot be written to: {error}") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        handle.close()
+        raise ExportFailed(f"{path} is kept by another export: end it first, or choose another folder") from None
+    return handle
+
+
+def prepare(plan: Plan) -> None:
+    """Write what never changes. ExportFailed."""
+    try:
         write(plan.folder.recent, "")
         if plan.lua:
             write(plan.folder.script, forwarding.script(plan))

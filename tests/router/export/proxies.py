@@ -111,6 +111,7 @@ async def exported(feed: MemoryFeed, *, lua: bool | None = None, **values: Any) 
     with short_folder() as name:
         made = exporter(Path(name), feed, lua=lua, **values)
         await made.once()
+        await made.stop()
         haproxy = Haproxy(Path(name), int(made.plan.listen.rpartition(":")[2]))
         await haproxy.start()
         try:

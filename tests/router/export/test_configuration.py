@@ -41,6 +41,7 @@ async def test_haproxy_accepts_what_is_written(values: dict[str, Any], lua: bool
     with short_folder() as name:
         made = exporter(Path(name), feed, lua=lua, **values)
         await made.once()
+        await made.stop()
         assert await accepts(Path(name) / "haproxy.cfg") == ""
 
 
@@ -49,7 +50,9 @@ async def test_an_empty_directory_is_exported_too() -> None:
     feed = MemoryFeed()
     await feed.fill(snapshot_of({}, {}))
     with short_folder() as name:
-        written = await exporter(Path(name), feed).once()
+        made = exporter(Path(name), feed)
+        written = await made.once()
+        await made.stop()
         assert (written["tenants"], written["cells"]) == (0, 0)
         assert await accepts(Path(name) / "haproxy.cfg") == ""
 
@@ -98,8 +101,10 @@ async def test_a_directory_that_is_away_is_told(monkeypatch: pytest.MonkeyPatch)
     feed = MemoryFeed()
     feed.away = True
     with short_folder() as name:
+        made = exporter(Path(name), feed)
         with pytest.raises(ExportFailed, match="the cache is away"):
-            await exporter(Path(name), feed).once()
+            await made.once()
+        await made.stop()
         assert not (Path(name) / "haproxy.cfg").exists()
 
 
@@ -110,6 +115,7 @@ async def test_an_address_that_may_not_be_connected_to_becomes_no_server() -> No
     with short_folder() as name:
         made: Exporter = exporter(Path(name), feed)
         await made.once()
+        await made.stop()
         assert set(made.servers.known) == {"cell-2"}
 
 

@@ -13,6 +13,7 @@ from directory.memory_feed import MemoryFeed
 from directory.values import CellEntry, Change, TenantEntry
 from router.export import teller, told
 from router.export.app import Exporter
+from router.export.errors import ExportFailed
 from router.export.runtime_socket import RuntimeSocket
 from tests.router.export.proxies import (
     OTHER_KEY,
@@ -24,7 +25,7 @@ from tests.router.export.proxies import (
     seconds_until,
     short_folder,
 )
-from tests.router.upstreams import IDENTITY, FakeCell, ask, get, move, serving, snapshot_of
+from tests.router.upstreams import IDENTITY, OK, FakeCell, Seen, ask, connected, get, move, serving, snapshot_of
 from tests.waiting import eventually
 
 
@@ -112,16 +113,47 @@ async def test_a_new_cell_is_served_from_the_first_tenant_on(here: Here) -> None
 
 
 async def test_a_cells_new_address_is_used_and_the_old_one_no_more(here: Here) -> None:
-    """Also by a client whose connection was there before; the old server goes once nobody uses it."""
+    """Also by a client whose connection was there before."""
     assert await here.epoch_at(here.one) == 5
-    async with serving(FakeCell()) as moved:
+    async with serving(FakeCell()) as moved, connected(here.haproxy) as client:  # type: ignore[arg-type]
+        for _ in range(2):  # the second goes over a kept connection
+            client.send(get())
+            assert (await client.answer()).status == 200
         await here.publish(CellEntry("cell-1", "open", moved.address))
         seconds = await seconds_until(lambda: here.epoch_at(moved))
         print(f"HAProxy uses a cell's new address after {seconds * 1000:.1f} ms")
         here.one.seen.clear()
         for _ in range(20):
             assert await here.epoch_at(moved) == 5
+            client.send(get())
+            assert (await client.answer()).status == 200
         assert not here.one.seen
+
+
+async def test_a_server_goes_once_nobody_uses_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not before: a request that is under way is answered."""
+    monkeypatch.setattr(teller, "TIDY_SECONDS", 0.1)
+    held = asyncio.Event()
+
+    async def script(_seen: Seen, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await held.wait()
+        writer.write(OK)
+
+    async with serving(FakeCell(script=script)) as old, serving(FakeCell()) as new:
+        feed = MemoryFeed()
+        await feed.fill(snapshot_of({"cell-1": old.address}, {"acme": ("cell-1", 5)}))
+        async with following(feed, cell_idle_seconds=1.0) as export:
+            waiting = asyncio.ensure_future(export.haproxy.get())
+            await eventually(lambda: old.seen)
+            await feed.publish(IDENTITY, [Change(11, CellEntry("cell-1", "open", new.address))])
+            await eventually(lambda: len(export.exporter.teller._there) == 2)
+            assert (await export.haproxy.get()).status == 200
+            assert len(export.exporter.teller._there) == 2
+            held.set()
+            assert (await waiting).status == 200
+            await eventually(lambda: len(export.exporter.teller._there) == 1)
+            assert (await export.haproxy.get()).status == 200
+            assert len(new.seen) == 2
 
 
 async def test_a_restarted_haproxy_is_brought_up_to_date(here: Here) -> None:
@@ -248,6 +280,7 @@ async def test_a_reloaded_haproxy_is_found_though_the_old_one_still_answers(here
         program(), "-W", "-db", "-f", folder / "haproxy.cfg", stderr=asyncio.subprocess.DEVNULL
     )
     again = Exporter(here.export.exporter.plan, feed)
+    await again.prepare()
     await again.follow()
     try:
         await eventually(lambda: again.teller.process)
@@ -299,6 +332,12 @@ async def test_a_refused_snapshot_changes_nothing(here: Here) -> None:
     await eventually(lambda: here.export.exporter.ledger._follower.refused)
     assert len(here.export.exporter.ledger.homes) == 101
     assert len(await _held(here.haproxy.folder)) == 101
+
+
+async def test_one_folder_has_one_follower(here: Here) -> None:
+    """Two who tell one HAProxy would contradict each other."""
+    with pytest.raises(ExportFailed, match="kept by another export"):
+        await exporter(here.haproxy.folder, here.feed).prepare()
 
 
 async def test_the_socket_is_not_for_others(here: Here) -> None:
