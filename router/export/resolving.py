@@ -16,6 +16,8 @@ from runtime import logs
 log = logs.get("router.export.resolving")
 RESOLVE_SECONDS = 10.0
 """How often cells' names are resolved anew."""
+ANSWER_SECONDS = 0.5
+"""How long a name may take; then the cell keeps its last address, and is asked for again later."""
 
 
 class Servers:
@@ -42,7 +44,9 @@ class Servers:
 
     async def _resolved(self, cell_id: str, address: str) -> Server | None:
         try:
-            return await resolve(cell_id, address)
+            # What waits for an answer here also keeps tenants' changes waiting.
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await resolve(cell_id, address)
         except BadAddress as error:
             log.error("cell_address_refused", cell=cell_id, reason=str(error))
             return None

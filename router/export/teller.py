@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from router.export import told
 from router.export.errors import NotTold, SocketAway
 from router.export.ledger import Ledger
-from router.export.plan import GONE, Plan
+from router.export.plan import GONE, Plan, Server
 from router.export.resolving import Servers
 from router.export.runtime_socket import Process, RuntimeSocket
 from runtime import logs
@@ -27,6 +27,8 @@ LOOK_SECONDS = 0.25
 """How often HAProxy is asked whether it is still the one that we know."""
 TIDY_SECONDS = 5.0
 """How often servers that no cell has any more are removed, once they have no connection left."""
+REFUSED_SECONDS = 5.0
+"""How long to rest after HAProxy refused the same thing twice."""
 MOST_RECENT = 20_000
 """Entries in `recent` before `base` is filled anew. A change in it costs HAProxy half a millisecond then."""
 MOST_SINGLY = 400
@@ -51,6 +53,8 @@ class Teller:
         self._cells: dict[str, str] = {}
         self._there: set[str] = set()
         """Servers that HAProxy has."""
+        self._refused: set[str] = set()
+        """Servers that this HAProxy will not have; the others must not wait for them."""
         self._trouble = ""
         self._since_fill: set[str] | None = None
         """Tenants told since `base` began to be filled anew; None while it is not."""
@@ -80,16 +84,19 @@ class Teller:
             await self._tell()
             if len(self._recent) > MOST_RECENT:
                 await self._fill_base()
-        except (SocketAway, NotTold) as error:
-            await self._lost(str(error))
+        except SocketAway as error:
+            await self._lost(str(error), LOOK_SECONDS)
+        except NotTold as error:
+            # Taking stock mends it, unless HAProxy will never obey: then it must not be asked all the time.
+            await self._lost(str(error), REFUSED_SECONDS if str(error) == self._trouble else 0.0)
 
-    async def _lost(self, reason: str) -> None:
+    async def _lost(self, reason: str, rest_seconds: float) -> None:
         """Let go, say so once, and rest a little."""
         if reason != self._trouble:
             log.warning("haproxy_away", reason=reason, pid=None if self.process is None else self.process.pid)
         self._trouble = reason
         await self.close()
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(rest_seconds)
 
     async def _begin(self) -> None:
         """Connect and take stock. SocketAway also while there is no table: nothing is known to be wrong then."""
@@ -137,7 +144,7 @@ class Teller:
         ]
         of_cells, of_recent, of_base, of_servers = await self._socket.ask(stock)
         self._cells, self._recent = dict(told.entries(of_cells)), dict(told.entries(of_recent))
-        self._there = set(told.servers(of_servers))
+        self._there, self._refused = set(told.servers(of_servers)), set()
         differing = await asyncio.to_thread(_differing, dict(self._ledger.homes), of_base, dict(self._recent))
         await self._tell_servers()
         if len(differing) > MOST_RECENT:
@@ -158,20 +165,31 @@ class Teller:
 
     async def _tell_servers(self) -> None:
         """New servers first, so that what maps name is there; whatever is named no more may go later."""
-        wanted = {cell: server.name for cell, server in self._servers.known.items()}
-        if wanted == self._cells:
+        servers = {
+            cell: server for cell, server in self._servers.known.items() if server.name not in self._refused
+        }
+        if {cell: server.name for cell, server in servers.items()} == self._cells:
             return
-        for server in self._servers.known.values():
+        for server in servers.values():
             if server.name not in self._there:
-                await self._order(told.added(server, self._plan.settings), ["New server registered."])
-                self._there.add(server.name)
-                log.info("server_added", cell=server.cell_id, server=server.name)
+                await self._add(server)
+        wanted = {cell: server.name for cell, server in servers.items() if server.name in self._there}
         new = {cell: name for cell, name in wanted.items() if cell not in self._cells}
         other = {cell: name for cell, name in wanted.items() if self._cells.get(cell, name) != name}
         gone = [f"del map {self._folder.cells} {cell}" for cell in self._cells.keys() - wanted.keys()]
         path = self._folder.cells
         await self._order([*told.filled(path, new.items()), *told.changed(path, other.items()), *gone])
         self._cells = wanted
+
+    async def _add(self, server: Server) -> None:
+        commands = told.added(server, self._plan.settings)
+        refused = told.failures(commands, await self._socket.ask(commands), ["New server registered."])
+        if refused:
+            self._refused.add(server.name)
+            log.error("server_refused", cell=server.cell_id, reason=refused[0])
+        else:
+            self._there.add(server.name)
+            log.info("server_added", cell=server.cell_id, server=server.name)
 
     async def _remove_servers(self) -> None:
         for name in sorted(self._there - {server.name for server in self._servers.known.values()}):
@@ -228,9 +246,9 @@ class Teller:
             raise NotTold(f"prepare map {path}: {answer}")
         return version
 
-    async def _order(self, commands: Sequence[str], allowed: Iterable[str] = ()) -> None:
+    async def _order(self, commands: Sequence[str]) -> None:
         for batch in _batches(commands, MOST_AT_ONCE):
-            refused = told.failures(batch, await self._socket.ask(batch), allowed)
+            refused = told.failures(batch, await self._socket.ask(batch))
             if refused:
                 raise NotTold(f"HAProxy refused {len(refused)} commands, such as {refused[0]}")
 

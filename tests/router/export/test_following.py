@@ -14,7 +14,9 @@ from directory.values import CellEntry, Change, TenantEntry
 from router.export import teller, told
 from router.export.app import Exporter
 from router.export.errors import ExportFailed
+from router.export.plan import Server
 from router.export.runtime_socket import RuntimeSocket
+from router.settings import RouterSettings
 from tests.router.export.proxies import (
     OTHER_KEY,
     Export,
@@ -332,6 +334,38 @@ async def test_a_refused_snapshot_changes_nothing(here: Here) -> None:
     await eventually(lambda: here.export.exporter.ledger._follower.refused)
     assert len(here.export.exporter.ledger.homes) == 101
     assert len(await _held(here.haproxy.folder)) == 101
+
+
+async def test_what_somebody_else_told_haproxy_is_put_right(here: Here) -> None:
+    """A command that HAProxy refuses shows that it does not hold what we thought: it is compared anew."""
+    await move(here.feed, "acme", "cell-2", 6)
+    await eventually(lambda: here.epoch_at(here.two))
+    runtime = RuntimeSocket(here.haproxy.folder / "haproxy.sock")
+    await runtime.connect()
+    await runtime.ask([f"clear map {here.haproxy.folder}/{name}.map" for name in ("recent", "tenants")])
+    await runtime.close()
+    assert (await here.haproxy.get()).status == 401
+    await move(here.feed, "acme", "cell-1", 7)
+    await eventually(lambda: _acme(here, 200))
+    assert await here.epoch_at(here.one) == 7
+
+
+async def test_a_server_that_haproxy_will_not_have_keeps_nobody_waiting(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tenants are answered 503; the others' changes go on."""
+    usual = told.added
+
+    def added(server: Server, settings: RouterSettings) -> list[str]:
+        odd = " no-such-option" if server.cell_id == "cell-3" else ""
+        return [command + odd for command in usual(server, settings)]
+
+    monkeypatch.setattr(told, "added", added)
+    await here.publish(CellEntry("cell-3", "open", here.one.address))
+    await here.publish(TenantEntry("other", "cell-3", 6))
+    await eventually(lambda: _other(here, 503))
+    await move(here.feed, "acme", "cell-2", 7)
+    await eventually(lambda: here.epoch_at(here.two))
 
 
 async def test_one_folder_has_one_follower(here: Here) -> None:
