@@ -34,6 +34,9 @@ format: $(VENV)/installed-dev ## Format the sources and mend what lint can mend
 bench-smoke: $(VENV)/installed-dev ## Requests/s and latency through router, cell and Postgres
 	$(BIN)/python -m loadtests.smoke
 
+bench-table: $(VENV)/installed-dev ## The router's table: memory, look-ups, stalls, and how fast changes reach a hundred tables
+	$(BIN)/python -m loadtests.table
+
 bench-router: $(VENV)/installed-dev ## The router beside nginx, HAProxy and a plain aiohttp proxy (needs nginx, haproxy, wrk)
 	$(BIN)/python -m loadtests.router
 
@@ -57,4 +60,4 @@ $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Cellway needs Python 3.11 or newer: install it, or name one with make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
 
-.PHONY: help up demo test check format bench-smoke bench-router lock clean
+.PHONY: help up demo test check format bench-smoke bench-table bench-router lock clean

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from directory.errors import BadSnapshot
-from directory.packed import Packed, pack
+from directory.packed import Packed, Packing, pack
 from directory.turns import Turns, at_once
 from directory.values import CellEntry, Change, Rate, Snapshot, TenantEntry
 
@@ -104,7 +104,7 @@ class Unpacking:
         self._head = b""
         self._header: dict[str, Any] = {}
         self._cells: dict[str, CellEntry] = {}
-        self._tenants: Packed | None = None
+        self._tenants: Packing | None = None
         self._checksum = hashlib.sha256()
         self._line = b""
 
@@ -131,11 +131,13 @@ class Unpacking:
             raise BadSnapshot("the tenants do not match their checksum")
         if self._line or len(self._tenants) != self._header["tenants"]:
             raise BadSnapshot("there are not as many tenants as the header says")
-        if (yield from self._tenants.doubled()):
-            raise BadSnapshot("a tenant is there twice")
-        return Snapshot(self._header["identity"], self._header["seq"], self._cells, self._tenants)
+        try:
+            tenants = yield from self._tenants.end()
+        except ValueError as error:
+            raise BadSnapshot(f"not a snapshot: {error}") from None
+        return Snapshot(self._header["identity"], self._header["seq"], self._cells, tenants)
 
-    def _opened(self, head: bytes) -> Packed:
+    def _opened(self, head: bytes) -> Packing:
         checksum, _, line = head.partition(b" ")
         if hashlib.sha256(line).hexdigest().encode() != checksum:
             raise BadSnapshot("the header does not match its checksum")
@@ -149,6 +151,6 @@ class Unpacking:
             self._cells = {cell.cell_id: cell for cell in known}
             if len(set(names)) < len(names):
                 raise BadSnapshot("a cell is there twice")
-            return Packed(names, expected=max(0, int(header["tenants"])))
+            return Packing(names, expected=max(0, int(header["tenants"])))
         except (ValueError, KeyError, IndexError, TypeError) as error:
             raise BadSnapshot(f"not a snapshot: {type(error).__name__}") from None
