@@ -36,7 +36,10 @@ def encode_entry(entry: CellEntry | TenantEntry) -> str:
 
 def decode_entry(text: str | bytes) -> CellEntry | TenantEntry:
     """The reverse of `encode_entry`. ValueError or KeyError for anything else."""
-    data: dict[str, Any] = json.loads(text)
+    return _entry(json.loads(text))
+
+
+def _entry(data: dict[str, Any]) -> CellEntry | TenantEntry:
     if "tenant" in data:
         rate = Rate(float(data["rate"][0]), int(data["rate"][1])) if data.get("rate") else None
         return TenantEntry(data["tenant"], data["cell"], int(data["epoch"]), rate)
@@ -46,6 +49,11 @@ def decode_entry(text: str | bytes) -> CellEntry | TenantEntry:
 def decode_change(seq: int, text: str | bytes) -> Change:
     """A change from its number and content."""
     return Change(seq, decode_entry(text))
+
+
+def decode_changes(numbers: str | bytes, texts: str | bytes) -> list[Change]:
+    """Changes from a JSON list of their numbers and one of their contents. ValueError or KeyError."""
+    return [Change(seq, _entry(data)) for seq, data in zip(json.loads(numbers), json.loads(texts), strict=True)]
 
 
 def packed(snapshot: Snapshot) -> Turns[Packed]:
