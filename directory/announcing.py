@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Mapping
+from typing import Protocol
 
 from directory.errors import Unavailable
 from directory.redis_registry import RedisRegistry
@@ -32,8 +33,15 @@ def open_consul(url: str, token: SecretStr | None) -> Registry:
     return ConsulRegistry(url, token.get_secret_value() if token else None)
 
 
+class Listening(Protocol):
+    """Something with an address."""
+
+    host: str
+    port: int
+
+
 def announcement(
-    registry: Registry, service: str, site: Site, admin_site: Site, about: Mapping[str, str] | None = None
+    registry: Registry, service: str, site: Listening, admin_site: Site, about: Mapping[str, str] | None = None
 ) -> Part:
     """The part that keeps a program seen; it comes after its sites, whose ports may be the system's choice."""
     tasks = Tasks()

@@ -9,10 +9,11 @@ from aiohttp import web
 from directory.announcing import announcement, open_registry
 from directory.feed import Feed
 from directory.redis_feed import RedisFeed
-from router import disk, files
+from router import disk, files, metrics, tls
 from router.errors import SnapshotRefused
 from router.follower import Follower
-from router.forward import Forwarder
+from router.lane import Lane
+from router.listener import Listener
 from router.look_ups import LookUps
 from router.pages import Pages
 from router.settings import RouterSettings
@@ -41,7 +42,8 @@ class Router:
         self.health = Health()
         self.table = Table(settings.caution())
         self.follower = Follower(feed, self.table)
-        self.cells = Cells(self.table, _limits(settings), settings.patience(), self.tasks)
+        towards_cells = tls.towards_cells(settings.cell_ca, settings.cell_certificate, settings.cell_key)
+        self.cells = Cells(self.table, _limits(settings), settings.patience(), self.tasks, towards_cells)
         self.look_ups = LookUps(
             feed,
             self.table,
@@ -51,18 +53,28 @@ class Router:
         )
         self._path = Path(settings.snapshot_path) if settings.snapshot_path else None
         self._writes_disk = writes_disk
-        forwarder = Forwarder(settings, self.table, self.look_ups, self.cells, self.tasks)
-        self.server = forwarder.server
-        self.server.most_connections = _most_clients(settings)
-        runner = web.ServerRunner(self.server, handle_signals=False, shutdown_timeout=0.5)
-        self.site = Site("router", runner, settings.host, settings.port, reuse_port=shares_port)
+        self.lane = Lane(settings, self.table, self.look_ups, self.cells, self.tasks)
+        self.lane.most_connections = _most_clients(settings)
+        self._certificate = (
+            tls.Certificate(Path(settings.tls_certificate), Path(settings.tls_key))
+            if settings.tls_certificate
+            else None
+        )
+        self.site = Listener(
+            self.lane,
+            settings.host,
+            settings.port,
+            reuse_port=shares_port,
+            tls=None if self._certificate is None else self._certificate.context,
+            proxied=settings.proxy_protocol,
+        )
         self.admin = Site("router admin", self._admin(), settings.host, settings.admin_port, setting="ADMIN_PORT")
 
     def _admin(self) -> web.Application:
         self.health.add("table", self.follower.check_table)
         self.health.add("directory", self.follower.check_directory, required=False)
         application = admin.application(self.health, self.settings)
-        Pages(self.table, self.follower, self.look_ups, self.cells).add_to(application)
+        Pages(self.table, self.follower, self.look_ups, self.lane).add_to(application)
         return application
 
     def lifecycle(self) -> Lifecycle:
@@ -71,7 +83,7 @@ class Router:
         lifecycle.add(Part("table", self._start_table, stop=self._stop_table))
         lifecycle.add(Part("cells", self._start_cells, stop=self.cells.close))
         lifecycle.add(self.admin.part())
-        lifecycle.add(Part("router", self.site.start, drain=self._drain, stop=self.site.stop))
+        lifecycle.add(Part("router", self._start_serving, drain=self.site.drain, stop=self.site.stop))
         settings = self.settings
         registry = open_registry(
             settings.directory_redis_url.get_secret_value(), settings.consul_url, settings.consul_token
@@ -102,9 +114,13 @@ class Router:
     async def _start_cells(self) -> None:
         self.tasks.keep("watch the cells", self.cells.watch)
 
-    async def _drain(self) -> None:
-        await self.site.drain()
-        await self.server.drain()
+    async def _start_serving(self) -> None:
+        metrics.RESPONSES.tenants = self.lane.busiest
+        self.tasks.keep("look at deadlines", self.lane.tick)
+        self.tasks.keep("count tenants", self.lane.count)
+        if self._certificate is not None:
+            self.tasks.keep("renew the certificate", self._certificate.step)
+        await self.site.start()
 
     async def _stop_table(self) -> None:
         await self.tasks.close()
@@ -127,6 +143,7 @@ def _limits(settings: RouterSettings) -> Limits:
         wait_seconds=settings.cell_wait_seconds,
         connect_seconds=settings.connect_seconds,
         idle_seconds=settings.cell_idle_seconds,
+        least_concurrency=settings.least_concurrency,
     )
 
 

@@ -3,6 +3,7 @@
 from directory.errors import DirectoryError
 from router.rules.adoption import Doubt
 from router.rules.decide import GiveUp, Outcome
+from router.rules.rates import retry_after
 from runtime.api.problem import ApiError
 
 
@@ -34,14 +35,6 @@ class TransferBroken(RouterError):
     """A body broke off after its head: what was passed on must not look complete."""
 
 
-class BodyRefused(RouterError):
-    """The client's body is late or malformed: its own fault, so the cell is not blamed."""
-
-    def __init__(self, error: ApiError) -> None:
-        super().__init__(error.message)
-        self.error = error
-
-
 NO_SUCH_TENANT = "no such tenant here, or the request's parts name different ones"
 
 
@@ -60,10 +53,34 @@ def unavailable(message: str) -> ApiError:
     return ApiError("UNAVAILABLE", message)
 
 
-def gave_up(outcome: Outcome, decision: GiveUp) -> ApiError:
-    """The answer after the last attempt."""
+def too_many(wait_seconds: float) -> ApiError:
+    """The answer to a tenant that asks more than it may."""
+    return ApiError(
+        "RESOURCE_EXHAUSTED",
+        "the tenant makes more requests than it may: send fewer, or ask the operator for more",
+        headers={"Retry-After": str(retry_after(wait_seconds))},
+    )
+
+
+def overloaded() -> ApiError:
+    """The answer while there is more to do than can be done."""
+    return ApiError("UNAVAILABLE", "more requests come than can be served now")
+
+
+def broken_off() -> ApiError:
+    """The answer when the fault is ours."""
+    return ApiError("INTERNAL", "a fault of this service, not of the request; it has been logged")
+
+
+def gave_up(outcome: Outcome, decision: GiveUp, wait_seconds: float = 0.0) -> ApiError:
+    """The answer after the last attempt. `wait_seconds`: when another one makes sense, where that is known."""
     metadata = {"outcome": "unknown"} if decision.unknown else {}
     message = "the tenant is being moved" if outcome is Outcome.NOT_OURS else outcome.value
     return ApiError(
-        "UNAVAILABLE", message, status=decision.status, retryable=decision.retryable, metadata=metadata
+        "UNAVAILABLE",
+        message,
+        status=decision.status,
+        retryable=decision.retryable,
+        metadata=metadata,
+        headers={"Retry-After": str(retry_after(wait_seconds))} if wait_seconds else {},
     )

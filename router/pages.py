@@ -1,23 +1,23 @@
 """What an operator can ask the router, next to metrics and health."""
 
-import asyncio
+from time import monotonic
 from typing import Any
 
 from aiohttp import web
 
 from directory.rules.names import is_name
 from router.follower import Follower
+from router.lane import Lane
 from router.look_ups import LookUps
 from router.table import Table
-from router.upstream.cells import Cells
 from router.upstream.pool import Pool
 
 
 class Pages:
     """`/table`, `/table/{tenant}`, `/cells` on the admin port."""
 
-    def __init__(self, table: Table, follower: Follower, look_ups: LookUps, cells: Cells) -> None:
-        self._table, self._follower, self._look_ups, self._cells = table, follower, look_ups, cells
+    def __init__(self, table: Table, follower: Follower, look_ups: LookUps, lane: Lane) -> None:
+        self._table, self._follower, self._look_ups, self._lane = table, follower, look_ups, lane
 
     def add_to(self, application: web.Application) -> None:
         """Put the pages on an application."""
@@ -65,8 +65,8 @@ class Pages:
         return "not in the table; the next request for it asks the directory"
 
     async def cells(self, _request: web.Request) -> web.Response:
-        now = asyncio.get_running_loop().time()
-        pools = {pool.cell_id: pool for pool in self._cells.pools}
+        now = monotonic()
+        pools = {pool.cell_id: pool for pool in self._lane.cells.pools}
         return web.json_response(
             {
                 "cells": [

@@ -1,191 +1,705 @@
-"""One request on its way, and what the client is told: an answer passed on, a refusal, or a cut.
+"""One request on its way: for whom, where to, what comes back, and what the client is told.
+
+What need not wait is done at once, in the call that brought the bytes: no task, no future. Only a tenant that is
+looked up or held, and a connection that must be opened or waited for, take a task. What to decide is in `rules/`.
 
 Once bytes of a final response were written, only a cut tells of a failure: what a client has must never look whole
 when it is not.
 """
 
 import asyncio
-import contextlib
-import time
-from dataclasses import dataclass
-from email.utils import formatdate
-
-from aiohttp import web
+from collections.abc import Coroutine
+from math import inf
+from time import monotonic
+from typing import TYPE_CHECKING
 
 from router import metrics
-from router.bodies import RequestBody
-from router.errors import RouterError, TransferBroken
+from router.bodies import CONTINUE, RequestBody
+from router.errors import (
+    RouterError,
+    Unreached,
+    broken_off,
+    gave_up,
+    malformed,
+    no_such_tenant,
+    too_many,
+    unavailable,
+)
+from router.holds import HoldFull, HoldOver
+from router.look_ups import Away
+from router.pipe import Pipe
+from router.problems import date_line, problem_bytes
 from router.rules import headers, strict
-from router.rules.head import Framing, RequestHead, ResponseHead
-from router.server import ClientConnection, Sent, Server, cut_off, problem_bytes
+from router.rules.chunks import Malformed, framed, last_chunk
+from router.rules.decide import FAULTS, Attempt, GiveUp, Outcome, Refresh, decide
+from router.rules.head import Framing
+from router.rules.identify import PATH_PREFIX, Identified, Unidentified, identify
+from router.rules.requests import RequestHead
+from router.rules.responses import ResponseHead
+from router.tenants import Tenant
 from router.upstream.connection import Connection
 from router.upstream.pool import Pool
 from runtime import logs
-from runtime.api.problem import ApiError
+from runtime.api.problem import ApiError, unauthenticated
+
+if TYPE_CHECKING:
+    from router.client import Client
+    from router.lane import Lane
 
 log = logs.get("router.passage")
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """An answer that began: the head is here, the rest is read from the connection."""
-
-    pool: Pool
-    connection: Connection
-    head: ResponseHead
-    pump: "asyncio.Task[None] | None"
-    """What still carries the request's body, if anything."""
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """Idle deadlines of a response's two sides."""
-
-    cell_seconds: float
-    client_seconds: float
+EVENT_ENDS = (b"\n\n", b"\r\r", b"\r\n\r\n")
+CELL_FAULTS = frozenset({502, 503, 504})
+"""What a cell says of itself that counts against it."""
+CLOSE = b"Connection: close\r\n"
 
 
 class Passage:
-    """The client's side of one request."""
+    """The receiver of one response; knows the client's side as well."""
 
-    def __init__(
-        self, request: web.BaseRequest, head: RequestHead, body: RequestBody, ident: bytes, server: Server
-    ) -> None:
-        self.request, self.head, self.body, self.ident = request, head, body, ident
-        self.started = time.monotonic()
-        self._server = server
-        # What follows a request to upgrade may be lost on the way to the parser.
-        self._keep_alive = bool(request.keep_alive) and not strict.asks_upgrade(head)
-        self._answering = self._was_cut = False
+    # What most requests leave as it is stands here, once.
+    body: RequestBody | None = None
+    pipe: Pipe | None = None
+    tenant: Tenant | None = None
+    _connection: Connection | None = None
+    _pool: Pool | None = None
+    _task: "asyncio.Task[None] | None" = None
+    _attempts = 0
+    _tried_epoch = 0
+    _held_until = 0.0
+    """When waiting for the tenant's next cell is over, by the loop's clock; 0.0: it did not begin."""
+    _keep_alive = True
+    _plain = False
+    """Whether nothing about the request asks for care."""
+    _answering = False
+    """Whether bytes of a final response were written."""
+    _ended = False
+    _chunked = False
+    _events = False
+    _between_events = True
+    _moving = False
+    """Whether the tenant was seen to move since this request came."""
+    _pilot = False
+    """Whether it is the one that finds out where a held tenant lives (`holds`)."""
 
-    # --- an answer passed on ---
+    def __init__(self, lane: "Lane", client: "Client", head: RequestHead) -> None:
+        self._lane, self.client, self.head = lane, client, head
+        self.started = self._sent_at = monotonic()
+        self.fresh = b"%032x" % lane.bits(128)
+        self.ident = head.fields.ident or self.fresh
 
-    async def pass_on(self, exchange: Exchange, patience: Patience) -> web.StreamResponse:
-        """The cell's answer, piece by piece. TransferBroken; TimeoutError when the client does not take it."""
-        metrics.answered(exchange.pool.cell_id, exchange.head.status, time.monotonic() - self.started)
-        connection = exchange.connection
-        framing = connection.framing
-        chunked = (framing is None or framing.chunked) and self.head.version == (1, 1)
-        self._keep_alive = self._goes_on(exchange, framing, chunked)
-        first = await connection.read() if connection.complete else b""
-        self._begin(exchange.head, framing, chunked, first)
-        if not connection.complete:
-            await self._stream(connection, patience, chunked)
-        elif chunked:
-            self.write(b"0\r\n\r\n")
-        return Sent(exchange.head.status, self._keep_alive)
+    def __repr__(self) -> str:
+        return f"<Passage {self.ident.decode()} {self.head.method.decode()} attempt {self._attempts}>"
 
-    def _goes_on(self, exchange: Exchange, framing: Framing | None, chunked: bool) -> bool:
-        if exchange.pump is not None and not exchange.pump.done():
-            return False  # the answer came before the body's end: who knows what follows
-        if exchange.head.status == 401 and not self.body.replayable:
-            return False  # as for a tenant that does not exist, whose large body nobody reads
-        if (framing is None or framing.chunked) and not chunked:
-            return False  # HTTP/1.0: the body ends with the connection
-        return self._keep_alive and not self._ending
+    # --- the request ---
+
+    def begin(self, rest: bytes) -> bytes:
+        """Take the request up; `rest` came after its head. Returns what of it belongs to the next request."""
+        return rest if self.head.fields.plain and self.sent_at_once() else self._begin_with_care(rest)
+
+    def sent_at_once(self) -> bool:
+        """The usual case, spelled out: a known tenant, no body, a kept connection. Whether it was so.
+
+        All that is skipped here was found out before about the same bytes (`RequestFields.plain`).
+        """
+        lane, head = self._lane, self.head
+        target, fields, now = head.target, head.fields, self.started
+        if not head.minor or target[0] != 0x2F or target.startswith(PATH_PREFIX):
+            return False
+        if head.method in strict.REFUSED_METHODS or lane.held:
+            return False
+        claim = fields.claim
+        if isinstance(claim, Unidentified):
+            return False
+        tenant = lane.active.get(claim.tenant)
+        if tenant is None or tenant.version != lane.table.version:
+            return False
+        pool = tenant.pool
+        if pool is None or pool.state == "stopped" or not pool.breaker.closed:
+            return False
+        connection = pool.lend(tenant, now)
+        if connection is None:
+            return False
+        bucket = tenant.bucket
+        if bucket is not None and bucket.take(now):
+            pool.give_back(connection, now)
+            return False
+        tenant.requests += 1
+        pool.budget.request()
+        self.found, self.tenant, self._pool, self._connection = claim, tenant, pool, connection
+        self._plain, self._attempts, self._tried_epoch = True, 1, tenant.epoch
+        connection.deadline = now + lane.response_seconds
+        client = self.client
+        way = client.way_lines if client.way_host == fields.host else client.way(head, claim)
+        fresh = self.fresh
+        connection.begin(
+            self,
+            head.method,
+            b"%b %b HTTP/1.1\r\n%b%b%b%bX-Request-Id: %b\r\n\r\n"
+            % (
+                head.method,
+                target,
+                fields.lead,
+                way,
+                tenant.stamp,
+                fields.trace or b"traceparent: 00-%b-%b-02\r\n" % (fresh, fresh[16:]),
+                self.ident,
+            ),
+        )
+        return True
+
+    def _begin_with_care(self, rest: bytes) -> bytes:
+        head, named = self.head, self.head.named
+        self._keep_alive = strict.goes_on(head)
+        fault = head.fields.fault or strict.request_fault(head)
+        if fault is not None:
+            self.refuse(malformed(fault), "malformed", close=True)
+            return b""
+        framing = strict.request_framing(head)
+        if not framing.empty:
+            self.body = RequestBody(framing, self._lane.replay_bytes)
+        unread = b"" if self.body is not None else rest
+        if b"via" in named and headers.came_round(named, self._lane.via):
+            round_trip = "this request came round: a cell sent it back here"
+            self.refuse(ApiError("FAILED_PRECONDITION", round_trip, status=508), "failed_precondition")
+            return unread
+        if strict.unexpected(head):
+            self.refuse(malformed("the only expectation met here is 100-continue", status=417), "invalid_argument")
+            return unread
+        found = identify(head, self._lane.sources)
+        if isinstance(found, Unidentified):
+            self._unidentified(found)
+            return unread
+        self.found = found
+        if self.body is None:
+            self._go(self.started)
+            return rest
+        if strict.awaits_continue(head) and not rest:
+            self.client.write(CONTINUE)
+        if self.body.large:
+            self.client.hold(True)  # read only once there is somebody to take it
+            self._go(self.started)
+        return self.more(rest)
+
+    def more(self, data: bytes) -> bytes:
+        """More of the body. Returns what comes after its end."""
+        body = self.body
+        if body is None or self._ended:
+            return data
+        try:
+            payload, rest = body.take(data) if data else (b"", b"")
+            if body.complete:
+                body.check_trailers(self._lane.sources.tenant_header)
+        except Malformed as fault:
+            self._body_malformed(fault)
+            return b""
+        if self._attempts and body.kept is None:
+            self._pass_body(body, payload)
+        elif body.kept is not None:
+            large = body.large
+            body.kept += payload
+            if not large and (body.complete or body.large):
+                if not body.complete:
+                    self.client.hold(True)
+                self._go(monotonic())
+        return rest
+
+    def _pass_body(self, body: RequestBody, payload: bytes) -> None:
+        connection = self._connection
+        if connection is None:
+            return
+        if body.complete:
+            if body.has_trailers:
+                connection.spoil()  # some servers take trailers for the beginning of the next request
+            connection.deadline = self._lane.now + self._lane.response_seconds
+        connection.send(body.framed(payload), last=body.complete)
+
+    def _body_malformed(self, fault: Malformed) -> None:
+        """The client's own fault, so the cell is not blamed."""
+        self._let_go()
+        self.refuse(malformed(f"the body's framing is malformed: {fault}"), "body", close=True)
+
+    def body_late(self) -> None:
+        """The client stopped sending its body."""
+        self._let_go()
+        late = ApiError("INVALID_ARGUMENT", "the body did not come in time", status=408, retryable=True)
+        self.refuse(late, "body", close=True)
 
     @property
-    def _ending(self) -> bool:
-        """Whether the connection is to end, for a reason that may only have come up since the head came."""
-        client = self.request.protocol
-        return self._server.draining or (isinstance(client, ClientConnection) and client.unclear)
+    def reading(self) -> bool:
+        """Whether more of the body is to come."""
+        return self.body is not None and not self.body.complete and not self._ended
 
-    def _begin(self, head: ResponseHead, framing: Framing | None, chunked: bool, first: bytes) -> None:
-        """Write the head, and in the same breath what is there of the body."""
-        passed = headers.for_client(head, ident=self.ident, date=_now())
-        passed = headers.framed(passed, _shown_framing(self.head.method, head, framing, chunked))
-        passed += headers.connection(self.head.version, self._keep_alive)
-        shown = self.head.method != b"HEAD" and head.status not in strict.NO_BODY
-        body = _piece(first, chunked) if first and shown else b""
-        self._answering = True
-        self.write(headers.response_bytes(head.status, head.reason, passed) + body)
+    def _unidentified(self, why: Unidentified) -> None:
+        if why is Unidentified.NO_KEY:
+            self.refuse(unauthenticated(), "unauthenticated")
+        elif why is Unidentified.NO_SUCH_TENANT:
+            self.refuse(no_such_tenant(), "not_found")
+        else:
+            self.refuse(malformed(self._lane.no_tenant), "invalid_argument")
 
-    async def _stream(self, connection: Connection, patience: Patience, chunked: bool) -> None:
-        while data := await _read(connection, patience.cell_seconds):
-            self.write(_piece(data, chunked))
-            async with asyncio.timeout(patience.client_seconds):
-                await self.request.writer.drain()
-        if chunked:
-            self.write(b"0\r\n\r\n")
+    # --- to the cell ---
 
-    # --- an answer of our own ---
+    def _go(self, now: float) -> None:
+        tenant = self._lane.tenants.find(self.found.tenant, now)
+        if tenant is None:
+            self._later(self._looked_up())
+            return
+        self.tenant = tenant
+        bucket = tenant.bucket
+        if bucket is not None and (wait_seconds := bucket.take(now)):
+            self.refuse(too_many(wait_seconds), "rate")
+            return
+        tenant.requests += 1
+        if tenant.name in self._lane.holds.by_tenant:
+            self._later(self._held())
+            return
+        self._send_to(tenant, now)
 
-    def refuse(self, error: ApiError, reason: str, *, close: bool = False) -> web.StreamResponse:
-        """Tell the client what is wrong; `reason` is for the metrics."""
-        if self._answering:
-            return self.cut("refused_late", error)
-        # A body that nobody read would be taken for the next request.
-        keep_alive = self._keep_alive and self.body.complete and not (close or self._ending)
-        empty = self.head.method == b"HEAD"
-        data, status = problem_bytes(
-            error, self.head.version, keep_alive=keep_alive, ident=self.ident, empty=empty
+    def _send_to(self, tenant: Tenant, now: float) -> None:
+        """By a kept connection at once, or later by another."""
+        pool = self._open_to(tenant, now)
+        if pool is None:
+            return
+        pool.budget.request()
+        connection = pool.lend(tenant, now)
+        if connection is None:
+            self._later(self._connected(pool))
+        else:
+            self._send(pool, connection, now)
+
+    def _open_to(self, tenant: Tenant, now: float) -> Pool | None:
+        """The pool, when its cell is not known to be of no use now."""
+        pool = tenant.pool
+        if pool is None:
+            self._failed(None, Unreached(Outcome.REFUSED, "the directory has no address for it"))
+        elif pool.state == "stopped":
+            self._failed(None, Unreached(Outcome.DOWN))
+        elif not pool.breaker.closed and not pool.breaker.allows(now):
+            self._failed(None, Unreached(Outcome.OPEN))
+        else:
+            return pool
+        return None
+
+    def _send(self, pool: Pool, connection: Connection, now: float) -> None:
+        lane, head, body, tenant = self._lane, self.head, self.body, self.tenant
+        if tenant is None:
+            raise RuntimeError("sent before its tenant was known")
+        upgrade = lane.pipes_open and strict.asks_websocket(head)
+        data = self._head_bytes(tenant, upgrade=upgrade)
+        last = True
+        if body is not None:
+            data += body.beginning()
+            last = body.complete
+            if last and body.has_trailers:
+                connection.spoil()
+        self._pool, self._connection = pool, connection
+        self._attempts += 1
+        self._tried_epoch, self._sent_at = tenant.epoch, now
+        connection.deadline = now + lane.response_seconds if last else inf
+        try:
+            connection.begin(self, head.method, data, last=last, upgrade=upgrade)
+        except Unreached as unreached:
+            self.failed(unreached)
+            return
+        if not last:
+            self.client.hold(False)
+
+    def _head_bytes(self, tenant: Tenant, *, upgrade: bool) -> bytes:
+        head, found, fields = self.head, self.found, self.head.fields
+        lead = fields.lead
+        if found.host is None or found.host != fields.host:
+            lead = b"Host: %b\r\n" % (found.host or b"") + lead.partition(b"\r\n")[2]
+        return headers.request_bytes(
+            head.method,
+            found.target,
+            lead=lead,
+            way=self.client.way(head, found),
+            stamp=tenant.stamp,
+            trace=fields.trace or headers.fresh_trace(self.fresh),
+            ident=self.ident,
+            last=headers.UPGRADE if upgrade else headers.framing_line(strict.request_framing(head)),
         )
-        metrics.REFUSALS.labels(str(status), reason).inc()
-        with contextlib.suppress(ConnectionError):
-            self.write(data)
-        return Sent(status, keep_alive)
 
-    def cut(self, cause: str, error: Exception | None) -> web.StreamResponse:
-        """End the connection with a reset."""
-        self._was_cut = True
+    # --- what must be waited for ---
+
+    def _later(self, steps: Coroutine[None, None, None]) -> None:
+        self._task = self._lane.tasks.spawn("passage", self._guarded(steps))
+
+    async def _guarded(self, steps: Coroutine[None, None, None]) -> None:
+        try:
+            await steps
+        except ApiError as error:
+            self._release_pilot()
+            self.refuse(error, error.code.lower())
+        except Unreached as unreached:
+            self._failed(self._pool, unreached)
+        except Exception as error:
+            log.error("request_failed", error=repr(error), exc_info=error)
+            self.fault()
+
+    async def _looked_up(self) -> None:
+        try:
+            entry = await self._lane.look_ups.find(self.found.tenant.decode())
+        except Away as away:
+            raise unavailable("the directory cannot be asked for this tenant now") from away
+        if entry is None or self._lane.tenants.find(self.found.tenant, monotonic()) is None:
+            # Exactly what a cell says to a key that it does not know: names cannot be tried out.
+            raise unauthenticated() if self.found.by_key else no_such_tenant()
+        self._go(monotonic())
+
+    async def _connected(self, pool: Pool, *, fresh: bool = False) -> None:
+        tenant = self.tenant
+        if tenant is None:
+            raise RuntimeError("a connection was asked for before the tenant was known")
+        self._pool = pool
+        deadline = asyncio.timeout(self._lane.response_seconds)
+        try:
+            async with deadline:
+                with pool.awaited(deadline):
+                    connection = await pool.take(tenant, fresh=fresh)
+        except TimeoutError:
+            raise Unreached(Outcome.DOWN if pool.state == "stopped" else Outcome.BUSY) from None
+        self._send(pool, connection, monotonic())
+
+    async def _held(self) -> None:
+        """Wait until the tenant is somewhere, or become the one who finds out where."""
+        if not self._held_until:
+            self._held_until = asyncio.get_running_loop().time() + self._lane.holds.limits.seconds
+        kept_bytes = len(self.body.kept) if self.body is not None and self.body.kept is not None else 0
+        try:
+            self._pilot = await self._lane.holds.wait(self.found.tenant, kept_bytes, self._held_until)
+        except HoldFull:
+            raise unavailable("the tenant is being moved, and too many of its requests wait already") from None
+        except HoldOver:
+            raise unavailable("the tenant is being moved, which takes unusually long") from None
+        await self._sent_anew()
+
+    async def _healed(self) -> None:
+        """After a 421: hold the tenant's requests, find out where it lives now, and try again."""
+        if not self._pilot and not self._lane.holds.begin(self.found.tenant):
+            await self._held()
+            return
+        self._pilot = True
+        if not self._held_until:
+            self._held_until = asyncio.get_running_loop().time() + self._lane.holds.limits.seconds
+        tried = self._tried_epoch
+        entry = await self._lane.newer(self.found.tenant.decode(), tried, self._pause_seconds())
+        self._moving = self._moving or (entry is not None and entry.epoch > tried)
+        await self._sent_anew()
+
+    def _pause_seconds(self) -> float:
+        """A tenant that was seen to move is awaited in ever longer steps: its next cell opens any moment."""
+        lane = self._lane
+        return min(lane.refresh_seconds, 0.01 * 2**self._attempts) if self._moving else lane.refresh_seconds
+
+    async def _sent_anew(self) -> None:
+        now = monotonic()
+        tenant = self._lane.tenants.find(self.found.tenant, now)
+        if tenant is None:
+            raise unauthenticated() if self.found.by_key else no_such_tenant()
+        self.tenant = tenant
+        pool = self._open_to(tenant, now)
+        if pool is not None:
+            await self._connected(pool)
+
+    def _release_pilot(self, *, found_home: bool = False) -> None:
+        if self._pilot:
+            self._pilot = False
+            (self._lane.holds.end if found_home else self._lane.holds.pass_on)(self.found.tenant)
+
+    # --- the answer ---
+
+    def interim(self, head: ResponseHead) -> None:
+        if self.head.minor and not self._ended:
+            self.client.write(head.lead + b"\r\n")
+
+    def switched(self, head: ResponseHead, data: bytes) -> None:
+        connection, pool = self._connection, self._pool
+        if connection is None or pool is None:
+            return
+        self._release_pilot(found_home=True)
+        pool.breaker.succeeded(monotonic())
+        pool.counts.streamed(101)
+        connection.deadline = inf
+        self._answering = True
+        self.client.write(b"%b%bX-Request-Id: %b\r\n\r\n" % (head.lead, headers.UPGRADE, self.ident))
+        self.pipe = Pipe(self.client, connection)
+        self.client.switch(self.pipe)
+        if data:
+            self.pipe.from_cell(data)
+
+    def answered_whole(self, head: ResponseHead, body: bytes, now: float) -> None:
+        pool, lane, client, tenant = self._pool, self._lane, self.client, self.tenant
+        if pool is None or tenant is None:
+            raise RuntimeError("answered before it was sent")
+        self._connection = None
+        status = head.status
+        if not self._plain or status in CELL_FAULTS or head.events or self._pilot:
+            self._answered_with_care(head, body, now)
+            return
+        # The usual case, spelled out.
+        self._ended = True
+        pool.breaker.succeeded(now)
+        seconds = now - self.started
+        pool.counts.answered(status, seconds)
+        pool.concurrency.sample(seconds, pool.awaiting + 1)
+        bucket = tenant.bucket
+        about = tenant.policy + bucket.told(now) if bucket is not None else b""
+        if lane.draining:
+            self._keep_alive = False
+            about += CLOSE
+        lane.logged_after -= 1
+        if not lane.logged_after:
+            lane.access(self, pool, status, now)
+        client.write(
+            b"%b%bX-Request-Id: %b\r\n%b%b\r\n%b"
+            % (head.lead, b"" if head.dated else date_line(), self.ident, head.usual_line, about, body)
+        )
+        client.answered(keep_alive=self._keep_alive)
+
+    def _answered_with_care(self, head: ResponseHead, body: bytes, now: float) -> None:
+        pool = self._pool
+        if pool is None:
+            return
+        self._release_pilot(found_home=True)
+        self._count(pool, head, now)
+        self._keep_alive = self._goes_on(head, head.framing)
+        self._answering = True
+        self.client.write(self._answer_bytes(head, head.framing, now) + body)
+        self._end()
+
+    def answered(self, head: ResponseHead, framing: Framing | None, body: bytes) -> None:
+        connection, pool, client = self._connection, self._pool, self.client
+        if connection is None or pool is None:
+            return
+        if head.status == 421:
+            self.failed(Unreached(Outcome.NOT_OURS))
+            return
+        now = monotonic()
+        self._release_pilot(found_home=True)
+        self._count(pool, head, now)
+        chunked = self._chunked = (framing is None or framing.chunked) and self.head.minor == 1
+        self._keep_alive = self._goes_on(head, framing)
+        out = self._answer_bytes(head, framing, now)
+        if body:
+            out += framed(body) if chunked else body
+        self._answering = True
+        if connection.complete:
+            if chunked:
+                out += last_chunk(connection.trailers)
+            self._connection = None
+            pool.give_back(connection, now)
+            client.write(out)
+            self._end()
+            return
+        connection.deadline = now + self._lane.response_idle_seconds
+        if self._events:
+            self._between_events = not body or body.endswith(EVENT_ENDS)
+            self._lane.streams.add(self)
+            metrics.STREAMS.inc()
+        client.write(out)
+
+    def _answer_bytes(self, head: ResponseHead, framing: Framing | None, now: float) -> bytes:
+        """The head that the client gets."""
+        line = headers.shown_framing(
+            self.head.method, head.status, framing, head.length_line, chunked=self._chunked
+        )
+        about = self._limits(now) + headers.connection_line(self.head.minor, keep_alive=self._keep_alive)
+        dated = b"" if head.dated else date_line()
+        return b"%b%bX-Request-Id: %b\r\n%b%b\r\n" % (head.lead, dated, self.ident, line, about)
+
+    def _count(self, pool: Pool, head: ResponseHead, now: float) -> None:
+        status = head.status
+        if status in CELL_FAULTS:
+            pool.breaker.failed(self.found.tenant, now)
+        else:
+            pool.breaker.succeeded(now)
+        self._events = head.events
+        if head.events or b"prefer" in self.head.named:
+            pool.counts.streamed(status)  # how long it takes is the client's wish
+        else:
+            pool.counts.answered(status, now - self.started)
+            pool.concurrency.sample(now - self._sent_at, pool.awaiting + 1)
+        self._lane.logged_after -= 1
+        if not self._lane.logged_after:
+            self._lane.access(self, pool, status, now)
+
+    def _goes_on(self, head: ResponseHead, framing: Framing | None) -> bool:
+        """Whether the client's connection can carry another request after this answer."""
+        body = self.body
+        if body is not None:
+            if not body.complete:
+                return False  # the answer came before the body's end: who knows what follows
+            if head.status == 401 and not body.replayable:
+                return False  # as for a tenant that does not exist, whose large body nobody reads
+        if not self.head.minor and (framing is None or framing.chunked):
+            return False  # HTTP/1.0: the body ends with the connection
+        return self._keep_alive and not self._lane.draining and not strict.asks_upgrade(self.head)
+
+    def piece(self, data: bytes) -> None:
+        connection = self._connection
+        if self.pipe is not None:
+            self.pipe.from_cell(data)
+        elif connection is not None:
+            connection.deadline = self._lane.now + self._lane.response_idle_seconds
+            self.client.write(framed(data) if self._chunked else data)
+            if self._events:
+                self._between_events = data.endswith(EVENT_ENDS)
+                if self._lane.draining:
+                    self.drain()
+
+    def ended(self) -> None:
+        connection, pool = self._connection, self._pool
+        if self.pipe is not None:
+            self.pipe.cell_gone()
+        if connection is None or pool is None:
+            return
+        trailers = connection.trailers
+        self._let_go()
+        if self.pipe is None:
+            if self._chunked:
+                self.client.write(last_chunk(trailers))
+            self._end()
+
+    def failed(self, error: RouterError) -> None:
+        pool = self._pool
+        self._let_go()
+        self._failed(pool, error)
+
+    def cell_busy(self, busy: bool) -> None:
+        if self.pipe is not None or self.reading:
+            self.client.hold(busy)
+        if self._connection is not None and self.reading:
+            self._connection.deadline = self._lane.now + self._lane.response_seconds if busy else inf
+
+    def client_busy(self, busy: bool) -> None:
+        """Whether the client takes what it is sent more slowly than it comes."""
+        if self._connection is not None and self._answering:
+            self._connection.pause(busy)
+            self._connection.deadline = (
+                inf if busy or self.pipe else self._lane.now + self._lane.response_idle_seconds
+            )
+
+    def _failed(self, pool: Pool | None, error: RouterError) -> None:
+        """An attempt brought nothing to pass on: decide what becomes of it."""
+        if self._ended:
+            return
+        if self._answering or not isinstance(error, Unreached):
+            self.cut("cell", error)
+            return
+        outcome, now = error.outcome, monotonic()
+        if pool is not None and outcome in FAULTS:
+            pool.breaker.failed(self.found.tenant, now)
+        action = decide(outcome, self._facts())
+        if outcome is not Outcome.NOT_OURS or isinstance(action, GiveUp):
+            self._release_pilot(found_home=outcome is not Outcome.NOT_OURS)
+        if isinstance(action, GiveUp) or pool is None:
+            self._give_up(outcome, action, pool)
+            return
+        if not self._moving and not pool.budget.take(now):
+            metrics.NO_BUDGET.labels(pool.cell_id).inc()
+            self._release_pilot()
+            self._give_up(outcome, decide(outcome, self._facts(last=True)), pool)
+            return
+        metrics.SECOND_ATTEMPTS.labels(pool.cell_id, outcome.name.lower()).inc()
+        self._later(self._healed() if isinstance(action, Refresh) else self._connected(pool, fresh=True))
+
+    def _give_up(self, outcome: Outcome, action: object, pool: Pool | None) -> None:
+        if not isinstance(action, GiveUp):
+            raise TypeError(f"{outcome} was to end with {action}")
+        wait_seconds = pool.breaker.retry_after_seconds(monotonic()) if pool is not None else 0.0
+        log.debug("gave_up", tenant=self.found.tenant.decode(), outcome=outcome.name.lower())
+        error = gave_up(outcome, action, wait_seconds)
+        self.refuse(error, error.code.lower())
+
+    def _facts(self, *, last: bool = False) -> Attempt:
+        body = self.body
+        moving = self._moving and asyncio.get_running_loop().time() < self._held_until
+        return Attempt(
+            method=self.head.method,
+            has_body=body is not None,
+            replayable=body is None or body.replayable,
+            has_idempotency_key=b"idempotency-key" in self.head.named,
+            number=2 if last else 1 if moving else max(1, self._attempts),
+        )
+
+    def refuse(self, error: ApiError, reason: str, *, close: bool = False) -> None:
+        """Tell the client what is wrong; `reason` is for the metrics."""
+        if self._ended:
+            return
+        if self._answering:
+            self.cut("refused_late", error)
+            return
+        # A body that nobody read would be taken for the next request.
+        read = self.body is None or self.body.complete
+        self._keep_alive = (
+            self._keep_alive and read and not (close or self._lane.draining or strict.asks_upgrade(self.head))
+        )
+        about = self._limits(self.started) if error.status == 429 else b""
+        data = problem_bytes(
+            error,
+            self.head.minor,
+            keep_alive=self._keep_alive,
+            ident=self.ident,
+            empty=self.head.method == b"HEAD",
+            about=about,
+        )
+        metrics.REFUSALS.labels(str(error.status), reason).inc()
+        self.client.write(data)
+        self._end()
+
+    def _limits(self, now: float) -> bytes:
+        """What the tenant is told of its limit."""
+        tenant = self.tenant
+        if tenant is None or tenant.bucket is None:
+            return b""
+        return tenant.policy + tenant.bucket.told(now)
+
+    def fault(self) -> None:
+        """Something went wrong here, not with the request."""
+        self._let_go()
+        self._release_pilot()
+        self.refuse(broken_off(), "internal", close=True)
+
+    def cut(self, cause: str, error: Exception | None) -> None:
+        """End the connection so that what the client has cannot look whole."""
         metrics.ABORTS.labels(cause).inc()
         log.debug("transfer_cut", cause=cause, error=repr(error))
-        cut_off(self.request.transport)
-        return Sent(502, keep_alive=False)
+        self.client.cut_off()
 
-    async def taken(self, sent: web.StreamResponse, idle_seconds: float) -> web.StreamResponse:
-        """Wait until the client took most of what it was sent; else answers to a client that only asks pile up."""
-        if self._was_cut:
-            return sent
-        try:
-            async with asyncio.timeout(idle_seconds):
-                await self.request.writer.drain()
-        except TimeoutError as late:
-            return self.cut("client_slow", late)
-        except ConnectionError as gone:
-            return self.cut("client_gone", gone)
-        return sent
+    def drain(self) -> None:
+        """End a stream of events between two of them: its client comes back, to another router."""
+        if self._events and self._answering and self._between_events and not self._ended:
+            self._keep_alive = False
+            self._let_go()
+            if self._chunked:
+                self.client.write(last_chunk())
+            self._end()
 
-    def write(self, data: bytes) -> None:
-        """Hand bytes to the client's connection. ConnectionResetError when it is gone."""
-        transport = self.request.transport
-        if transport is None or transport.is_closing():
-            raise ConnectionResetError("the client is gone")
-        transport.write(data)
+    def abandon(self) -> None:
+        """The client is gone: nothing is asked of anybody any more."""
+        if not self._ended:
+            self._ended = True
+            if self._task is not None:
+                self._task.cancel()
+            self._let_go()
+            self._release_pilot()
+            self._unlist()
 
+    def _let_go(self) -> None:
+        """Return the connection; while anything is under way on it, that closes it."""
+        connection, self._connection = self._connection, None
+        if connection is not None and self._pool is not None:
+            if not connection.complete:
+                connection.abort()
+            self._pool.give_back(connection, monotonic())
 
-def _piece(data: bytes, chunked: bool) -> bytes:
-    return b"%x\r\n%s\r\n" % (len(data), data) if chunked else data
+    def _end(self) -> None:
+        self._ended = True
+        self._unlist()
+        self.client.answered(keep_alive=self._keep_alive)
 
-
-async def _read(connection: Connection, idle_seconds: float) -> bytes:
-    try:
-        async with asyncio.timeout(idle_seconds):
-            return await connection.read()
-    except TimeoutError:
-        raise TransferBroken("the cell's response stopped coming") from None
-    except RouterError as error:
-        raise TransferBroken(str(error)) from error
-
-
-def _shown_framing(method: bytes, head: ResponseHead, framing: Framing | None, chunked: bool) -> Framing:
-    """What the client is told about the body's end."""
-    lengths = head.values(b"content-length")
-    if head.status in strict.NO_BODY or method == b"HEAD":
-        # A length may say how long the body would be; it says nothing with 204 (RFC 9110 section 8.6).
-        return Framing(int(lengths[0])) if lengths and head.status != 204 else Framing()
-    if chunked:
-        return Framing(chunked=True)
-    return Framing() if framing is None or framing.chunked else framing
-
-
-_date: tuple[int, bytes] = (0, b"")
-
-
-def _now() -> bytes:
-    """The `Date` of this second."""
-    global _date
-    second = int(time.time())
-    if second != _date[0]:
-        _date = (second, formatdate(second, usegmt=True).encode())
-    return _date[1]
+    def _unlist(self) -> None:
+        if self in self._lane.streams:
+            self._lane.streams.discard(self)
+            metrics.STREAMS.dec()

@@ -62,7 +62,10 @@ class RouterSettings(Settings):
         ge=1,
         description="of clients, to one process; at most, and by default, half of the open files",
     )
-    cell_connections: int = Field(default=256, ge=1, description="to one cell, from one process")
+    cell_connections: int = Field(default=1024, ge=1, description="to one cell, from one process")
+    least_concurrency: int = Field(
+        default=16, ge=1, description="requests that a cell is given at a time, however slow it gets"
+    )
     tenant_connections: int | None = Field(
         default=None, ge=1, description="of them, for one tenant; none: a quarter of CELL_CONNECTIONS"
     )
@@ -70,6 +73,29 @@ class RouterSettings(Settings):
     cell_wait_seconds: float = Field(default=1.0, gt=0, description="how long they may wait")
     replay_bytes: int = Field(default=65_536, ge=0, description="larger bodies are not kept for a second attempt")
     refresh_seconds: float = Field(default=1.0, gt=0, description="how long a 421 may wait for a newer assignment")
+    hold_requests: int = Field(default=1000, ge=0, description="of one tenant that wait while it is moved")
+    hold_bytes: int = Field(default=8_388_608, ge=0, description="of their bodies")
+    hold_seconds: float = Field(default=10.0, gt=0, description="how long each waits at most")
+    rate_share: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="of a tenant's limit that this process grants: 1 / number of processes",
+    )
+    busiest_tenants: int = Field(default=100, ge=1, le=10_000, description="that get a metric of their own")
+    access_log_share: float = Field(default=0.001, ge=0, le=1, description="of the requests that are logged")
+    websockets: bool = Field(default=True, description="whether WebSockets are passed on")
+    pipe_idle_seconds: float = Field(default=3600.0, gt=0, description="for a WebSocket whose client is silent")
+
+    tls_certificate: str = Field(default="", description="PEM file with the chain; empty: plain HTTP")
+    tls_key: str = Field(default="", description="PEM file with its private key")
+    cell_ca: str = Field(default="", description="PEM file of who signs cells' certificates; empty: the system's")
+    cell_certificate: str = Field(default="", description="PEM file: shown to cells that ask for one (mTLS)")
+    cell_key: str = Field(default="", description="PEM file with its private key")
+    proxy_protocol: bool = Field(
+        default=False, description="every connection begins with a PROXY protocol header (1 or 2)"
+    )
+
     probe_seconds: float = Field(default=0.2, gt=0, description="of silence, after which a cell is probed")
     stopped_seconds: float = Field(default=0.6, gt=0, description="of silence, after which a cell is stopped")
 
@@ -99,6 +125,13 @@ class RouterSettings(Settings):
     def _probe_first(self) -> Self:
         if self.probe_seconds >= self.stopped_seconds:
             raise ValueError("PROBE_SECONDS must be less than STOPPED_SECONDS")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_pairs(self) -> Self:
+        for certificate, key in (("tls_certificate", "tls_key"), ("cell_certificate", "cell_key")):
+            if bool(getattr(self, certificate)) != bool(getattr(self, key)):
+                raise ValueError(f"{certificate.upper()} and {key.upper()} belong together")
         return self
 
     def sources(self) -> Sources:

@@ -11,6 +11,27 @@ from runtime.errors import StartFailed
 from runtime.lifecycle import Part
 
 
+def bound(name: str, host: str, port: int, *, setting: str = "PORT", reuse_port: bool = False) -> socket.socket:
+    """A socket that can listen there; port 0 lets the system choose. StartFailed names `setting`."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if reuse_port:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise StartFailed(_refused(name, host, port, setting, error)) from error
+    listener.setblocking(False)
+    return listener
+
+
+def _refused(name: str, host: str, port: int, setting: str, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is taken: stop what uses it, or set {setting}"
+    return f"{name} cannot listen on {host}:{port}: {error.strerror or error}"
+
+
 class Site:
     """Serves `application` (or what a runner was made for) on host:port.
 
@@ -63,24 +84,9 @@ class Site:
         await self._listener.start()
 
     def _bound(self) -> socket.socket:
-        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if self._reuse_port:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        try:
-            listener.bind((self.host, self.port))
-        except OSError as error:
-            listener.close()
-            raise StartFailed(self._refused(error)) from error
-        listener.setblocking(False)
+        listener = bound(self.name, self.host, self.port, setting=self._setting, reuse_port=self._reuse_port)
         self.port = listener.getsockname()[1]
         return listener
-
-    def _refused(self, error: OSError) -> str:
-        if error.errno == errno.EADDRINUSE:
-            return f"port {self.port} on {self.host} is taken: stop what uses it, or set {self._setting}"
-        return f"{self.name} cannot listen on {self.host}:{self.port}: {error.strerror or error}"
 
     async def drain(self) -> None:
         """Take no new connections; the ones that are open finish in `stop`."""

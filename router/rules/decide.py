@@ -20,6 +20,7 @@ class Outcome(Enum):
     REFUSED = "no connection to the cell could be made"
     BUSY = "no connection to the cell came free in time"
     DOWN = "the cell does not answer; nothing was sent"
+    OPEN = "the cell fails for many of its tenants; nothing was sent"
     SILENT = "the cell fell silent with the request"
     STALE = "the cell had closed the kept connection on which the request was sent"
     CLOSED = "the cell closed the connection before it answered"
@@ -36,7 +37,7 @@ class Attempt:
     replayable: bool
     has_idempotency_key: bool
     number: int
-    """1 for the first attempt."""
+    """1 for the first attempt, and for every one of a tenant that was just seen to move."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,15 @@ class GiveUp:
 
 Action = Again | Refresh | GiveUp
 
-UNSENT = frozenset({Outcome.REFUSED, Outcome.BUSY, Outcome.DOWN})
+UNSENT = frozenset({Outcome.REFUSED, Outcome.BUSY, Outcome.DOWN, Outcome.OPEN})
+FAULTS = frozenset({Outcome.REFUSED, Outcome.SILENT, Outcome.CLOSED, Outcome.MALFORMED, Outcome.LATE})
+"""They count against the cell. That a kept connection was closed, or that none came free, does not."""
 STATUSES: Mapping[Outcome, int] = {
     Outcome.NOT_OURS: 503,
     Outcome.REFUSED: 503,
     Outcome.BUSY: 503,
     Outcome.DOWN: 503,
+    Outcome.OPEN: 503,
     Outcome.SILENT: 503,
     Outcome.STALE: 502,
     Outcome.CLOSED: 502,

@@ -1,56 +1,150 @@
-"""Heads of messages as they came over the wire; every decision is taken on these bytes."""
+"""Heads of messages as they came over the wire; every decision is taken on these bytes. Pure.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+The grammar of RFC 9112 stands here as regular expressions, without any of the repairs that the RFC allows. Their
+quantifiers are possessive, so that they take linear time whatever comes. What they match is split into lines: those
+that mean something here are looked at by name, and all others travel on as the bytes that they were.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 Header = tuple[bytes, bytes]
-Headers = tuple[Header, ...]
 Named = Mapping[bytes, Sequence[bytes]]
-"""Lower-case name → values in order."""
+"""Lower-case name → values in order, without the white space around them."""
+
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+_TEXT = rb"[\t\x20-\x7e\x80-\xff]*+"
+REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") ([\x21\x22\x24-\x7e]++) HTTP/1\.([01])\r\n")
+"""(method, target, minor version). A target is visible ASCII without `#` (RFC 9112 section 3.2)."""
+STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: (" + _TEXT + rb"))?\r\n")
+"""(minor version, status, reason phrase)."""
+FIELDS = re.compile(rb"(?:" + _TOKEN + rb":" + _TEXT + rb"\r\n)*+\Z")
+"""Header lines up to the empty one."""
+LINES = re.compile(rb"(?:[^\r\n]*+\r\n)*+[^\r\n]*+\r?\Z")
+"""What the beginning of any head looks like: lines that end in CR LF, and the last perhaps not whole yet."""
+LARGEST_HEAD_BYTES = 65_536
+LARGEST_LINE_BYTES = 16_384
+MOST_HEADERS = 128
+MOST_SPELLINGS = 4096
 
 
-def named(headers: Headers) -> Named:
-    """Headers by name: looked into a dozen times a request, so the names are lowered once."""
-    found: dict[bytes, list[bytes]] = {}
-    for name, value in headers:
-        found.setdefault(name.lower(), []).append(value)
-    return found
+class Meaning(NamedTuple):
+    """What a header's name means here. `travels`: its line goes on as it came; `once`: it must not come twice."""
+
+    name: bytes
+    travels: bool
+    once: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHead:
-    """A request line and its headers. `version` is (1, 0) or (1, 1) once it passed `strict`."""
+class Vocabulary(dict[bytes, Meaning | None]):
+    """A name as it was spelled → its meaning, None for one that goes on untouched.
 
-    method: bytes
-    target: bytes
-    version: tuple[int, int]
-    headers: Headers
-    named: Named = field(init=False, repr=False, compare=False)
+    Found out once a spelling: clients spell a few names alike a million times. Bounded, because spellings come
+    from outside.
+    """
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "named", named(self.headers))
+    def __init__(
+        self,
+        *,
+        travelling: Iterable[bytes] = (),
+        staying: Iterable[bytes] = (),
+        once: Iterable[bytes] = (),
+        staying_prefixes: tuple[bytes, ...] = (),
+        twins: Iterable[bytes] = (),
+        twin_prefixes: tuple[bytes, ...] = (),
+    ) -> None:
+        """All names in lower case. `travelling` and `staying` are looked at; the latter's lines do not go on.
 
-    def values(self, name: bytes) -> Sequence[bytes]:
-        """The values of the header `name` (lower case), in order."""
-        return self.named.get(name, ())
+        `twins`: names whose spellings with an underscore do not go on either.
+        """
+        super().__init__()
+        self._once = frozenset(once)
+        self._staying, self._staying_prefixes = frozenset(staying), staying_prefixes
+        self._travelling = frozenset(travelling) | self._once
+        self._twins, self._twin_prefixes = frozenset(twins), twin_prefixes
+
+    def __missing__(self, spelling: bytes) -> Meaning | None:
+        if len(self) >= MOST_SPELLINGS:
+            self.clear()
+        meaning = self[spelling] = self._find_out(spelling.lower())
+        return meaning
+
+    def _find_out(self, name: bytes) -> Meaning | None:
+        if name in self._staying or name.startswith(self._staying_prefixes) or self._is_twin(name):
+            return Meaning(name, travels=False, once=name in self._once)
+        return Meaning(name, travels=True, once=name in self._once) if name in self._travelling else None
+
+    def _is_twin(self, name: bytes) -> bool:
+        if b"_" not in name:
+            return False
+        hyphened = name.replace(b"_", b"-")
+        return hyphened in self._twins or hyphened.startswith(self._twin_prefixes)
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseHead:
-    """A status line and its headers, from a cell."""
+class Repeated(ValueError):
+    """A header came twice that must come once."""
 
-    status: int
-    reason: bytes
-    headers: Headers
-    version: tuple[int, int] = (1, 1)
-    named: Named = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "named", named(self.headers))
+class Head(Protocol):
+    """What the heads of both directions have in common."""
 
-    def values(self, name: bytes) -> Sequence[bytes]:
-        """The values of the header `name` (lower case), in order."""
-        return self.named.get(name, ())
+    @property
+    def minor(self) -> int:
+        """Of the version: HTTP/1.0 or HTTP/1.1."""
+
+    @property
+    def named(self) -> Named:
+        """The values of the headers that mean something here."""
+
+
+class RequestLike(Head, Protocol):
+    """What is judged of a request."""
+
+    @property
+    def method(self) -> bytes: ...
+    @property
+    def target(self) -> bytes: ...
+
+
+class ResponseLike(Head, Protocol):
+    """What is judged of a response."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def count(self) -> int:
+        """Of its header lines."""
+
+
+def told_apart(block: bytes, vocabulary: Vocabulary) -> tuple[list[bytes], dict[bytes, list[bytes]], int]:
+    """(header lines that travel, values of those that mean something, number of all). Repeated."""
+    lines: list[bytes] = []
+    named: dict[bytes, list[bytes]] = {}
+    found = block.split(b"\r\n")
+    found.pop()  # what follows the last line's end
+    for line in found:
+        name, _, value = line.partition(b":")
+        meaning = vocabulary[name]
+        if meaning is None:
+            lines.append(line)
+            continue
+        lower, travels, once = meaning
+        if lower not in named:
+            named[lower] = [value.strip(b" \t")]
+        elif once:
+            raise Repeated(f"the header {lower.decode()} is given more than once")
+        else:
+            named[lower].append(value.strip(b" \t"))
+        if travels:
+            lines.append(line)
+    return lines, named, len(found)
+
+
+def without(lines: list[bytes], names: frozenset[bytes]) -> list[bytes]:
+    """The header lines but for those called `names` (lower case)."""
+    return [line for line in lines if line.partition(b":")[0].lower() not in names]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +158,8 @@ class Framing:
     def empty(self) -> bool:
         """Whether no body bytes follow."""
         return not self.chunked and not self.length_bytes
+
+
+NO_BODY = Framing()
+EMPTY_BODY = Framing(0)
+CHUNKED = Framing(chunked=True)

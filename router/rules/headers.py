@@ -5,10 +5,13 @@ is a proxy that is trusted. Nothing that belongs to one connection travels on (R
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from router.rules.head import Framing, Header, RequestHead, ResponseHead
+from router.rules import traces
+from router.rules.head import Framing, Head, Named, Vocabulary
 from router.rules.identify import Identified
+from router.rules.strict import AT_MOST_ONCE, STATUSES_WITHOUT_BODY
 
 HOP_BY_HOP = frozenset(
     {
@@ -19,17 +22,37 @@ HOP_BY_HOP = frozenset(
 OURS = b"cellway-"
 """Headers between router and cell begin so. A client's are dropped, and a cell's are not shown."""
 FRAMING = frozenset({b"content-length", b"transfer-encoding"})
-REPLACED = frozenset({b"host", b"expect", b"x-request-id"}) | FRAMING
-STAYS = HOP_BY_HOP | REPLACED
+REPLACED = frozenset({b"host", b"expect", b"x-request-id", b"traceparent", b"tracestate"}) | FRAMING
 ABOUT_THE_WAY = frozenset({b"forwarded", b"x-real-ip"})
+APPENDED = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-prefix"})
+"""Those are written anew, a trusted proxy's with our part at the end."""
+SEEN = frozenset({b"via", b"prefer", b"sec-websocket-key", b"sec-websocket-version"})
+"""They travel, and are looked at."""
 TWINS_OF = (
     REPLACED | HOP_BY_HOP | ABOUT_THE_WAY | frozenset({b"via", b"x-tenant", b"authorization", b"idempotency-key"})
 )
 """`X_Tenant` and `X-Tenant` are one variable to a CGI-style server: twins of headers that matter are dropped."""
-HIDDEN = HOP_BY_HOP | FRAMING | frozenset({b"server", b"x-powered-by", b"x-request-id"})
-"""Of a response: what belongs to the connection, what is written anew, and what tells which software runs."""
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}\Z")
 VIA = b"cellway"
+
+FROM_CELLS = Vocabulary(
+    travelling=(b"date", b"content-type", b"sec-websocket-accept"),
+    staying=HOP_BY_HOP | FRAMING | {b"server", b"x-powered-by", b"x-request-id"},
+    staying_prefixes=(OURS,),
+)
+"""Of a response stays: what belongs to the connection, what is written anew, and what tells which software runs."""
+
+
+def from_clients(tenant_header: bytes, *, trusted: bool) -> Vocabulary:
+    """What a request's headers mean. `trusted`: the client is a proxy whose word about the way is believed."""
+    return Vocabulary(
+        travelling=SEEN | ({tenant_header} | ABOUT_THE_WAY if trusted else {tenant_header}),
+        staying=HOP_BY_HOP | REPLACED | APPENDED | (frozenset() if trusted else ABOUT_THE_WAY),
+        once=(*AT_MOST_ONCE, tenant_header),
+        staying_prefixes=(OURS,) if trusted else (OURS, b"x-forwarded-"),
+        twins=TWINS_OF | {tenant_header},
+        twin_prefixes=(OURS, b"x-forwarded-"),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,124 +64,99 @@ class Client:
     trusted: bool = False
 
 
-def request_id(head: RequestHead, fresh: bytes) -> bytes:
-    """The client's request id when there is exactly one and it is well-formed, else `fresh`."""
-    given = head.values(b"x-request-id")
-    return given[0] if len(given) == 1 and _REQUEST_ID.match(given[0]) else fresh
+def given_id(named: Named) -> bytes | None:
+    """The client's request id when there is exactly one and it is well-formed."""
+    given = named.get(b"x-request-id")
+    return given[0] if given is not None and len(given) == 1 and _REQUEST_ID.match(given[0]) else None
 
 
-def for_cell(
-    head: RequestHead,
-    found: Identified,
-    client: Client,
-    *,
-    ident: bytes,
-    epoch: int,
-    tenant_header: bytes = b"",
-    via: bytes = VIA,
-) -> list[Header]:
-    """The headers that a cell gets, without those that frame the body. `via` is this router's name in `Via`."""
-    own = named_by_connection(head)
-    twin = tenant_header.replace(b"-", b"_")
-    if twin != tenant_header:
-        own |= {twin}
-    kept = [header for header in head.headers if _travels(header[0].lower(), own, client.trusted)]
-    passed = [(b"Host", found.host or b""), *kept]
-    passed += _about_the_way(head, found, client)
-    return [
-        *passed,
-        (b"Via", b"%d.%d %s" % (*head.version, via)),
-        (b"X-Request-Id", ident),
-        (b"Cellway-Tenant", found.tenant.encode()),
-        (b"Cellway-Epoch", b"%d" % epoch),
-    ]
+def given_trace(named: Named) -> bytes | None:
+    """The client's lines of W3C Trace Context when they are valid: they stay, for the router makes no spans."""
+    parents = named.get(b"traceparent")
+    if parents is None or len(parents) != 1 or not traces.valid_parent(parents[0]):
+        return None
+    states = named.get(b"tracestate", ())
+    kept = [b"tracestate: " + state for state in states] if traces.valid_state(states) else []
+    return b"\r\n".join([b"traceparent: " + parents[0], *kept, b""])
 
 
-def came_round(head: RequestHead, via: bytes) -> bool:
+def came_round(named: Named, via: bytes) -> bool:
     """Whether the router that is called `via` has passed this request on before (RFC 9110 section 7.6.3)."""
-    stations = (station.split() for line in head.values(b"via") for station in line.split(b","))
+    stations = (station.split() for line in named.get(b"via", ()) for station in line.split(b","))
     return any(len(parts) > 1 and parts[1] == via for parts in stations)
 
 
-def _travels(lower: bytes, own: frozenset[bytes], trusted: bool) -> bool:
-    """Whether a client's header goes on; `own` are those that are meant for its connection only."""
-    if lower in STAYS or lower in own or lower.startswith(OURS):
-        return False
-    if lower in ABOUT_THE_WAY or lower.startswith(b"x-forwarded-"):
-        return trusted and lower not in _APPENDED  # those are written anew, with our part at the end
-    return b"_" not in lower or not _is_twin(lower.replace(b"_", b"-"))
-
-
-def _is_twin(hyphened: bytes) -> bool:
-    return hyphened in TWINS_OF or hyphened.startswith((OURS, b"x-forwarded-"))
-
-
-_APPENDED = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-prefix"})
-
-
-def named_by_connection(head: RequestHead | ResponseHead) -> frozenset[bytes]:
-    """The names that `Connection` lists: they are meant for this connection only."""
-    lines = head.values(b"connection")
-    return frozenset(word.strip().lower() for line in lines for word in line.split(b",") if word.strip())
-
-
-def _about_the_way(head: RequestHead, found: Identified, client: Client) -> list[Header]:
-    before = head.named if client.trusted else {}
+def about_the_way(head: Head, found: Identified, client: Client, via: bytes) -> bytes:
+    """The lines that tell a cell which way the request came. `via` is this router's name in `Via`."""
+    before: Named = head.named if client.trusted else {}
     chain = b", ".join([*before.get(b"x-forwarded-for", ()), client.address])
     scheme = next(iter(before.get(b"x-forwarded-proto", ())), client.scheme)
     host = next(iter(before.get(b"x-forwarded-host", ())), found.host or b"")
+    lines = [b"X-Forwarded-For: " + chain, b"X-Forwarded-Proto: " + scheme, b"X-Forwarded-Host: " + host]
     prefix = b"".join([*before.get(b"x-forwarded-prefix", ()), found.prefix or b""])
-    way = [(b"X-Forwarded-For", chain), (b"X-Forwarded-Proto", scheme), (b"X-Forwarded-Host", host)]
     if prefix:
-        way.append((b"X-Forwarded-Prefix", prefix))
+        lines.append(b"X-Forwarded-Prefix: " + prefix)
     # `Forwarded` is a list over all its lines (RFC 7239 section 4), so ours is one more line.
-    return [*way, (b"Forwarded", _forwarded(client, found.host))]
+    lines.append(b"Forwarded: " + _forwarded(client, found.host))
+    lines.append(b"Via: 1.%d %b\r\n" % (head.minor, via))
+    return b"\r\n".join(lines)
 
 
 def _forwarded(client: Client, host: bytes | None) -> bytes:
-    node = b'"[%s]"' % client.address if b":" in client.address else client.address
-    said = b';host="%s"' % host if host else b""
-    return b"for=%s%s;proto=%s" % (node, said, client.scheme)
+    node = b'"[%b]"' % client.address if b":" in client.address else client.address
+    said = b';host="%b"' % host if host else b""
+    return b"for=%b%b;proto=%b" % (node, said, client.scheme)
 
 
-def framed(headers: list[Header], framing: Framing) -> list[Header]:
-    """The headers with the one that says how the body ends."""
-    if framing.chunked:
-        return [*headers, (b"Transfer-Encoding", b"chunked")]
+def stamp(tenant: bytes, epoch: int) -> bytes:
+    """The lines by which a cell knows for whom it is asked, and at which epoch."""
+    return b"Cellway-Tenant: %b\r\nCellway-Epoch: %d\r\n" % (tenant, epoch)
+
+
+def request_bytes(
+    method: bytes, target: bytes, *, lead: bytes, way: bytes, stamp: bytes, trace: bytes, ident: bytes, last: bytes
+) -> bytes:
+    """A request's head for a cell. All but the first two and `ident` are whole lines; `lead` begins with `Host`."""
+    return b"%b %b HTTP/1.1\r\n%b%b%b%bX-Request-Id: %b\r\n%b\r\n" % (
+        method, target, lead, way, stamp, trace, ident, last,
+    )  # fmt: skip
+
+
+def fresh_trace(fresh: bytes) -> bytes:
+    """The line of a trace that begins here. `fresh`: 32 hexadecimal digits, of which half are the span's."""
+    return b"traceparent: 00-%b-%b-02\r\n" % (fresh, fresh[16:])
+
+
+UPGRADE = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+
+
+def framing_line(framing: Framing) -> bytes:
+    """The line that says how the body ends."""
     if framing.length_bytes is not None:
-        return [*headers, (b"Content-Length", b"%d" % framing.length_bytes)]
-    return headers
+        return b"Content-Length: %d\r\n" % framing.length_bytes
+    return b"Transfer-Encoding: chunked\r\n" if framing.chunked else b""
 
 
-def request_bytes(method: bytes, target: bytes, headers: list[Header]) -> bytes:
-    """A request's head for a cell."""
-    return b"%s %s HTTP/1.1\r\n%s\r\n" % (method, target, _lines(headers))
+def shown_framing(
+    method: bytes, status: int, framing: Framing | None, length: bytes | None, *, chunked: bool
+) -> bytes:
+    """The line by which the client is told how the body ends. `chunked`: the router sends it so."""
+    if status in STATUSES_WITHOUT_BODY or method == b"HEAD":
+        # A length may say how long the body would be; it says nothing with 204 (RFC 9110 section 8.6).
+        return b"Content-Length: %b\r\n" % length if length is not None and status != 204 else b""
+    if chunked:
+        return b"Transfer-Encoding: chunked\r\n"
+    return b"" if framing is None or framing.chunked else framing_line(framing)
 
 
-def for_client(head: ResponseHead, *, ident: bytes, date: bytes) -> list[Header]:
-    """The headers of a cell's response that a client gets, without those that frame the body."""
-    hidden = HIDDEN | named_by_connection(head)
-    passed = [
-        header
-        for header in head.headers
-        if (lower := header[0].lower()) not in hidden and not lower.startswith(OURS)
-    ]
-    if not head.values(b"date"):
-        passed.append((b"Date", date))
-    return [*passed, (b"X-Request-Id", ident)]
-
-
-def connection(version: tuple[int, int], keep_alive: bool) -> list[Header]:
+def connection_line(minor: int, *, keep_alive: bool) -> bytes:
     """What is said about the client's connection, where the version's default does not say it."""
     if not keep_alive:
-        return [(b"Connection", b"close")]
-    return [(b"Connection", b"keep-alive")] if version == (1, 0) else []
+        return b"Connection: close\r\n"
+    return b"" if minor else b"Connection: keep-alive\r\n"
 
 
-def response_bytes(status: int, reason: bytes, headers: list[Header]) -> bytes:
-    """A response's head for a client. The version is the sender's own (RFC 9110 section 6.2)."""
-    return b"HTTP/1.1 %d %s\r\n%s\r\n" % (status, reason, _lines(headers))
-
-
-def _lines(headers: list[Header]) -> bytes:
-    return b"".join([b"%s: %s\r\n" % header for header in headers])
+def own_bytes(status: int, reason: bytes, lines: Iterable[tuple[bytes, bytes]], about: bytes = b"") -> bytes:
+    """A response head of the router's own."""
+    block = b"".join([b"%b: %b\r\n" % line for line in lines])
+    return b"HTTP/1.1 %d %b\r\n%b%b\r\n" % (status, reason, block, about)

@@ -5,16 +5,19 @@ that is switched on and present must name the same one. If they differ the answe
 not exist, so that nobody learns which tenants exist by trying names with a key of their own.
 """
 
+import functools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from directory.rules.names import NAME
-from router.rules.head import RequestHead
+from router.rules.head import RequestLike
 from router.rules.strict import ABSOLUTE
 
 _NAME = re.compile(NAME.removesuffix("$").encode() + rb"\Z")
-_KEY = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +ck_([a-z0-9-]{2,40})_[A-Za-z0-9_-]{43} *\Z")
+_KEY = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +ck_([a-z0-9-]{2,40})_[A-Za-z0-9_-]{43}\Z")
 PATH_PREFIX = b"/t/"
 
 
@@ -39,59 +42,73 @@ class Sources:
     require_key: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Identified:
+class Identified(NamedTuple):
     """The tenant's name, and the request line's target as its cell is to see it.
 
     `host` is the authority that the client meant; `prefix` is what was taken off the path, if anything;
     `by_key` tells that the client showed a key, so an unknown tenant is answered like a wrong key.
     """
 
-    tenant: str
+    tenant: bytes
     target: bytes
     host: bytes | None
     prefix: bytes | None
     by_key: bool
 
 
-def identify(head: RequestHead, sources: Sources) -> Identified | Unidentified:
+def identify(head: RequestLike, sources: Sources) -> Identified | Unidentified:
     """The tenant of a sound request."""
-    host, target = _authority(head)
-    key = _of_key(head)
-    if sources.require_key and key is None:
+    named, target = head.named, head.target
+    hosts = named.get(b"host")
+    host = hosts[0] if hosts is not None else None
+    if target[0] != 0x2F:
+        host, target = _authority(host, target)
+    key = _of_key(named.get(b"authorization"))
+    if key is None and sources.require_key:
         return Unidentified.NO_KEY
-    prefix, rest, of_path = _of_path(target) if sources.path else (None, target, None)
-    named = [
-        name
-        for on, name in (
-            (sources.host, _of_host(host, sources.domains)),
-            (sources.path, of_path),
-            (sources.header, next(iter(head.values(sources.tenant_header)), None)),
-            (sources.key, key),
-        )
-        if on and name is not None
-    ]
-    if not named:
+    prefix = None
+    tenant = key if sources.key else None
+    if sources.path and target.startswith(PATH_PREFIX):
+        prefix, target, name = _of_path(target)
+        if tenant is not None and name != tenant:
+            return Unidentified.NO_SUCH_TENANT
+        tenant = name
+    if sources.header and (given := named.get(sources.tenant_header)) is not None:
+        if tenant is not None and given[0] != tenant:
+            return Unidentified.NO_SUCH_TENANT
+        tenant = given[0]
+    if sources.host and host is not None and (name_of_host := _of_host(host, sources.domains)) is not None:
+        if tenant is not None and name_of_host != tenant:
+            return Unidentified.NO_SUCH_TENANT
+        tenant = name_of_host
+    if tenant is None:
         return Unidentified.NO_TENANT
-    if any(name != named[0] for name in named) or not _NAME.match(named[0]):
+    if not can_be_name(tenant):
         return Unidentified.NO_SUCH_TENANT
-    return Identified(named[0].decode(), rest, host, prefix, by_key=key is not None)
+    return Identified(tenant, target, host, prefix, key is not None)
 
 
-def _authority(head: RequestHead) -> tuple[bytes | None, bytes]:
+@functools.lru_cache(16_384)
+def can_be_name(tenant: bytes) -> bool:
+    """Whether a tenant can be called so at all."""
+    return _NAME.match(tenant) is not None
+
+
+def _authority(host: bytes | None, target: bytes) -> tuple[bytes | None, bytes]:
     """The host that is meant, and the target in origin form: an absolute target outranks the header.
 
     RFC 9112 section 3.2.2 says so.
     """
-    absolute = ABSOLUTE.match(head.target)
+    absolute = ABSOLUTE.match(target)
     if absolute is None:
-        return next(iter(head.values(b"host")), None), head.target
+        return host, target
     rest: bytes = absolute[2] or b"/"
     return absolute[1], rest if rest.startswith(b"/") else b"/" + rest
 
 
-def _of_host(host: bytes | None, domains: tuple[bytes, ...]) -> bytes | None:
-    if host is None or host.startswith(b"["):
+@functools.lru_cache(4096)
+def _of_host(host: bytes, domains: tuple[bytes, ...]) -> bytes | None:
+    if host.startswith(b"["):
         return None
     name = host.partition(b":")[0].removesuffix(b".").lower()
     for domain in domains:
@@ -100,10 +117,8 @@ def _of_host(host: bytes | None, domains: tuple[bytes, ...]) -> bytes | None:
     return None
 
 
-def _of_path(target: bytes) -> tuple[bytes | None, bytes, bytes | None]:
+def _of_path(target: bytes) -> tuple[bytes, bytes, bytes]:
     """(what is taken off, what stays, the tenant named). What stays is byte for byte what came."""
-    if not target.startswith(PATH_PREFIX):
-        return None, target, None
     end = len(PATH_PREFIX)
     while end < len(target) and target[end] not in b"/?":
         end += 1
@@ -111,10 +126,6 @@ def _of_path(target: bytes) -> tuple[bytes | None, bytes, bytes | None]:
     return target[:end], rest if rest.startswith(b"/") else b"/" + rest, target[len(PATH_PREFIX) : end]
 
 
-def _of_key(head: RequestHead) -> bytes | None:
-    for value in head.values(b"authorization"):
-        match = _KEY.match(value)
-        if match:
-            tenant: bytes = match[1]
-            return tenant
-    return None
+def _of_key(given: Sequence[bytes] | None) -> bytes | None:
+    match = _KEY.match(given[0]) if given is not None else None
+    return match[1] if match is not None else None

@@ -59,6 +59,14 @@ class Bucket:
         """How long until the bucket is full again; 0.0 when it is."""
         return max(0.0, self._full_at - now)
 
+    def told(self, now: float) -> bytes:
+        """The line by which a client that was let through hears what is left: `limit_header`, for every response."""
+        full_in = self._full_at - now
+        if full_in <= 0:
+            return b'RateLimit: "%b";r=%d;t=0\r\n' % (POLICY, self.burst)
+        left = int(self.burst - full_in * self.per_second + SLACK)
+        return b'RateLimit: "%b";r=%d;t=%d\r\n' % (POLICY, left if left > 0 else 0, ceil(full_in))
+
     def change(self, per_second: float, burst: int, now: float) -> None:
         """Another rate from now on. What was used stays used: a change grants nobody a second burst."""
         used = min(max(0.0, (self._full_at - now) * self.per_second), float(self.burst))

@@ -1,79 +1,108 @@
 """What is refused because two parsers could read it differently, or because it is not ours to pass on.
 
 RFC 9112 lets a recipient repair much of this. A router in front of other parsers must not: what one side
-repairs and the other does not is how requests are smuggled (RFC 9112 section 11.2). Pure.
+repairs and the other does not is how requests are smuggled (RFC 9112 section 11.2). `head` has the grammar; here
+is what heads that fit it may not say. Pure.
 """
 
+import functools
 import re
+from collections.abc import Sequence
 
-from router.rules.head import Framing, RequestHead, ResponseHead
+from router.rules.head import (
+    CHUNKED,
+    LARGEST_HEAD_BYTES,
+    LARGEST_LINE_BYTES,
+    LINES,
+    MOST_HEADERS,
+    NO_BODY,
+    Framing,
+    Head,
+    RequestLike,
+    ResponseLike,
+)
 
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
-VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*\Z")
-TARGET = re.compile(rb"[\x21\x22\x24-\x7e]+\Z")
-"""Visible ASCII without `#`: a fragment never travels (RFC 9112 section 3.2)."""
 HOST = re.compile(rb"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*)|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?\Z")
 ABSOLUTE = re.compile(rb"https?://([^/?@]*)([/?].*)?\Z", re.IGNORECASE)
 LENGTH = re.compile(rb"[0-9]{1,18}\Z")
+VERSION = re.compile(rb"[^\r\n]* HTTP/1\.[01]\r\n")
 REFUSED_METHODS = frozenset({b"CONNECT", b"TRACE"})
-VERSIONS = frozenset({(1, 0), (1, 1)})
 AT_MOST_ONCE = (b"host", b"authorization", b"content-length", b"transfer-encoding", b"idempotency-key", b"expect")
-LARGEST_HEAD_BYTES = 65_536
-NO_BODY = frozenset({204, 304})
+STATUSES_WITHOUT_BODY = frozenset({204, 304})
 
 
-def request_fault(head: RequestHead, at_most_once: tuple[bytes, ...] = AT_MOST_ONCE) -> str | None:
+def unread_fault(data: bytes, *, complete: bool) -> tuple[int, str] | None:
+    """What is wrong with bytes that the grammar of a request's head does not fit: (status, reason).
+
+    None while more of them could make a head, which is the case until it is `complete` (an empty line came).
+    """
+    end = data.find(b"\r\n\r\n")
+    if end > LARGEST_HEAD_BYTES or (end < 0 and len(data) > LARGEST_HEAD_BYTES):
+        return 431, "the request's head is too large"
+    if end < 0 and not complete:
+        return None if LINES.match(data) and b"\x00" not in data else (400, "a line does not end in CR LF")
+    if not VERSION.match(data):
+        return 400, "this is not a request line of HTTP/1.0 or HTTP/1.1"
+    return 400, "this is not HTTP/1.1 as it must be: a header's name or value, or a line's end, is malformed"
+
+
+def _values(head: Head, name: bytes) -> Sequence[bytes]:
+    return head.named.get(name, ())
+
+
+def size_fault(head_bytes: int, count: int, data: bytes) -> str | None:
+    """Why a head of `count` header lines is too large (431); None when it is not. `data` begins with it."""
+    if head_bytes > LARGEST_HEAD_BYTES:
+        return "the request's head is too large"
+    if count > MOST_HEADERS:
+        return "the request has too many headers"
+    if head_bytes > LARGEST_LINE_BYTES:
+        lines = data[:head_bytes].split(b"\r\n")
+        if any(len(line) > LARGEST_LINE_BYTES for line in lines):
+            return "a line of the request's head is too long"
+    return None
+
+
+def request_fault(head: RequestLike) -> str | None:
     """Why this request is refused with 400 and its connection closed; None when it is sound."""
-    if head.version not in VERSIONS:
-        return "only HTTP/1.0 and HTTP/1.1 are spoken here"
-    if not TOKEN.match(head.method) or head.method in REFUSED_METHODS:
+    if head.method in REFUSED_METHODS:
         return "this method is not passed on"
-    return (
-        _headers_fault(head.headers)
-        or _repeated(head, at_most_once)
-        or _target_fault(head)
-        or _framing_fault(head)
-    )
-
-
-def _headers_fault(headers: tuple[tuple[bytes, bytes], ...]) -> str | None:
-    for name, value in headers:
-        if not TOKEN.match(name):
-            return "a header's name holds characters that it must not"
-        if not VALUE.match(value):
-            return "a header's value holds control characters"
-    return None
-
-
-def _repeated(head: RequestHead, names: tuple[bytes, ...]) -> str | None:
-    for name in names:
-        if len(head.values(name)) > 1:
-            return f"the header {name.decode()} is given more than once"
-    return None
-
-
-def _target_fault(head: RequestHead) -> str | None:
-    hosts = head.values(b"host")
-    if head.version == (1, 1) and not hosts:
-        return "the header host is missing"
-    if hosts and not HOST.match(hosts[0]):
+    named = head.named
+    hosts = named.get(b"host")
+    if hosts is None:
+        if head.minor:
+            return "the header host is missing"
+    elif not is_host(hosts[0]):
         return "the header host is malformed"
-    if not TARGET.match(head.target):
-        return "the request target holds characters that must be percent-encoded"
-    if head.target.startswith(b"/") or (head.target == b"*" and head.method == b"OPTIONS"):
+    if head.target[0] != 0x2F and (fault := _target_fault(head)) is not None:
+        return fault
+    if b"content-length" in named or b"transfer-encoding" in named:
+        return _framing_fault(head)
+    return None
+
+
+@functools.lru_cache(4096)
+def is_host(value: bytes) -> bool:
+    """Whether it is an authority as `Host` may give it (RFC 9110 section 7.2): no user, no odd characters."""
+    return HOST.match(value) is not None
+
+
+def _target_fault(head: RequestLike) -> str | None:
+    if head.target == b"*" and head.method == b"OPTIONS":
         return None
     absolute = ABSOLUTE.match(head.target)
-    if absolute is None or not HOST.match(absolute[1]):
+    if absolute is None or not is_host(absolute[1]):
         return "the request target is malformed"
     return None
 
 
-def _framing_fault(head: RequestHead) -> str | None:
-    codings = head.values(b"transfer-encoding")
-    lengths = head.values(b"content-length")
+def _framing_fault(head: RequestLike) -> str | None:
+    codings = _values(head, b"transfer-encoding")
+    lengths = _values(head, b"content-length")
     if codings and lengths:
         return "content-length and transfer-encoding exclude each other"
-    if codings and head.version != (1, 1):
+    if codings and not head.minor:
         return "HTTP/1.0 has no transfer-encoding"
     if codings and codings[0].lower() != b"chunked":
         return "the only transfer-encoding passed on is chunked"
@@ -82,61 +111,85 @@ def _framing_fault(head: RequestHead) -> str | None:
     return None
 
 
-def request_framing(head: RequestHead) -> Framing:
+def request_framing(head: RequestLike) -> Framing:
     """How the body of a sound request ends."""
-    if head.values(b"transfer-encoding"):
-        return Framing(chunked=True)
-    lengths = head.values(b"content-length")
-    return Framing(int(lengths[0]) if lengths else None)
+    if b"transfer-encoding" in head.named:
+        return CHUNKED
+    lengths = head.named.get(b"content-length")
+    return NO_BODY if lengths is None else Framing(int(lengths[0]))
 
 
-def too_large(head: RequestHead) -> bool:
-    """Whether all of a head together is more than is looked at, though each line of it is not."""
-    size = len(head.method) + len(head.target) + 12
-    return size + sum(len(name) + len(value) + 4 for name, value in head.headers) > LARGEST_HEAD_BYTES
+def options(head: Head) -> frozenset[bytes]:
+    """What `Connection` lists, in lower case (RFC 9110 section 7.6.1)."""
+    lines = _values(head, b"connection")
+    if len(lines) == 1 and (usual := _USUAL_OPTIONS.get(lines[0])) is not None:
+        return usual
+    return frozenset(
+        word.strip(b" \t").lower() for line in lines for word in line.split(b",") if word.strip(b" \t")
+    )
 
 
-def asks_upgrade(head: RequestHead) -> bool:
+_USUAL_OPTIONS = {
+    spelled: frozenset({spelled.lower()})
+    for spelled in (b"keep-alive", b"Keep-Alive", b"close", b"Close", b"upgrade", b"Upgrade")
+}
+
+
+def goes_on(head: Head) -> bool:
+    """Whether the sender keeps the connection open after this message (RFC 9112 section 9.3)."""
+    if b"connection" not in head.named:
+        return head.minor == 1
+    said = options(head)
+    return b"close" not in said and (head.minor == 1 or b"keep-alive" in said)
+
+
+def asks_upgrade(head: RequestLike) -> bool:
     """Whether the client would go on in another protocol, so that what follows may not be HTTP."""
-    options = head.values(b"connection")
-    named = any(option.strip().lower() == b"upgrade" for line in options for option in line.split(b","))
-    return named or bool(head.values(b"upgrade"))
+    return b"upgrade" in head.named or (b"connection" in head.named and b"upgrade" in options(head))
 
 
-def unexpected(head: RequestHead) -> bool:
+def asks_websocket(head: RequestLike) -> bool:
+    """Whether it is the opening handshake of RFC 6455 section 4.1, the one upgrade that is passed on."""
+    if b"upgrade" not in head.named:
+        return False
+    return (
+        head.method == b"GET"
+        and head.minor == 1
+        and [value.lower() for value in _values(head, b"upgrade")] == [b"websocket"]
+        and b"upgrade" in options(head)
+        and len(_values(head, b"sec-websocket-key")) == 1
+        and b"content-length" not in head.named
+        and b"transfer-encoding" not in head.named
+    )
+
+
+def unexpected(head: RequestLike) -> bool:
     """Whether `Expect` asks for something that nobody here can do (RFC 9110 section 10.1.1)."""
-    return any(value.lower() != b"100-continue" for value in head.values(b"expect"))
+    return b"expect" in head.named and any(value.lower() != b"100-continue" for value in _values(head, b"expect"))
 
 
-def awaits_continue(head: RequestHead) -> bool:
+def awaits_continue(head: RequestLike) -> bool:
     """Whether the client holds its body back until it is told to go on. HTTP/1.0 clients are not told."""
-    return head.version == (1, 1) and bool(head.values(b"expect"))
+    return b"expect" in head.named and head.minor == 1
 
 
-def response_fault(head: ResponseHead) -> str | None:
+def response_fault(head: ResponseLike) -> str | None:
     """Why a cell's response is not passed on; None when it is sound."""
-    if head.version not in VERSIONS:
-        return "the response is neither HTTP/1.0 nor HTTP/1.1"
-    if not 200 <= head.status <= 599:
-        return f"status {head.status} was not asked for"
-    if not VALUE.match(head.reason):
-        return "the reason phrase holds control characters"
-    lengths = head.values(b"content-length")
-    codings = head.values(b"transfer-encoding")
-    if len(lengths) > 1 or (lengths and codings) or (lengths and not LENGTH.match(lengths[0])):
+    named = head.named
+    lengths = named.get(b"content-length")
+    codings = named.get(b"transfer-encoding")
+    if lengths is not None and (len(lengths) > 1 or codings is not None or not LENGTH.match(lengths[0])):
         return "the response's length is ambiguous"
-    if codings and head.version != (1, 1):
-        return "HTTP/1.0 has no transfer-encoding"
-    if codings and (len(codings) > 1 or codings[0].lower() != b"chunked"):
-        return "the response has a transfer-encoding other than chunked"
-    return _headers_fault(head.headers)
+    if codings is not None and (not head.minor or len(codings) > 1 or codings[0].lower() != b"chunked"):
+        return "the response has a transfer-encoding other than chunked, or of HTTP/1.0"
+    return "the response has too many headers" if head.count > MOST_HEADERS else None
 
 
-def response_framing(method: bytes, head: ResponseHead) -> Framing | None:
+def response_framing(method: bytes, head: ResponseLike) -> Framing | None:
     """How the body of a sound response ends; None: with the connection (RFC 9112 section 6.3)."""
-    if method == b"HEAD" or head.status in NO_BODY:
-        return Framing()
-    if head.values(b"transfer-encoding"):
-        return Framing(chunked=True)
-    lengths = head.values(b"content-length")
-    return Framing(int(lengths[0])) if lengths else None
+    if method == b"HEAD" or head.status in STATUSES_WITHOUT_BODY:
+        return NO_BODY
+    lengths = head.named.get(b"content-length")
+    if lengths is not None:
+        return Framing(int(lengths[0]))
+    return CHUNKED if b"transfer-encoding" in head.named else None

@@ -1,6 +1,8 @@
 """All cells that this router sends to: their pools, and the watch for those that fall silent."""
 
 import asyncio
+import ssl
+from time import monotonic
 
 from directory.resolver import CheckedResolver
 from router.errors import Unreached
@@ -19,8 +21,10 @@ PROBE_SECONDS = 2.0
 class Cells:
     """cell → pool. A pool takes requests while its cell has that address, and lives until the last one ended."""
 
-    def __init__(self, table: Table, limits: Limits, patience: Patience, tasks: Tasks) -> None:
-        self._table, self._limits, self._patience, self._tasks = table, limits, patience, tasks
+    def __init__(
+        self, table: Table, limits: Limits, patience: Patience, tasks: Tasks, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._table, self._limits, self._patience, self._tasks, self._tls = table, limits, patience, tasks, tls
         self._pools: dict[str, Pool] = {}
         self._leaving: list[Pool] = []
         """Of addresses that cells had before, for which somebody may still wait."""
@@ -38,7 +42,7 @@ class Cells:
             if pool is not None:
                 pool.close()
                 self._leaving.append(pool)
-            pool = self._pools[cell_id] = Pool(cell, self._limits, self._resolver)
+            pool = self._pools[cell_id] = Pool(cell, self._limits, self._resolver, self._tls)
         return pool
 
     @property
@@ -61,6 +65,7 @@ class Cells:
             if stood_still > TICK_SECONDS:
                 pool.forgive(stood_still)
             self._judge(pool)
+            pool.sweep(monotonic())
         if now - self._swept_at > SWEEP_SECONDS:
             self._swept_at = now
             self._sweep()

@@ -1,168 +1,215 @@
 """One HTTP/1.1 connection to a cell.
 
-Sends bytes as they are, and gives back the answer as a head and pieces of body. What is not HTTP as it must be,
-breaks off, or goes on after its end fails with a named error, and such a connection is never used again.
+Sends bytes as they are, and tells a receiver at once what comes back: interim heads, the head with what is there of
+the body, the rest piece by piece, the end or a failure. What is not HTTP as it must be, breaks off, or goes on after
+its end fails with a named error, and such a connection is never used again.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import cast
-
-from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from enum import Enum
+from math import inf
+from time import monotonic
+from typing import Protocol, cast
 
 from router.errors import RouterError, TransferBroken, Unreached
+from router.rules.chunks import Chunks, Malformed
 from router.rules.decide import Outcome
-from router.rules.head import Framing, Header, ResponseHead
-from router.rules.strict import response_fault, response_framing
+from router.rules.head import LARGEST_HEAD_BYTES, LINES, Framing
+from router.rules.responses import HEADS, NotHttp, ResponseHead
+from router.rules.strict import response_framing
 
-LARGEST_HEAD_BYTES = 65_536
-READ_AHEAD_BYTES = 131_072
-"""A cell that sends faster than the client takes is paused here, and goes on at a quarter of it."""
 WRITE_AHEAD_BYTES = 65_536
+BEGINNING = b"HTTP/1."
+APART = frozenset({*range(100, 200), 204, 304, 421})
+"""Statuses of responses that are not looked at in passing: their bodies have rules of their own, or they decide."""
+
+
+class Receiver(Protocol):
+    """Who is told what comes over a connection, in this order. Nothing comes after `ended` or `failed`."""
+
+    def interim(self, head: ResponseHead) -> None:
+        """An interim response other than 100 and 101."""
+
+    def switched(self, head: ResponseHead, data: bytes) -> None:
+        """A 101 that was asked for; what comes from now on is not HTTP, and `piece` tells it."""
+
+    def answered(self, head: ResponseHead, framing: Framing | None, body: bytes) -> None:
+        """The head, and what came with it of the body; `connection.complete` says whether that is all."""
+
+    def answered_whole(self, head: ResponseHead, body: bytes, now: float) -> None:
+        """All of a response, whose body is of the length that its head says. The connection is given back already."""
+
+    def piece(self, data: bytes) -> None:
+        """More of the body."""
+
+    def ended(self) -> None:
+        """The body's end came after pieces."""
+
+    def failed(self, error: RouterError) -> None:
+        """Unreached before the head, TransferBroken after it."""
+
+    def cell_busy(self, busy: bool) -> None:
+        """Whether the cell takes what is sent more slowly than it comes."""
+
+
+class Borrower(Protocol):
+    """A tenant, as connections know it."""
+
+    borrowed: int
+    """Connections that it has or is opening."""
+
+
+class Patron(Protocol):
+    """Who owns a connection."""
+
+    def heard(self, now: float) -> None:
+        """A byte came."""
+
+    def head_came(self, connection: "Connection") -> None:
+        """A final head came, or cannot come any more: nobody waits for it."""
+
+    def settled(self, connection: "Connection", now: float) -> None:
+        """All of a response came at once: `heard`, `head_came`, and the connection is given back."""
+
+    def lost(self, connection: "Connection") -> None:
+        """It is closed."""
+
+
+class Phase(Enum):
+    """What is expected on a connection."""
+
+    RESTING = "nothing"
+    HEAD = "a response's head"
+    BODY = "more of its body"
+    PIPE = "anything"
 
 
 class Connection(asyncio.Protocol):
-    """Used by one request at a time. One task reads; another may write."""
+    """Used by one request at a time."""
 
-    def __init__(self, heard: Callable[[], None], lost: Callable[["Connection"], None]) -> None:
-        self._heard, self._lost = heard, lost
-        self._loop = asyncio.get_running_loop()
+    __slots__ = (
+        "_chunks", "_left", "_method", "_partial", "_patron", "_phase", "_reading_paused", "_receiver", "_sent_all",
+        "_spoiled", "_transport", "_upgrade", "awaited", "borrower", "closed", "complete", "deadline", "keeps", "kept_at",
+        "requests",
+    )  # fmt: skip
+
+    def __init__(self, patron: Patron) -> None:
+        self._patron = patron
         self._transport: asyncio.Transport | None = None
-        self._writable: asyncio.Future[None] | None = None
-        self._waiter: asyncio.Future[None] | None = None
-        self._closed = False
-        self._requests = 0
+        self._receiver: Receiver | None = None
+        self._phase = Phase.RESTING
+        self._method = b""
+        self._partial = b""
+        self._left = 0
+        """Bytes that are due of a body; -1 for one that the connection's end ends."""
+        self._chunks: Chunks | None = None
+        self._sent_all = self._upgrade = self._reading_paused = self._spoiled = False
+        self.keeps = False
+        """Whether the cell goes on with the connection after this response."""
+        self.closed = False
+        """Whether it is of no more use."""
+        self.complete = False
+        """Whether all of the response came."""
+        self.requests = 0
+        self.borrower: Borrower | None = None
+        """The tenant whose request it carries."""
+        self.awaited = False
+        """Whether the pool counts it among those that wait for a head."""
         self.kept_at = 0.0
-        """When it was last put back, by the loop's clock."""
-        self._begin(b"")
+        """When it was last put back, by the monotonic clock."""
+        self.deadline = inf
+        """When what is awaited on it is late, by the monotonic clock."""
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else "busy" if self._expecting else "kept"
-        return f"<Connection {state}, {self._requests} requests>"
-
-    def _begin(self, method: bytes) -> None:
-        self._method = method
-        self._expecting = bool(method)
-        self._parser = HttpResponseParser(self)
-        self._headers: list[Header] = []
-        self._head_bytes = 0
-        self._reason = b""
-        self._head: ResponseHead | None = None
-        self._framing: Framing | None = None
-        self._chunks: list[bytes] = []
-        self._buffered = 0
-        self._received = 0
-        self._complete = False
-        self._excess = False
-        self._keeps = False
-        self._sent_all = False
-        self._reading_paused = False
-        self._error: RouterError | None = None
+        state = "closed" if self.closed else self._phase.name.lower()
+        return f"<Connection {state}, {self.requests} requests>"
 
     # --- the side of the one who forwards ---
 
     @property
-    def closed(self) -> bool:
-        """Whether it is of no more use."""
-        return self._closed
-
-    @property
-    def complete(self) -> bool:
-        """Whether all of the answer is here, though perhaps not read yet."""
-        return self._complete and self._error is None
-
-    @property
     def kept(self) -> bool:
         """Whether it served a request before this one, so that the cell may have closed it meanwhile."""
-        return self._requests > 1
+        return self.requests > 1
 
     @property
-    def answered(self) -> bool:
-        """Whether any byte of an answer came."""
-        return self._received > 0
+    def awaits_head(self) -> bool:
+        """Whether a request was sent whose response has not begun."""
+        return self._phase is Phase.HEAD
+
+    @property
+    def trailers(self) -> list[tuple[bytes, bytes]]:
+        """The trailers of a complete chunked body."""
+        return [] if self._chunks is None else self._chunks.trailers
 
     @property
     def reusable(self) -> bool:
         """Whether the next request may use it: both messages ended where they had to."""
-        return (
-            self._complete and self._keeps and self._sent_all and not (self._excess or self._error or self._closed)
-        )
+        return self.complete and self.keeps and self._sent_all and not self.closed
 
-    def expect(self, method: bytes) -> None:
-        """Begin with a request; its answer is read by the rules for `method`."""
-        self._begin(method)
-        self._requests += 1
+    def begin(
+        self, receiver: Receiver, method: bytes, data: bytes, *, last: bool = True, upgrade: bool = False
+    ) -> None:
+        """Send a request's beginning; its response is read by the rules for `method`. Unreached.
+
+        `last`: this is all of the request. `upgrade`: a 101 is asked for.
+        """
+        transport = self._transport
+        if self.closed or transport is None:
+            raise Unreached(Outcome.CLOSED)
+        self._receiver, self._method, self._upgrade = receiver, method, upgrade
+        self._phase, self._sent_all, self.complete = Phase.HEAD, last, False
+        self._chunks = None
+        self.requests += 1
+        transport.write(data)
 
     def send(self, data: bytes, *, last: bool = False) -> None:
-        """Hand bytes to the transport. Unreached or TransferBroken when the connection is gone."""
-        if self._closed or self._transport is None:
-            raise self._error or Unreached(Outcome.CLOSED)
-        self._transport.write(data)
-        self._sent_all = last
+        """More of the request's body, or of what goes through a pipe. Ignored when the connection is gone."""
+        if not self.closed and self._transport is not None:
+            self._transport.write(data)
+            self._sent_all = last
 
-    async def flushed(self) -> None:
-        """Wait until the cell has taken most of what was sent. The caller sets the deadline."""
-        if self._writable is not None and not self._closed:
-            await asyncio.shield(self._writable)
-        if self._closed:
-            raise self._error or Unreached(Outcome.CLOSED)
+    def spoil(self) -> None:
+        """Never use it again after this request."""
+        self._spoiled = True
 
-    async def head(self) -> ResponseHead:
-        """The answer's head. Unreached when none came that may be passed on."""
-        while self._head is None and self._error is None:
-            await self._wait()
-        if self._error is not None:
-            raise self._error
-        return cast(ResponseHead, self._head)
-
-    @property
-    def framing(self) -> Framing | None:
-        """How the answer's body ends; None: with the connection. Known once the head is."""
-        return self._framing
-
-    async def read(self) -> bytes:
-        """What came of the body since, b"" at its end. TransferBroken when it broke off."""
-        while not self._chunks and not self._complete and self._error is None:
-            await self._wait()
-        if self._error is not None:
-            raise self._error
-        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-        self._chunks.clear()
-        self._buffered = 0
-        if self._reading_paused and self._transport is not None:
-            self._reading_paused = False
+    def pause(self, paused: bool) -> None:
+        """Let the cell wait (or go on) with what it sends."""
+        if self.closed or self._transport is None or paused is self._reading_paused:
+            return
+        self._reading_paused = paused
+        if paused:
+            self._transport.pause_reading()
+        else:
             self._transport.resume_reading()
-        return data
-
-    def fail(self, error: RouterError) -> None:
-        """End what is under way with `error`; it is raised to whoever reads or sends."""
-        if self._error is None and not (self._complete and not self._expecting):
-            self._error = error
-        self.abort()
 
     def abort(self) -> None:
-        """Close at once, whatever is under way."""
-        if self._transport is not None and not self._closed:
-            self._transport.abort()
-        self._closed = True
-        self._wake()
+        """Close at once, whatever is under way; nobody is told."""
+        self._receiver = None
+        self._told_head()
+        self._phase, self.deadline = Phase.RESTING, inf
+        if not self.closed:
+            self.closed = True
+            if self._transport is not None:
+                self._transport.abort()
 
-    def rest(self) -> None:
+    def _told_head(self) -> None:
+        if self.awaited:
+            self._patron.head_came(self)
+
+    def rest(self, now: float) -> None:
         """Put it aside, expecting nothing."""
-        self._expecting = False
-        self.kept_at = self._loop.time()
+        self._told_head()
+        self._receiver = None
+        self._phase, self.deadline, self.kept_at = Phase.RESTING, inf, now
+        if self._reading_paused:
+            self.pause(False)
 
-    async def _wait(self) -> None:
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
-    def _wake(self) -> None:
-        for waiter in (self._waiter, self._writable if self._closed else None):
-            if waiter is not None and not waiter.done():
-                waiter.set_result(None)
+    def fail(self, error: RouterError) -> None:
+        """End what is under way with `error`."""
+        receiver = self._receiver
+        self.abort()
+        if receiver is not None:
+            receiver.failed(error)
 
     # --- the transport's side ---
 
@@ -171,107 +218,165 @@ class Connection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=WRITE_AHEAD_BYTES)
 
     def pause_writing(self) -> None:
-        self._writable = self._loop.create_future()
+        if self._receiver is not None:
+            self._receiver.cell_busy(True)
 
     def resume_writing(self) -> None:
-        if self._writable is not None and not self._writable.done():
-            self._writable.set_result(None)
-        self._writable = None
+        if self._receiver is not None:
+            self._receiver.cell_busy(False)
 
     def data_received(self, data: bytes) -> None:
-        self._heard()
-        self._received += len(data)
-        if not self._expecting or self._complete:
-            self._excess = True
-            self.abort()
+        now = monotonic()
+        if self._phase is Phase.HEAD:
+            # The usual case, spelled out: all of a sound response of a known length, and nothing else, came at once.
+            end = data.find(b"\r\n\r\n") + 4
+            head = HEADS.young.get(data[:end])
+            if (
+                head is not None
+                and len(data) - end == head.length_bytes
+                and head.status not in APART
+                and (receiver := self._receiver) is not None
+                and self._sent_all
+                and not self._partial
+                and self._method != b"HEAD"
+            ):
+                self.complete, self.keeps = True, head.keeps and not self._spoiled
+                self._patron.settled(self, now)
+                receiver.answered_whole(head, data[end:], now)
+                return
+            self._patron.heard(now)
+            self._read_head(data)
             return
-        try:
-            self._parser.feed_data(data)
-        except HttpParserUpgrade:
-            self._broken("an upgrade that nobody asked for")
-        except HttpParserError as error:
-            self._unparsable(str(error.__context__ or error))
-        if self._head is None and self._received > LARGEST_HEAD_BYTES:
-            self._broken("a head that is too large")
-        if self._excess:
-            self._broken("bytes after the end")
-        self._wake()
-
-    def _unparsable(self, what: str) -> None:
-        if self._complete:
-            self._excess = True
+        self._patron.heard(now)
+        if self._phase is Phase.BODY:
+            self._read_body(data)
+        elif self._phase is Phase.PIPE and self._receiver is not None:
+            self._receiver.piece(data)
         else:
-            self._broken(what)
-
-    def _broken(self, what: str) -> None:
-        # A head that nobody took yet is withdrawn: the client gets a whole error, not half a response.
-        self.fail(Unreached(Outcome.MALFORMED, what))
+            self.abort()  # nothing was asked: whatever it is, it would be taken for the next answer
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._closed = True
-        if self._expecting and not self._complete and self._error is None:
-            if self._head is None:
-                self._error = Unreached(self._ended_without_head())
-            elif self._framing is None and exc is None:
-                self._complete = True
-            else:
-                self._error = TransferBroken("the cell's response broke off")
-        self._wake()
-        self._lost(self)
+        phase, receiver = self._phase, self._receiver
+        self.abort()
+        if receiver is not None:
+            if phase is Phase.HEAD:
+                receiver.failed(Unreached(self._ended_without_head()))
+            elif (phase is Phase.BODY and self._left < 0 and exc is None) or phase is Phase.PIPE:
+                self.complete = True
+                receiver.ended()
+            elif phase is Phase.BODY:
+                receiver.failed(TransferBroken("the cell's response broke off"))
+        self._patron.lost(self)
 
     def _ended_without_head(self) -> Outcome:
-        if self._received:
+        if self._partial:
             return Outcome.MALFORMED
         return Outcome.STALE if self.kept else Outcome.CLOSED
 
-    # --- the parser's side ---
+    # --- reading ---
 
-    def on_message_begin(self) -> None:
-        if self._complete:
-            self._excess = True
-        self._headers, self._reason = [], b""
+    def _read_head(self, data: bytes) -> None:
+        if self._partial:
+            fresh = len(data)
+            data = self._partial + data
+            if b"\r\n\r\n" not in data[-fresh - 3 :]:
+                self._keep_partial(data)
+                return
+            self._partial = b""
+        while data and (end := data.find(b"\r\n\r\n")) >= 0:
+            try:
+                head = HEADS.find(data[: end + 4])
+            except NotHttp as fault:
+                self._broken(str(fault))
+                return
+            if head.status >= 200:
+                self._final(head, data, end + 4)
+                return
+            if head.status == 101:
+                self._switch(head, data[end + 4 :])
+                return
+            if head.status != 100 and self._receiver is not None:
+                self._receiver.interim(head)
+            data = data[end + 4 :]
+        if data:
+            self._keep_partial(data)
 
-    def on_status(self, reason: bytes) -> None:
-        self._reason += reason
+    def _keep_partial(self, data: bytes) -> None:
+        if len(data) > LARGEST_HEAD_BYTES:
+            self._broken("a head that is too large")
+        elif data[:7] != BEGINNING[: len(data)] or not LINES.match(data):
+            self._broken("a head that is not HTTP as it must be")
+        else:
+            self._partial = data
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._head is not None:
-            return  # a trailer, which is dropped
-        self._head_bytes += len(name) + len(value)
-        if self._head_bytes > LARGEST_HEAD_BYTES:
-            raise ValueError("a head that is too large")
-        self._headers.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        if self._complete:
+    def _final(self, head: ResponseHead, data: bytes, end: int) -> None:
+        if head.fault is not None:
+            self._broken(head.fault)
             return
-        status = self._parser.get_status_code()
-        if 100 <= status < 200 and status != 101:
-            return  # interim: the final one follows
-        major, _, minor = self._parser.get_http_version().partition(".")
-        head = ResponseHead(status, self._reason, tuple(self._headers), (int(major), int(minor)))
-        fault = response_fault(head)
-        if fault is not None:
-            raise ValueError(fault)
-        self._head, self._framing = head, response_framing(self._method, head)
-        if self._method == b"HEAD":
-            # The parser cannot know that no body follows; a new one begins with the next request.
-            self._keeps = self._parser.should_keep_alive()
-            self._complete = True
-
-    def on_body(self, body: bytes) -> None:
-        if self._complete:
-            self._excess = True
+        framing = response_framing(self._method, head)
+        if framing is None:
+            self._left, body = -1, data[end:]
+        elif framing.chunked:
+            self._chunks = Chunks()
+            try:
+                body = self._chunks.feed(data[end:])
+            except Malformed as malformed:
+                self._broken(str(malformed))
+                return
+            self._left = 0 if self._chunks.complete else 1
+            if self._chunks.rest:
+                self._left = -2
+        else:
+            self._left = (framing.length_bytes or 0) - len(data) + end
+            body = data[end:]
+        if framing is not None and self._left < 0:
+            self._broken("bytes after the end")
             return
-        self._chunks.append(body)
-        self._buffered += len(body)
-        if self._buffered > READ_AHEAD_BYTES and not self._reading_paused and self._transport is not None:
-            self._reading_paused = True
-            self._transport.pause_reading()
+        self.complete = self._left == 0
+        self.keeps = framing is not None and not self._spoiled and head.keeps
+        self._phase = Phase.RESTING if self.complete else Phase.BODY
+        self._told_head()
+        if self._receiver is not None:
+            self._receiver.answered(head, framing, body)
 
-    def on_message_complete(self) -> None:
-        if self._head is None:
-            return  # the interim one ended
-        if not self._complete:
-            self._keeps = self._parser.should_keep_alive()
-            self._complete = True
+    def _switch(self, head: ResponseHead, rest: bytes) -> None:
+        upgrades = [value.lower() for value in head.named.get(b"upgrade", ())]
+        accepts = head.named.get(b"sec-websocket-accept", ())
+        if not self._upgrade or upgrades != [b"websocket"] or len(accepts) != 1:
+            self._broken("an upgrade that nobody asked for")
+            return
+        self._phase = Phase.PIPE
+        self._told_head()
+        if self._receiver is not None:
+            self._receiver.switched(head, rest)
+
+    def _read_body(self, data: bytes) -> None:
+        receiver = self._receiver
+        if receiver is None:
+            return
+        if self._chunks is not None:
+            try:
+                data = self._chunks.feed(data)
+            except Malformed as malformed:
+                self.fail(TransferBroken(str(malformed)))
+                return
+            self.complete = self._chunks.complete
+            excess = bool(self._chunks.rest)
+        elif self._left > 0:
+            self._left -= len(data)
+            self.complete, excess = self._left <= 0, self._left < 0
+            if excess:
+                data = data[: self._left]
+        else:
+            excess = False
+        if excess:
+            self.keeps = False  # all that belongs to it came, and what follows is nobody's
+        if self.complete:
+            self._phase = Phase.RESTING
+        if data:
+            receiver.piece(data)
+        if self.complete:
+            receiver.ended()
+
+    def _broken(self, what: str) -> None:
+        self.fail(Unreached(Outcome.MALFORMED, what))

@@ -1,17 +1,18 @@
-"""The connections to one cell.
+"""The connections to one cell, and what is known of how it bears the load.
 
 Bounded in number; the last one used is used first, so that what is not needed grows idle and is closed. Whoever
-waits for this cell (for a connection or for a response's head) is listed with its deadline: when the cell is found
-to be stopped, all deadlines are now.
+waits for this cell (for a connection or for a response's head) is known: when the cell is found to be stopped, all
+of them are told at once.
 """
 
 import asyncio
 import contextlib
 import socket
 import ssl
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from time import monotonic
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -21,14 +22,21 @@ from directory.errors import BadAddress
 from directory.resolver import checked
 from directory.values import CellEntry
 from router import metrics
-from router.errors import Unreached
+from router.errors import RouterError, TransferBroken, Unreached
+from router.rules.breaker import Breaker
+from router.rules.budget import Budget
+from router.rules.concurrency import Bounds, Concurrency
 from router.rules.decide import Outcome
-from router.upstream.connection import Connection
+from router.rules.head import Framing
+from router.rules.responses import ResponseHead
+from router.upstream.connection import Borrower, Connection
 from runtime import logs
 
 log = logs.get("router.upstream")
 
 State = Literal["unknown", "answers", "stopped"]
+FIRST_CONCURRENCY = 256
+"""Requests that a cell is given at a time before anything is known of it."""
 PROBE = b"GET /health/live HTTP/1.1\r\nHost: %s\r\nUser-Agent: cellway-router\r\nConnection: close\r\n\r\n"
 
 
@@ -36,13 +44,21 @@ PROBE = b"GET /health/live HTTP/1.1\r\nHost: %s\r\nUser-Agent: cellway-router\r\
 class Limits:
     """How many connections, how long they live, and how long one waits for them."""
 
-    connections: int = 256
-    tenant_connections: int = 64
+    connections: int = 1024
+    tenant_connections: int = 256
     """How many of them one tenant may have at a time; the others wait for their turn, or for nothing."""
     waiting: int = 1024
     wait_seconds: float = 1.0
     connect_seconds: float = 1.0
     idle_seconds: float = 15.0
+    least_concurrency: int = 16
+    """However slow a cell gets, so many requests at a time are sent to it."""
+
+    @property
+    def bounds(self) -> Bounds:
+        """Of the requests at a time."""
+        most = self.connections
+        return Bounds(least=min(self.least_concurrency, most), most=most, first=min(most, FIRST_CONCURRENCY))
 
     @property
     def tenant_waiting(self) -> int:
@@ -53,28 +69,31 @@ class Limits:
 class Pool:
     """All of one process's connections to one cell at one address."""
 
-    def __init__(self, cell: CellEntry, limits: Limits, resolver: AbstractResolver) -> None:
+    def __init__(
+        self, cell: CellEntry, limits: Limits, resolver: AbstractResolver, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.cell_id, self.address = cell.cell_id, cell.address
-        self._limits, self._resolver = limits, resolver
+        self.counts = metrics.of_cell(cell.cell_id)
+        self.breaker, self.budget = Breaker(), Budget(monotonic())
+        self.concurrency = Concurrency(monotonic(), limits.bounds)
+        self._limits, self._resolver, self._tls = limits, resolver, tls
+        self._tenant_connections = limits.tenant_connections
         self._loop = asyncio.get_running_loop()
         self._idle: list[Connection] = []
         self._all: set[Connection] = set()
         self._opening = 0
-        self._queue: deque[tuple[str, asyncio.Future[None]]] = deque()
+        self._queue: deque[tuple[Borrower, asyncio.Future[None]]] = deque()
         """Tenants and their turns."""
-        self._borrowers: dict[Connection, str] = {}
-        self._borrowed: Counter[str] = Counter()
-        """tenant → connections that it has or is opening."""
         self._deadlines: set[asyncio.Timeout] = set()
-        self._tls_context: ssl.SSLContext | None = None
-        self._silent_from = self._loop.time()
+        self._silent_from = monotonic()
+        self.awaiting = 0
+        """Requests that were sent and whose response has not begun."""
         self.closing = False
         self.state: State = "unknown"
-        self.since = self._loop.time()
-        """Of the state, by the loop's clock."""
+        self.since = monotonic()
+        """Of the state, by the monotonic clock."""
         self.evidence = "nobody asked it yet"
         self.probing = False
-        self._show()
 
     def __repr__(self) -> str:
         return f"<Pool {self.cell_id} {self.state}: {len(self._all)} open, {len(self._idle)} kept>"
@@ -86,8 +105,8 @@ class Pool:
 
     @property
     def waiting(self) -> int:
-        """Requests that wait for this cell."""
-        return len(self._deadlines)
+        """Requests that wait for this cell, for a connection or for a response."""
+        return len(self._deadlines) + self.awaiting
 
     @property
     def used(self) -> bool:
@@ -98,11 +117,11 @@ class Pool:
 
     @contextlib.contextmanager
     def awaited(self, deadline: asyncio.Timeout) -> Iterator[None]:
-        """List a deadline while its owner waits for this cell. Unreached when the cell is known to be stopped."""
+        """List a deadline while its owner waits for a connection. Unreached when the cell is known to be stopped."""
         if self.state == "stopped":
             raise Unreached(Outcome.DOWN)
-        if not self._deadlines:
-            self._silent_from = self._loop.time()
+        if not self.waiting:
+            self._silent_from = monotonic()
         self._deadlines.add(deadline)
         try:
             yield
@@ -112,21 +131,21 @@ class Pool:
     @property
     def silent_seconds(self) -> float:
         """For how long nothing was heard while somebody waited."""
-        return self._loop.time() - self._silent_from
+        return monotonic() - self._silent_from
 
     def forgive(self, seconds: float) -> None:
         """Do not hold against the cell that this process itself stood still."""
-        self._silent_from = min(self._loop.time(), self._silent_from + seconds)
+        self._silent_from = min(monotonic(), self._silent_from + seconds)
 
-    def heard(self) -> None:
+    def heard(self, now: float) -> None:
         """A byte came from the cell, on whatever connection."""
-        self._silent_from = self._loop.time()
+        self._silent_from = now
         if self.state != "answers":
             self._turn("answers", "it sent bytes")
 
     def refused(self, reason: str) -> None:
         """The cell's host answered that nobody listens: it is not silent, whatever else it is."""
-        self._silent_from = self._loop.time()
+        self._silent_from = monotonic()
         if self.state == "stopped":
             self._turn("unknown", reason)
         self.evidence = reason
@@ -137,28 +156,43 @@ class Pool:
         for deadline in list(self._deadlines):
             if not deadline.expired():
                 deadline.reschedule(self._loop.time())
+        for connection in list(self._all):
+            if connection.awaits_head:
+                connection.fail(Unreached(Outcome.SILENT))
         while self._idle:
-            self._idle.pop().abort()
+            self._drop(self._idle.pop())
 
     def _turn(self, state: State, evidence: str) -> None:
         log.info("cell_turned", cell=self.cell_id, state=state, evidence=evidence)
-        self.state, self.evidence, self.since = state, evidence, self._loop.time()
-        self._show()
-
-    def _show(self) -> None:
-        # What is shown of a cell is about the address that it has now.
-        if not self.closing:
-            metrics.CELL_STOPPED.labels(self.cell_id).set(self.state == "stopped")
-            metrics.CELL_CONNECTIONS.labels(self.cell_id).set(len(self._all))
+        self.state, self.evidence, self.since = state, evidence, monotonic()
 
     # --- connections ---
 
-    async def take(self, tenant: str = "", *, fresh: bool = False) -> Connection:
+    def lend(self, tenant: Borrower, now: float) -> Connection | None:
+        """A kept connection for one request of a tenant, when there is one and nobody has to wait for it."""
+        idle = self._idle
+        if not idle or self._queue or self.awaiting >= self.concurrency.limit:
+            return None
+        if tenant.borrowed >= self._tenant_connections:
+            return None
+        connection = idle.pop()
+        while connection.closed:
+            if not idle:
+                return None
+            connection = idle.pop()
+        if not self.awaiting and not self._deadlines:
+            self._silent_from = now
+        self.awaiting += 1
+        tenant.borrowed += 1
+        connection.borrower, connection.awaited = tenant, True
+        return connection
+
+    async def take(self, tenant: Borrower, *, fresh: bool = False) -> Connection:
         """A connection for one request of a tenant. Unreached when none can be made or comes free in time."""
         until = self._loop.time() + self._limits.wait_seconds
         again = False
         while True:
-            if self._has_share(tenant):
+            if self._has_share(tenant) and self.awaiting < self.concurrency.limit:
                 kept = None if fresh else self._kept()
                 if kept is not None or self.open < self._limits.connections or self._drop_one_idle():
                     return await self._lend(tenant, kept)
@@ -167,24 +201,21 @@ class Pool:
             await self._turn_comes(tenant, until, again=again)
             again = True
 
-    def _has_share(self, tenant: str) -> bool:
-        return self._borrowed[tenant] < self._limits.tenant_connections
+    def _has_share(self, tenant: Borrower) -> bool:
+        return tenant.borrowed < self._tenant_connections
 
-    async def _lend(self, tenant: str, kept: Connection | None) -> Connection:
-        self._borrowed[tenant] += 1
+    async def _lend(self, tenant: Borrower, kept: Connection | None) -> Connection:
+        tenant.borrowed += 1
+        self.awaiting += 1
         try:
             connection = kept if kept is not None else await self._open()
         except BaseException:
-            self._returned(tenant)
+            self.awaiting -= 1
+            tenant.borrowed -= 1
             self._next()
             raise
-        self._borrowers[connection] = tenant
+        connection.borrower, connection.awaited = tenant, True
         return connection
-
-    def _returned(self, tenant: str) -> None:
-        self._borrowed[tenant] -= 1
-        if not self._borrowed[tenant]:
-            del self._borrowed[tenant]
 
     def _kept(self) -> Connection | None:
         while self._idle:
@@ -193,15 +224,17 @@ class Pool:
                 return connection
         return None
 
+    def _drop(self, connection: Connection) -> None:
+        connection.abort()
+        self._all.discard(connection)
+
     def _drop_one_idle(self) -> bool:
         if not self._idle:
             return False
-        connection = self._idle.pop(0)
-        connection.abort()
-        self._all.discard(connection)
+        self._drop(self._idle.pop(0))
         return True
 
-    async def _turn_comes(self, tenant: str, until: float, *, again: bool) -> None:
+    async def _turn_comes(self, tenant: Borrower, until: float, *, again: bool) -> None:
         """Wait until something comes free; whoever was overtaken waits `again`, before all others."""
         if not again:
             self._check_queue(tenant)
@@ -223,14 +256,16 @@ class Pool:
             with contextlib.suppress(ValueError):
                 self._queue.remove(place)
 
-    def _check_queue(self, tenant: str) -> None:
+    def _check_queue(self, tenant: Borrower) -> None:
         if len(self._queue) >= self._limits.waiting:
             raise Unreached(Outcome.BUSY, "too many wait already")
-        if sum(waiting == tenant for waiting, _ in self._queue) >= self._limits.tenant_waiting:
+        if sum(waiting is tenant for waiting, _ in self._queue) >= self._limits.tenant_waiting:
             raise Unreached(Outcome.BUSY, "too many of this tenant wait already")
 
     def _next(self) -> None:
         """Something came free: it is the turn of the first who may take it."""
+        if not self._queue or self.awaiting >= self.concurrency.limit:
+            return
         for place in self._queue:
             tenant, turn = place
             if not turn.done() and self._has_share(tenant):
@@ -243,7 +278,6 @@ class Pool:
         try:
             connection = await self.connect()
             self._all.add(connection)
-            self._show()
             return connection
         finally:
             self._opening -= 1
@@ -266,49 +300,65 @@ class Pool:
         port = parts.port or (443 if tls else 80)
         found = await self._resolver.resolve(host, port, socket.AF_UNSPEC) if _is_name(host) else []
         _, protocol = await self._loop.create_connection(
-            lambda: Connection(self.heard, self._lost),
+            lambda: Connection(self),
             found[0]["host"] if found else host,
             port,
-            ssl=self._tls() if tls else None,
+            ssl=(self._tls or ssl.create_default_context()) if tls else None,
             server_hostname=host if tls else None,
         )
         return protocol
 
-    def _tls(self) -> ssl.SSLContext:
-        if self._tls_context is None:
-            self._tls_context = ssl.create_default_context()
-        return self._tls_context
+    def head_came(self, connection: Connection) -> None:
+        """What was awaited on it came, or never will: another request may be sent."""
+        connection.awaited = False
+        self.awaiting -= 1
+        if self._queue:
+            self._next()
 
-    def give_back(self, connection: Connection) -> None:
+    def give_back(self, connection: Connection, now: float) -> None:
         """Return a connection after its request; what cannot be used again is closed."""
-        tenant = self._borrowers.pop(connection, None)
+        tenant, connection.borrower = connection.borrower, None
         if tenant is not None:
-            self._returned(tenant)
+            tenant.borrowed -= 1
         if connection.reusable and not self.closing and self.state != "stopped":
-            connection.rest()
+            connection.rest(now)
             self._idle.append(connection)
         else:
-            connection.abort()
-            self._all.discard(connection)
-        self._next()
+            self._drop(connection)
+        if self._queue:
+            self._next()
 
-    def _lost(self, connection: Connection) -> None:
+    def settled(self, connection: Connection, now: float) -> None:
+        """All of a response came at once, and perhaps the connection can be lent again."""
+        self._silent_from = now
+        if self.state != "answers":
+            self._turn("answers", "it sent bytes")
+        connection.awaited = False
+        self.awaiting -= 1
+        self.give_back(connection, now)
+
+    def lost(self, connection: Connection) -> None:
+        """A connection is closed, whoever closed it."""
         if connection not in self._all:
-            self._show()
             return  # it was a probe's, or is counted no more: nothing comes free by its end
         self._all.discard(connection)
         with contextlib.suppress(ValueError):
             self._idle.remove(connection)
-        self._show()
         self._next()
+
+    def sweep(self, now: float) -> None:
+        """End what is late."""
+        for connection in [each for each in self._all if each.deadline <= now]:
+            if connection.awaits_head:
+                connection.fail(Unreached(Outcome.LATE))
+            else:
+                connection.fail(TransferBroken("the cell's response stopped coming"))
 
     def close_idle(self, *, everything: bool = False) -> None:
         """Close what was not used for long, the longest first."""
-        oldest_allowed = self._loop.time() - self._limits.idle_seconds
+        oldest_allowed = monotonic() - self._limits.idle_seconds
         while self._idle and (everything or self._idle[0].kept_at < oldest_allowed):
-            connection = self._idle.pop(0)
-            connection.abort()
-            self._all.discard(connection)
+            self._drop(self._idle.pop(0))
 
     def close(self) -> None:
         """Take nothing back any more, and close what is idle; what is under way ends by itself."""
@@ -323,16 +373,50 @@ class Pool:
         try:
             async with asyncio.timeout(deadline_seconds):
                 connection = await self.connect()
-                connection.expect(b"GET")
-                connection.send(PROBE % urlsplit(self.address).netloc.encode(), last=True)
-                await connection.head()
-        except (Unreached, TimeoutError) as error:
+                sign = Sign(self._loop.create_future())
+                connection.begin(sign, b"GET", PROBE % urlsplit(self.address).netloc.encode(), last=True)
+                await sign.came
+        except (RouterError, TimeoutError) as error:
             if self.state == "stopped":
                 self.evidence = f"no answer to the probe: {error or 'in time'}"
         finally:
             self.probing = False
             if connection is not None:
                 connection.abort()
+
+
+class Sign:
+    """Waits for any answer at all: the receiver of a probe's response."""
+
+    def __init__(self, came: "asyncio.Future[None]") -> None:
+        self.came = came
+
+    def answered_whole(self, _head: ResponseHead, _body: bytes, _now: float) -> None:
+        if not self.came.done():
+            self.came.set_result(None)
+
+    def answered(self, _head: ResponseHead, _framing: Framing | None, _body: bytes) -> None:
+        if not self.came.done():
+            self.came.set_result(None)
+
+    def failed(self, error: RouterError) -> None:
+        if not self.came.done():
+            self.came.set_exception(error)
+
+    def interim(self, _head: ResponseHead) -> None:
+        return None
+
+    def switched(self, _head: ResponseHead, _data: bytes) -> None:
+        return None
+
+    def piece(self, _data: bytes) -> None:
+        return None
+
+    def ended(self) -> None:
+        return None
+
+    def cell_busy(self, _busy: bool) -> None:
+        return None
 
 
 def _is_name(host: str) -> bool:

@@ -19,7 +19,7 @@ async def test_a_chunked_body_that_trickles_occupies_no_cell(router: Router, cel
     """A connection is taken when all of it is there."""
     async with connected(router) as client:
         client.send(HEAD + chunk(b"ab"))
-        await eventually(lambda: not all(each.idle for each in router.server.connections))  # type: ignore[attr-defined]
+        await eventually(lambda: not all(each.idle for each in router.lane.clients))
         client.send(chunk(b"cd"))
         await eventually(lambda: router.table.find("acme"))
         assert not cell.connections

@@ -16,7 +16,7 @@ async def test_one_client_too_many_is_told_so_and_counted(feed: MemoryFeed, cell
         await eventually(lambda: len(router.table))
         async with connected(router) as first:
             async with connected(router):
-                await eventually(lambda: len(router.server.connections) == 2)
+                await eventually(lambda: len(router.lane.clients) == 2)
                 async with connected(router) as third:
                     answer = await third.answer()
                     assert (answer.status, answer.values(b"retry-after")) == (503, [b"1"])
@@ -24,7 +24,7 @@ async def test_one_client_too_many_is_told_so_and_counted(feed: MemoryFeed, cell
                 assert metrics.CLIENTS_REFUSED._value.get() == before + 1
                 first.send(get())
                 assert (await first.answer()).status == 200
-            await eventually(lambda: len(router.server.connections) == 1)
+            await eventually(lambda: len(router.lane.clients) == 1)
             async with connected(router) as again:
                 again.send(get())
                 assert (await again.answer()).status == 200
@@ -34,6 +34,6 @@ async def test_as_many_files_as_the_system_grants_are_asked_for(router: Router) 
     """And clients get half of them, less a reserve."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     assert soft == hard or soft >= files.MOST_FILES
-    assert router.server.most_connections == files.for_clients(files.allowed())
+    assert router.lane.most_connections == files.for_clients(files.allowed())
     assert files.for_clients(1024) == 448
     assert files.for_clients(64) == 1

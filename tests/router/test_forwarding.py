@@ -70,7 +70,7 @@ async def test_no_header_is_made_up(router: Router, cell: FakeCell) -> None:
     names = {name for name, _ in cell.seen[0].headers}
     assert names == {
         b"host", b"authorization", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded",
-        b"via", b"x-request-id", b"cellway-tenant", b"cellway-epoch",
+        b"via", b"traceparent", b"x-request-id", b"cellway-tenant", b"cellway-epoch",
     }  # fmt: skip
     cell.answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"]
     answer = await ask(router, get())
@@ -207,9 +207,9 @@ async def test_other_expectations_are_refused(router: Router) -> None:
     assert (await ask(router, get(extra="Expect: a-miracle\r\n"))).status == 417
 
 
-async def test_an_upgrade_is_ignored(router: Router, cell: FakeCell) -> None:
+async def test_an_upgrade_to_anything_but_a_websocket_is_ignored(router: Router, cell: FakeCell) -> None:
     """The cell sees a plain request, and the connection ends: what follows might be in another protocol."""
-    extra = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: eA==\r\n"
+    extra = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
     async with connected(router) as client:
         client.send(get(extra=extra))
         assert (await client.answer()).status == 200

@@ -2,9 +2,11 @@
 
 import asyncio
 import time
+from time import monotonic
 
 from directory.resolver import CheckedResolver
 from directory.values import CellEntry
+from router.tenants import Tenant
 from router.upstream.pool import Limits, Pool
 from tests.router.upstreams import FakeCell
 
@@ -19,14 +21,15 @@ async def test_a_turn_that_comes_as_the_time_is_over_is_taken(cell: FakeCell) ->
     resolver = CheckedResolver()
     limits = Limits(connections=1, wait_seconds=0.05)
     pool = Pool(CellEntry("cell-1", "open", cell.address), limits, resolver)
-    first = await pool.take()
+    acme = Tenant(b"acme")
+    first = await pool.take(acme)
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
-        second = group.create_task(pool.take())
+        second = group.create_task(pool.take(acme))
         await asyncio.sleep(0)
-        asyncio.get_running_loop().call_later(0.01, pool.give_back, first)
+        asyncio.get_running_loop().call_later(0.01, pool.give_back, first, 0.0)
         _stand_still(0.2)
-    pool.give_back(second.result())
-    pool.give_back(await pool.take())
+    pool.give_back(second.result(), monotonic())
+    pool.give_back(await pool.take(acme), monotonic())
     assert pool.open == 0
     pool.close()
     await resolver.close()

@@ -6,8 +6,9 @@ from typing import cast
 import pytest
 
 from directory.memory_feed import MemoryFeed
+from router import metrics
 from router.app import Router
-from router.server import ClientConnection
+from router.client import Client
 from tests.router.upstreams import FakeCell, Seen, connected, get, running
 from tests.waiting import eventually
 
@@ -18,12 +19,12 @@ async def ask_without_reading(router: Router, request: bytes) -> int:
     async with connected(router, receive_bytes=4096) as client:
         cast(asyncio.Transport, client.writer.transport).pause_reading()
         client.send(request * 20_000)
-        [server_side] = await eventually(lambda: router.server.connections)
-        assert isinstance(server_side, ClientConnection)
+        [server_side] = await eventually(lambda: router.lane.clients)
+        assert isinstance(server_side, Client)
 
         def cut() -> bool:
             nonlocal most
-            wire = server_side._wire
+            wire = server_side._transport
             if wire is not None:
                 most = max(most, wire.get_write_buffer_size())
             return wire is None
@@ -59,13 +60,13 @@ async def test_a_connection_that_is_to_end_does_not_wait_for_ever(feed: MemoryFe
     async with running(feed, write_idle_seconds=0.3) as router, connected(router, receive_bytes=4096) as client:
         await eventually(lambda: len(router.table))
         cast(asyncio.Transport, client.writer.transport).pause_reading()
-        [server_side] = await eventually(lambda: router.server.connections)
-        assert isinstance(server_side, ClientConnection)
-        requests = server_side._request_count
-        while server_side._wire is not None and not server_side._wire.get_write_buffer_size():
-            requests += 50
+        [server_side] = await eventually(lambda: router.lane.clients)
+        assert isinstance(server_side, Client)
+        refused = metrics.REFUSALS.labels("401", "unauthenticated")._value
+        while server_side._transport is not None and not server_side._transport.get_write_buffer_size():
+            goal = refused.get() + 50
             client.send(get(key=None) * 50)
-            await eventually(lambda requests=requests: server_side._request_count >= requests and server_side.idle)
+            await eventually(lambda goal=goal: refused.get() >= goal)
         client.send(b"this is not HTTP\r\n\r\n")
-        await eventually(lambda: server_side._wire is None, seconds=3.0)
+        await eventually(lambda: server_side._transport is None, seconds=3.0)
         client.writer.transport.abort()

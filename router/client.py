@@ -1,0 +1,364 @@
+"""One client's connection: heads read strictly, one request after the other, deadlines, and bytes out.
+
+HEAD ── a head came ──▶ BODY ── it ended ──▶ ANSWERING ── answered ──▶ HEAD …
+                                                 └─ a WebSocket opened ──▶ PIPE
+any ── nothing more is to be read ──▶ DEAF ──▶ closed
+"""
+
+import asyncio
+import re
+import socket
+import struct
+from contextlib import suppress
+from enum import Enum
+from math import inf
+from typing import TYPE_CHECKING, cast
+
+from router import metrics
+from router.errors import malformed, overloaded
+from router.passage import Passage
+from router.problems import problem_bytes
+from router.rules import headers
+from router.rules.head import LARGEST_LINE_BYTES, MOST_HEADERS
+from router.rules.headers import Client as Sender
+from router.rules.identify import Identified
+from router.rules.requests import RequestHead
+from router.rules.strict import size_fault, unread_fault
+from runtime import logs
+from runtime.api.problem import ApiError
+
+if TYPE_CHECKING:
+    from router.lane import Lane
+    from router.pipe import Pipe
+
+log = logs.get("router.client")
+READ_AHEAD_BYTES = 65_536
+"""What may come of further requests while one is answered; then the client waits."""
+LINGER_SECONDS = 2.0
+"""How long an answered client may go on sending its body before the connection is closed."""
+HALF_CLOSED_SECONDS = 0.75
+"""A client that stopped sending and hears nothing for so long counts as gone: both look alike until one writes."""
+
+
+class State(Enum):
+    """What is read next."""
+
+    HEAD = "a request's head"
+    BODY = "its body"
+    ANSWERING = "nothing, but what comes early is kept"
+    PIPE = "what a WebSocket sends"
+    DEAF = "nothing any more"
+
+
+class Client(asyncio.Protocol):
+    """The protocol of the public port."""
+
+    __slots__ = (
+        "_half_closed", "_head_begun", "_held", "_lane", "_reader", "_reading", "_reading_paused", "_rest",
+        "_sender", "_state", "_transport", "_write_paused", "deadline", "passage", "pipe", "way_host",
+        "way_lines",
+    )  # fmt: skip
+
+    def __init__(self, lane: "Lane", sender: Sender | None = None) -> None:
+        self._lane, self._sender = lane, sender or Sender(b"unknown")
+        self._reader = lane.reader(self._sender)
+        self._transport: asyncio.Transport | None = None
+        self._state = State.HEAD
+        self._rest = b""
+        """What came and was not read yet."""
+        self._reading = self._reading_paused = self._held = self._write_paused = self._half_closed = False
+        self._head_begun = False
+        """Whether a head came in part, and is awaited."""
+        self.way_host: bytes | None = None
+        """The host that `way_lines` tell of."""
+        self.way_lines = b""
+        self.passage: Passage | None = None
+        self.pipe: Pipe | None = None
+        self.deadline = inf
+        """When what is awaited is late, by the monotonic clock; looked at ten times a second."""
+
+    def __repr__(self) -> str:
+        return f"<Client {self._sender.address.decode()} {self._state.name.lower()}>"
+
+    # --- the transport's side ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        wire = self._transport = cast(asyncio.Transport, transport)
+        lane = self._lane
+        if lane.full:
+            metrics.CLIENTS_REFUSED.inc()
+            self._state = State.DEAF
+            full = ApiError("UNAVAILABLE", "too many clients are connected")
+            wire.write(problem_bytes(full, 1, keep_alive=False))
+            wire.close()
+            return
+        if self._sender.address == b"unknown":
+            self._sender = lane.sender(wire)
+            self._reader = lane.reader(self._sender)
+        lane.clients.add(self)
+        self.deadline = lane.now + lane.idle_seconds
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._state = State.DEAF
+        self._lane.gone(self)
+        pipe, self.pipe = self.pipe, None
+        if pipe is not None:
+            pipe.closed()
+        passage, self.passage = self.passage, None
+        if passage is not None:
+            metrics.ABORTS.labels("client_gone").inc()
+            passage.abandon()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            if self._state is State.HEAD:
+                self._read(data)
+            elif self._state is State.BODY:
+                self._read_body(data)
+            elif self._state is State.PIPE and self.pipe is not None:
+                self.deadline = self._lane.now + self._lane.pipe_idle_seconds
+                self.pipe.from_client(data, draining=self._lane.draining)
+            elif self._state is State.ANSWERING:
+                self._rest += data
+                if len(self._rest) > READ_AHEAD_BYTES:
+                    self._pause()
+        except Exception as error:
+            self._fault(error)
+
+    def eof_received(self) -> bool:
+        """Whether the connection stays open for what is still to be written."""
+        self._half_closed = True
+        if self._state is State.ANSWERING and self.passage is not None:
+            self.deadline = self._lane.now + HALF_CLOSED_SECONDS
+            return True
+        return False
+
+    def pause_writing(self) -> None:
+        self._write_paused = True
+        if self._state is not State.DEAF:
+            self.deadline = self._lane.now + self._lane.write_idle_seconds
+        if self._state is State.PIPE:
+            self._lane_pipe_paused(True)
+        elif self.passage is not None:
+            self.passage.client_busy(True)
+        self._pause()
+
+    def resume_writing(self) -> None:
+        self._write_paused = False
+        if self._state is not State.DEAF:
+            self.deadline = inf if self.passage is not None else self._lane.now + self._lane.idle_seconds
+        if self._state is State.PIPE:
+            self._lane_pipe_paused(False)
+        elif self.passage is not None:
+            self.passage.client_busy(False)
+        self._resume()
+        if self._state is State.HEAD and self._rest and not self._reading:
+            self._read(b"")
+
+    def _lane_pipe_paused(self, paused: bool) -> None:
+        if self.passage is not None:
+            self.passage.client_busy(paused)
+
+    # --- reading ---
+
+    def _read(self, data: bytes) -> None:
+        """Take up the requests that are there, one after the other."""
+        if self._rest:
+            fresh, data, self._rest = len(data), self._rest + data, b""
+            if fresh and b"\r\n\r\n" not in data[-fresh - 3 :]:
+                self._unread(data, complete=False)
+                return
+        if data[:2] == b"\r\n":  # one empty line is tolerated (RFC 9112 section 2.2)
+            data = data[2:]
+        self._reading = True
+        try:
+            while data:
+                end = data.find(b"\r\n\r\n")
+                head = self._reader.read(data, end) if end >= 0 else None
+                if head is None:
+                    self._unread(data, complete=end >= 0)
+                    return
+                self._rest = data[end + 4 :]
+                if not self._begin(head, end, data) or self._write_paused:
+                    return
+                data, self._rest = self._rest, b""
+        finally:
+            self._reading = False
+
+    def _begin(self, head: RequestHead, end: int, data: bytes) -> bool:
+        """Serve a request; whether the next one can be read already."""
+        lane, count = self._lane, head.fields.count
+        if end > LARGEST_LINE_BYTES or count > MOST_HEADERS:
+            fault = size_fault(end, count, data)
+            if fault is not None:
+                self.refuse_head(malformed(fault, status=431), "too_large")
+                return False
+        if lane.behind and lane.sheds():
+            self.refuse_head(overloaded(), "overload")
+            return False
+        self._state, self.deadline, self._head_begun = State.ANSWERING, inf, False
+        passage = self.passage = Passage(lane, self, head)
+        self._rest = passage.begin(self._rest)
+        if self.passage is passage and passage.reading:
+            self._state = State.BODY
+            self.deadline = inf if self._held else lane.now + lane.body_idle_seconds
+        return self._state is State.HEAD
+
+    def _read_body(self, data: bytes) -> None:
+        passage = self.passage
+        if passage is None:
+            return
+        self._rest += passage.more(data)
+        if self.passage is not passage:
+            return
+        if passage.reading:
+            self.deadline = inf if self._held else self._lane.now + self._lane.body_idle_seconds
+        elif self._state is State.BODY:
+            self._state, self.deadline = State.ANSWERING, inf
+            self.hold(False)
+
+    def _unread(self, data: bytes, *, complete: bool) -> None:
+        """What came is no head, or (unless an empty line came: `complete`) not a whole one yet."""
+        fault = unread_fault(data, complete=complete)
+        if fault is not None:
+            status, reason = fault
+            self.refuse_head(malformed(reason, status=status), "unparsable")
+            return
+        self._rest = data
+        if not self._head_begun and data.strip(b"\r\n"):
+            # From its first byte on, however slowly it trickles.
+            self._head_begun = True
+            self.deadline = self._lane.now + self._lane.head_seconds
+
+    def refuse_head(self, error: ApiError, reason: str) -> None:
+        """Answer what is not taken up at all, and end the connection."""
+        metrics.REFUSALS.labels(str(error.status), reason).inc()
+        self.write(problem_bytes(error, 1, keep_alive=False, ident=self._lane.fresh_id()))
+        self.finish(linger=True)
+
+    def _fault(self, error: Exception) -> None:
+        log.error("request_failed", error=repr(error), exc_info=error)
+        if self.passage is not None:
+            self.passage.fault()
+        else:
+            self.cut_off()
+
+    # --- the passage's side ---
+
+    def way(self, head: RequestHead, found: Identified) -> bytes:
+        """The lines about the way that a request came; mostly those of the one before."""
+        lines = headers.about_the_way(head, found, self._sender, self._lane.via)
+        if found.prefix is None and head.minor and found.host == head.fields.host and not self._sender.trusted:
+            self.way_host, self.way_lines = found.host, lines
+        return lines
+
+    def write(self, data: bytes) -> None:
+        """Hand bytes to the transport; ignored when the client is gone."""
+        transport = self._transport
+        if transport is not None:
+            transport.write(data)
+            if self._half_closed:
+                self.deadline = self._lane.now + HALF_CLOSED_SECONDS
+
+    def hold(self, held: bool) -> None:
+        """Let the client wait (or go on) with what it sends."""
+        self._held = held
+        if held:
+            self._pause()
+            if self._state is State.BODY:
+                self.deadline = inf
+        else:
+            self._resume()
+            if self._state is State.BODY:
+                self.deadline = self._lane.now + self._lane.body_idle_seconds
+
+    def _pause(self) -> None:
+        if self._transport is not None and not self._reading_paused and not self._transport.is_closing():
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        if not self._reading_paused or self._held or self._write_paused or self._transport is None:
+            return
+        if self._half_closed or self._transport.is_closing():
+            return
+        self._reading_paused = False
+        self._transport.resume_reading()
+
+    def answered(self, *, keep_alive: bool) -> None:
+        """The response is written: go on with the next request, or end."""
+        unread = self.passage is not None and self.passage.body is not None and not self.passage.body.complete
+        self.passage = None
+        self._held = False
+        if not keep_alive or self._half_closed:
+            self.finish(linger=unread or bool(self._rest))
+            return
+        self._state = State.HEAD
+        if self._write_paused:
+            return  # the next one is read once this one was taken
+        self.deadline = self._lane.now + self._lane.idle_seconds
+        self._resume()
+        if self._rest and not self._reading:
+            data, self._rest = self._rest, b""
+            self._read(data)
+
+    def switch(self, pipe: "Pipe") -> None:
+        """It is a WebSocket from now on."""
+        self.pipe, self._state = pipe, State.PIPE
+        self.deadline = self._lane.now + self._lane.pipe_idle_seconds
+        rest, self._rest = self._rest, b""
+        self._resume()
+        if rest:
+            pipe.from_client(rest)
+
+    def finish(self, *, linger: bool = False) -> None:
+        """End the connection once what was written is taken; with `linger` after reading on for a little while.
+
+        Closing over bytes that nobody read makes the kernel reset the connection, and the answer may be lost
+        (RFC 9112 section 9.6).
+        """
+        transport, self._state, self._rest = self._transport, State.DEAF, b""
+        self._held = False
+        if transport is None:
+            return
+        self.deadline = self._lane.now + (LINGER_SECONDS if linger else self._lane.write_idle_seconds)
+        if linger and not self._half_closed and transport.can_write_eof():
+            if not self._write_paused:
+                self._resume()
+            transport.write_eof()
+        else:
+            transport.close()
+
+    def cut_off(self) -> None:
+        """End the connection so that the other side cannot take what it has for the whole: with a reset."""
+        transport = self._transport
+        self._state = State.DEAF
+        if transport is None:
+            return
+        raw = transport.get_extra_info("socket")
+        if raw is not None:
+            with suppress(OSError):
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+
+    # --- deadlines ---
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is being read or answered."""
+        return self._state is State.HEAD and not self._rest and not self._write_paused
+
+    def late(self) -> None:
+        """The deadline is over."""
+        self.deadline = inf
+        if self._state is State.BODY and self.passage is not None:
+            self.passage.body_late()
+        elif self._state is State.HEAD and self._rest and not self._write_paused:
+            self.refuse_head(malformed("the request's head did not come in time", status=408), "head_late")
+        elif self._state is State.HEAD and not self._write_paused:
+            self.finish()
+        else:
+            # It does not take what it was sent, or left without a word, or does not close.
+            metrics.ABORTS.labels("client_slow" if self._write_paused else "client_gone").inc()
+            self.cut_off()

@@ -1,0 +1,142 @@
+"""The public port. Connections become `Client`s, with TLS where there is a certificate.
+
+With the PROXY protocol, the header that a load balancer puts before everything else (before TLS too) is read off the
+bare socket, not a byte more, and only then the connection is handed to the loop.
+"""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+
+from router import metrics
+from router.client import Client
+from router.lane import Lane
+from router.rules.headers import Client as Sender
+from router.rules.proxy_protocol import Incomplete, Malformed, Proxied, parse
+from runtime import logs
+from runtime.site import bound
+
+log = logs.get("router.listener")
+BACKLOG = 4096
+ACCEPTED_AT_ONCE = 64
+
+
+class Listener:
+    """host:port; port 0 lets the system choose."""
+
+    def __init__(
+        self,
+        lane: Lane,
+        host: str,
+        port: int,
+        *,
+        reuse_port: bool = False,
+        tls: ssl.SSLContext | None = None,
+        proxied: bool = False,
+    ) -> None:
+        self.host, self.port = host, port
+        self._lane, self._tls, self._proxied, self._reuse_port = lane, tls, proxied, reuse_port
+        self._server: asyncio.Server | None = None
+        self._socket: socket.socket | None = None
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self._tls else 'http'}://{self.host}:{self.port}"
+
+    async def start(self) -> None:
+        """Take connections. StartFailed when the port is not to be had."""
+        listener = bound("router", self.host, self.port, reuse_port=self._reuse_port)
+        self.port = listener.getsockname()[1]
+        loop = asyncio.get_running_loop()
+        if self._proxied:
+            listener.listen(BACKLOG)
+            self._socket = listener
+            loop.add_reader(listener.fileno(), self._accept)
+        else:
+            self._server = await loop.create_server(
+                lambda: Client(self._lane),
+                sock=listener,
+                ssl=self._tls,
+                backlog=BACKLOG,
+                ssl_handshake_timeout=self._handshake_seconds,
+            )
+
+    @property
+    def _handshake_seconds(self) -> float | None:
+        # A client that never says a word of TLS is waited for no longer than one that never sends a head.
+        return self._lane.head_seconds if self._tls else None
+
+    async def drain(self) -> None:
+        """Take no new connections, and wait until the ones that are open have ended."""
+        # Who is in the kernel's queue already would be reset by closing it: take them first.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        self._close()
+        await self._lane.drain()
+
+    def _close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        if self._socket is not None:
+            self._accept()
+            asyncio.get_running_loop().remove_reader(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
+
+    async def stop(self) -> None:
+        """Cut off what is left."""
+        self._close()
+        self._lane.cut_off()
+
+    # --- the PROXY protocol ---
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPTED_AT_ONCE):
+            try:
+                accepted, peer = self._socket.accept() if self._socket is not None else (None, None)
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                log.error("accept_failed", error=str(error))
+                return
+            if accepted is None or peer is None:
+                return
+            accepted.setblocking(False)
+            self._lane.tasks.spawn("introduction", self._introduced(accepted, str(peer[0])))
+
+    async def _introduced(self, accepted: socket.socket, peer: str) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._lane.head_seconds):
+                said = await _header(accepted)
+        except (Malformed, TimeoutError, OSError) as error:
+            metrics.REFUSALS.labels("0", "proxy_protocol").inc()
+            log.debug("introduction_refused", peer=peer, error=str(error))
+            accepted.close()
+            return
+        with contextlib.suppress(OSError, ssl.SSLError):
+            await loop.connect_accepted_socket(
+                lambda: Client(self._lane, self._sender(said, peer)),
+                accepted,
+                ssl=self._tls,
+                ssl_handshake_timeout=self._handshake_seconds,
+            )
+
+    def _sender(self, said: Proxied, peer: str) -> Sender:
+        if said.address is None:
+            return self._lane.sender_at(peer)  # the balancer itself, that looks whether we live
+        scheme = b"https" if said.tls and not self._tls else None
+        return self._lane.sender_at(said.address.decode(), scheme=scheme)
+
+
+async def _header(accepted: socket.socket) -> Proxied:
+    """Read exactly the header. Malformed, OSError."""
+    loop = asyncio.get_running_loop()
+    data = b""
+    while isinstance(said := parse(data), Incomplete):
+        more = await loop.sock_recv(accepted, said.needed_bytes)
+        if not more:
+            raise Malformed("the connection ended within it")
+        data += more
+    return said
