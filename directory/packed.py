@@ -29,8 +29,10 @@ MOST_EXPECTED = 1 << 24
 """Room is made beforehand for at most so many tenants, whatever a header says."""
 _BATCH = 256
 _PART = 32
+_PIECE = 4
 _MOST_RATES = 1000
 _EMPTY = b"\n"
+_EMPTY_PAGE = [_EMPTY] * PAGE
 _NUMBER = rb"(?:0|[1-9][0-9]{0,18}+)"
 _RATE = rb"\t[0-9.e+-]{1,32}+\t" + _NUMBER
 _LINE = re.compile(rb"^([!-~]{1,255}+\t)[0-9]{1,6}+\t" + _NUMBER + rb"(?:" + _RATE + rb")?+\n", re.MULTILINE)
@@ -72,8 +74,9 @@ class Packed(Mapping[str, TenantEntry]):
         self._count = 0
         self._blocks = blocks = min(expected, MOST_EXPECTED) // LINES + 1
         self._mask = (1 << (blocks - 1).bit_length()) - 1
-        self._pages = [[_EMPTY] * min(PAGE, blocks - first) for first in range(0, blocks, PAGE)]
-        self._own = set(range(len(self._pages)))
+        # All begin as one, so that making room for a million is not a long turn of its own.
+        self._pages = [_EMPTY_PAGE] * (blocks // PAGE) + [[_EMPTY] * (blocks % PAGE)] * (blocks % PAGE > 0)
+        self._own: set[int] = set()
 
     def __repr__(self) -> str:
         return f"<Packed {self._count} tenants in {self._blocks} blocks>"
@@ -176,9 +179,10 @@ class Packed(Mapping[str, TenantEntry]):
         return Difference(missing, found.newer)
 
     def pieces(self) -> Iterator[bytes]:
-        """All lines, a page at a time; safe to read from another thread when nobody changes this one."""
-        for page in self._pages:
-            yield b"".join([block[1:] for block in page]).replace(b"\t\n", b"\n")
+        """All lines, a few pages at a time; safe to read from another thread when nobody changes this one."""
+        for first in range(0, len(self._pages), _PIECE):
+            blocks = [block[1:] for page in self._pages[first : first + _PIECE] for block in page]
+            yield b"".join(blocks).replace(b"\t\n", b"\n")
 
     def release(self) -> Turns[None]:
         """Let go of everything: all at once would keep the loop for a while. Nothing may be asked afterwards."""
@@ -268,14 +272,17 @@ class Packing:
             raise ValueError("a cell that is not listed")
         if not all(math.isfinite(float(rate)) for rate in set(_RATES.findall(text))):
             raise ValueError("a rate that is no number")
-        mask, blocks, pages = self._made._mask, self._made._blocks, self._made._pages
+        made = self._made
+        mask, blocks, pages, own = made._mask, made._blocks, made._pages, made._own
         lines = text.replace(b"\n", b"\t\n").splitlines(keepends=True)
         for crc, line in zip(map(crc32, names, repeat(_BEFORE)), lines, strict=True):
             index = crc & mask
             if index >= blocks:
                 index &= mask >> 1
-            pages[index >> PAGE_BITS][index & (PAGE - 1)] += line
-        self._made._count += len(lines)
+            number = index >> PAGE_BITS
+            page = pages[number] if number in own else made._owned(number)
+            page[index & (PAGE - 1)] += line
+        made._count += len(lines)
 
     def end(self) -> Turns[Packed]:
         """All that was taken. ValueError when a tenant is there twice."""
