@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 from pathlib import Path
 
 from aiohttp import web
@@ -73,8 +74,10 @@ class Router:
     def _admin(self) -> web.Application:
         self.health.add("table", self.follower.check_table)
         self.health.add("directory", self.follower.check_directory, required=False)
+        pages = Pages(self.table, self.follower, self.look_ups, self.lane)
+        self.health.add("service", pages.check_service)
         application = admin.application(self.health, self.settings)
-        Pages(self.table, self.follower, self.look_ups, self.lane).add_to(application)
+        pages.add_to(application)
         return application
 
     def lifecycle(self) -> Lifecycle:
@@ -120,6 +123,9 @@ class Router:
         self.tasks.keep("count tenants", self.lane.count)
         if self._certificate is not None:
             self.tasks.keep("renew the certificate", self._certificate.step)
+        # What is there now stays: looking through it again and again for garbage would stop everything else.
+        gc.collect()
+        gc.freeze()
         await self.site.start()
 
     async def _stop_table(self) -> None:

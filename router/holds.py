@@ -1,9 +1,9 @@
 """Requests of a tenant that is between two cells wait here until its next cell has answered somebody.
 
-A cell that says 421 did nothing, and knows that the tenant is not (or not yet) its own. From then on nothing more is
-sent for this tenant, but for one request: the pilot, which finds out where the tenant lives now and tries. The others
-wait until the pilot is answered by a cell that owns the tenant. A hold is only latency: what it lets through or
-refuses is as safe as without it, because the fence in the cell's database decides.
+A cell that says 421 did nothing, and knows that the tenant is not (or not yet) its own. From then on nothing more
+is sent for this tenant, but for one request: the pilot, which finds out where the tenant lives now and tries. The
+others wait until the pilot is answered by a cell that owns the tenant. A hold is only latency: what it lets
+through or refuses is as safe as without it, because the fence in the cell's database decides.
 
 Bounded in number, bytes and time, each for one tenant (Vitess holds 1,000 requests for 10 s in the same place).
 """
@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from time import monotonic
 
 from router import metrics
 
@@ -37,12 +38,13 @@ class HoldOver(Exception):
 class Hold:
     """One tenant's."""
 
-    __slots__ = ("body_bytes", "waiting")
+    __slots__ = ("began_at", "body_bytes", "waiting")
 
     def __init__(self) -> None:
         self.waiting: deque[asyncio.Future[bool]] = deque()
         """Each is told whether it is the pilot now."""
         self.body_bytes = 0
+        self.began_at = monotonic()
 
 
 class Holds:

@@ -69,7 +69,10 @@ class Lane:
         self.streams: set[Passage] = set()
         """Of server-sent events."""
         self.most_connections: int | None = None
+        self.leaving = False
+        """Whether clients are to leave: every answer ends its connection. So it is while draining, too."""
         self.draining = False
+        """Whether the process ends: streams and WebSockets are ended as well."""
         self.behind = False
         """Whether some requests are to be refused unseen (`sheds`)."""
         self._empty = asyncio.Event()
@@ -174,9 +177,13 @@ class Lane:
 
     # --- the end ---
 
+    def leave(self, leaving: bool) -> None:
+        """Let clients leave by and by (a balancer is to find another router), or stay again. A drain goes on."""
+        self.leaving = leaving or self.draining
+
     async def drain(self) -> None:
         """Answer what came, and end every connection; returns once none is left."""
-        self.draining = True
+        self.draining = self.leaving = True
         for stream in list(self.streams):
             stream.drain()
         for client in list(self.clients):

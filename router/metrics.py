@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable
+from contextlib import suppress
 
 from prometheus_client import REGISTRY, Counter, Gauge
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
@@ -38,7 +39,7 @@ BOUNDS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 
 
 
 class CellCounts:
-    """Responses passed on from one cell. Plain numbers: a labelled counter costs more than all else of a request."""
+    """Responses passed on from one cell. Plain numbers: a labelled counter costs more than the rest of a request."""
 
     __slots__ = ("buckets", "by_class", "cell_id", "seconds")
 
@@ -72,6 +73,18 @@ def of_cell(cell_id: str) -> CellCounts:
     return _cells.setdefault(cell_id, CellCounts(cell_id))
 
 
+def cells() -> list[CellCounts]:
+    """Of all cells that ever were asked: one that is no more still counts."""
+    return list(_cells.values())
+
+
+def forget_cell(cell_id: str) -> None:
+    """A cell that is no more has no present state; what was counted of it stays."""
+    for gauge in (CELL_STOPPED, CELL_BREAKER, CELL_CONNECTIONS, CELL_CONCURRENCY):
+        with suppress(KeyError):
+            gauge.remove(cell_id)
+
+
 class BusyTenants:
     """Requests of the busiest tenants; all the others are one series."""
 
@@ -102,7 +115,7 @@ class _Responses(Collector):
         seconds = HistogramMetricFamily(
             "cellway_router_response_seconds", "from the request's head to the cell's head", labels=["cell"]
         )
-        for counts in list(_cells.values()):
+        for counts in cells():
             for digit, number in enumerate(counts.by_class):
                 if number:
                     requests.add_metric([counts.cell_id, f"{digit}xx"], number)

@@ -1,6 +1,5 @@
-"""What an operator can ask the router, next to metrics and health."""
+"""What an operator can ask the router, and tell it, next to metrics, health and settings."""
 
-from time import monotonic
 from typing import Any
 
 from aiohttp import web
@@ -9,21 +8,31 @@ from directory.rules.names import is_name
 from router.follower import Follower
 from router.lane import Lane
 from router.look_ups import LookUps
+from router.report import Report
 from router.table import Table
-from router.upstream.pool import Pool
+from runtime import logs
+from runtime.health import Unhealthy
+
+log = logs.get("router.pages")
 
 
 class Pages:
-    """`/table`, `/table/{tenant}`, `/cells` on the admin port."""
+    """`/table`, `/table/{tenant}`, `/cells`, `/breakers`, `/holds`, `/top`, `/draining` on the admin port."""
 
     def __init__(self, table: Table, follower: Follower, look_ups: LookUps, lane: Lane) -> None:
         self._table, self._follower, self._look_ups, self._lane = table, follower, look_ups, lane
+        self._report = Report(lane)
 
     def add_to(self, application: web.Application) -> None:
         """Put the pages on an application."""
         application.router.add_get("/table", self.table)
         application.router.add_get("/table/{tenant}", self.tenant)
         application.router.add_get("/cells", self.cells)
+        application.router.add_get("/breakers", self.breakers)
+        application.router.add_get("/holds", self.holds)
+        application.router.add_get("/top", self.top)
+        application.router.add_get("/draining", self.draining)
+        application.router.add_put("/draining/{wanted}", self.drain)
 
     def _of_table(self) -> dict[str, Any]:
         refused = self._follower.refused
@@ -37,9 +46,10 @@ class Pages:
         }
 
     async def table(self, _request: web.Request) -> web.Response:
-        return web.json_response(
-            {**self._of_table(), "tenants": len(self._table), "cells": len(self._table.cells)}
-        )
+        return web.json_response(self._whole_table())
+
+    def _whole_table(self) -> dict[str, Any]:
+        return {**self._of_table(), "tenants": len(self._table), "cells": len(self._table.cells)}
 
     async def tenant(self, request: web.Request) -> web.Response:
         tenant_id = request.match_info["tenant"]
@@ -51,9 +61,8 @@ class Pages:
             "why": "it is in the table" if entry else self._why_not(tenant_id),
             "table": self._of_table(),
         }
-        if entry is not None and entry.cell_id is not None:
-            cell = self._table.cell(entry.cell_id)
-            found["address"] = None if cell is None else cell.address
+        if entry is not None:
+            found |= self._report.tenant(entry)
         return web.json_response(found, status=200 if entry else 404)
 
     def _why_not(self, tenant_id: str) -> str:
@@ -65,30 +74,34 @@ class Pages:
         return "not in the table; the next request for it asks the directory"
 
     async def cells(self, _request: web.Request) -> web.Response:
-        now = monotonic()
-        pools = {pool.cell_id: pool for pool in self._lane.cells.pools}
-        return web.json_response(
-            {
-                "cells": [
-                    {
-                        "cell": cell.cell_id,
-                        "address": cell.address,
-                        "directory_state": cell.state,
-                        **_seen(pools.get(cell.cell_id), now),
-                    }
-                    for cell in sorted(self._table.cells.values(), key=lambda cell: cell.cell_id)
-                ]
-            }
-        )
+        return web.json_response(self._report.cells())
 
+    async def breakers(self, _request: web.Request) -> web.Response:
+        return web.json_response(self._report.breakers())
 
-def _seen(pool: Pool | None, now: float) -> dict[str, Any]:
-    if pool is None:
-        return {"state": "unknown", "evidence": "nobody asked it yet", "connections": 0, "waiting": 0}
-    return {
-        "state": pool.state,
-        "since_seconds": round(now - pool.since, 3),
-        "evidence": pool.evidence,
-        "connections": pool.open,
-        "waiting": pool.waiting,
-    }
+    async def holds(self, _request: web.Request) -> web.Response:
+        return web.json_response(self._report.holds())
+
+    async def top(self, _request: web.Request) -> web.Response:
+        return web.json_response({**self._report.top(), "table": self._whole_table()})
+
+    # --- taking the process out of service ---
+
+    async def draining(self, _request: web.Request) -> web.Response:
+        return web.json_response({"draining": self._lane.leaving})
+
+    async def drain(self, request: web.Request) -> web.Response:
+        wanted = request.match_info["wanted"]
+        if wanted not in ("on", "off"):
+            return web.json_response({"error": "one of on, off is expected"}, status=400)
+        self._lane.leave(wanted == "on")
+        log.warning("draining_asked", wanted=wanted, draining=self._lane.leaving)
+        if wanted == "off" and self._lane.leaving:
+            return web.json_response({"error": "the process ends: that cannot be called off"}, status=409)
+        return web.json_response({"draining": self._lane.leaving})
+
+    async def check_service(self) -> str | None:
+        """Not ready while an operator takes the process out of service; a process that ends says so itself."""
+        if self._lane.leaving and not self._lane.draining:
+            raise Unhealthy("draining: PUT /draining/off ends it")
+        return None

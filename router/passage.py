@@ -445,7 +445,7 @@ class Passage:
         pool.concurrency.sample(seconds, pool.awaiting + 1)
         bucket = tenant.bucket
         about = tenant.policy + bucket.told(now) if bucket is not None else b""
-        if lane.draining:
+        if lane.leaving:
             self._keep_alive = False
             about += CLOSE
         lane.logged_after -= 1
@@ -534,7 +534,7 @@ class Passage:
                 return False  # as for a tenant that does not exist, whose large body nobody reads
         if not self.head.minor and (framing is None or framing.chunked):
             return False  # HTTP/1.0: the body ends with the connection
-        return self._keep_alive and not self._lane.draining and not strict.asks_upgrade(self.head)
+        return self._keep_alive and not self._lane.leaving and not strict.asks_upgrade(self.head)
 
     def piece(self, data: bytes) -> None:
         connection = self._connection
@@ -633,7 +633,7 @@ class Passage:
         # A body that nobody read would be taken for the next request.
         read = self.body is None or self.body.complete
         self._keep_alive = (
-            self._keep_alive and read and not (close or self._lane.draining or strict.asks_upgrade(self.head))
+            self._keep_alive and read and not (close or self._lane.leaving or strict.asks_upgrade(self.head))
         )
         about = self._limits(self.started) if error.status == 429 else b""
         data = problem_bytes(

@@ -33,13 +33,17 @@ class Budget:
 
     def take(self, now: float) -> bool:
         """Whether one second attempt may be made now, which counts it."""
-        if now - self._began_at >= self._half_seconds:
-            self._rotate(now)
-        earned = self.reserve + self.share * (self._requests_before + self.requests)
-        if self._spent_before + self._spent + 1 > earned:
+        if self.left(now) < 1:
             return False
         self._spent += 1
         return True
+
+    def left(self, now: float) -> float:
+        """How many second attempts may be made now; less than none when what earned them is long ago."""
+        if now - self._began_at >= self._half_seconds:
+            self._rotate(now)
+        earned = self.reserve + self.share * (self._requests_before + self.requests)
+        return earned - self._spent_before - self._spent
 
     def _rotate(self, now: float) -> None:
         lately = self._half_seconds / (now - self._began_at)
