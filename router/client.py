@@ -6,7 +6,6 @@ any ── nothing more is to be read ──▶ DEAF ──▶ closed
 """
 
 import asyncio
-import re
 import socket
 import struct
 from contextlib import suppress

@@ -1,7 +1,7 @@
 """The public port. Connections become `Client`s, with TLS where there is a certificate.
 
-With the PROXY protocol, the header that a load balancer puts before everything else (before TLS too) is read off the
-bare socket, not a byte more, and only then the connection is handed to the loop.
+With the PROXY protocol, the header that a load balancer puts before everything else (before TLS too) is read off
+the bare socket, not a byte more, and only then the connection is handed to the loop.
 """
 
 import asyncio

@@ -39,7 +39,7 @@ BOUNDS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 
 
 
 class CellCounts:
-    """Responses passed on from one cell. Plain numbers: a labelled counter costs more than the rest of a request."""
+    """Responses passed on from one cell. A labelled counter would cost more than the rest of a request."""
 
     __slots__ = ("buckets", "by_class", "cell_id", "seconds")
 

@@ -13,7 +13,7 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from router import metrics
+from router import metrics, waits
 from router.bodies import CONTINUE, RequestBody
 from router.errors import (
     RouterError,
@@ -23,17 +23,14 @@ from router.errors import (
     malformed,
     no_such_tenant,
     too_many,
-    unavailable,
 )
-from router.holds import HoldFull, HoldOver
-from router.look_ups import Away
 from router.pipe import Pipe
 from router.problems import date_line, problem_bytes
 from router.rules import headers, strict
 from router.rules.chunks import Malformed, framed, last_chunk
 from router.rules.decide import FAULTS, Attempt, GiveUp, Outcome, Refresh, decide
 from router.rules.head import Framing
-from router.rules.identify import PATH_PREFIX, Identified, Unidentified, identify
+from router.rules.identify import PATH_PREFIX, Unidentified, identify
 from router.rules.requests import RequestHead
 from router.rules.responses import ResponseHead
 from router.tenants import Tenant
@@ -61,11 +58,11 @@ class Passage:
     pipe: Pipe | None = None
     tenant: Tenant | None = None
     _connection: Connection | None = None
-    _pool: Pool | None = None
+    pool: Pool | None = None
     _task: "asyncio.Task[None] | None" = None
-    _attempts = 0
-    _tried_epoch = 0
-    _held_until = 0.0
+    attempts = 0
+    tried_epoch = 0
+    held_until = 0.0
     """When waiting for the tenant's next cell is over, by the loop's clock; 0.0: it did not begin."""
     _keep_alive = True
     _plain = False
@@ -76,19 +73,21 @@ class Passage:
     _chunked = False
     _events = False
     _between_events = True
-    _moving = False
-    """Whether the tenant was seen to move since this request came."""
-    _pilot = False
+    moving = False
+    """Whether the tenant moves, or moved just now."""
+    undecided = False
+    """Whether where to is yet to be heard."""
+    pilot = False
     """Whether it is the one that finds out where a held tenant lives (`holds`)."""
 
     def __init__(self, lane: "Lane", client: "Client", head: RequestHead) -> None:
-        self._lane, self.client, self.head = lane, client, head
+        self.lane, self.client, self.head = lane, client, head
         self.started = self._sent_at = monotonic()
         self.fresh = b"%032x" % lane.bits(128)
         self.ident = head.fields.ident or self.fresh
 
     def __repr__(self) -> str:
-        return f"<Passage {self.ident.decode()} {self.head.method.decode()} attempt {self._attempts}>"
+        return f"<Passage {self.ident.decode()} {self.head.method.decode()} attempt {self.attempts}>"
 
     # --- the request ---
 
@@ -101,7 +100,7 @@ class Passage:
 
         All that is skipped here was found out before about the same bytes (`RequestFields.plain`).
         """
-        lane, head = self._lane, self.head
+        lane, head = self.lane, self.head
         target, fields, now = head.target, head.fields, self.started
         if not head.minor or target[0] != 0x2F or target.startswith(PATH_PREFIX):
             return False
@@ -125,8 +124,8 @@ class Passage:
             return False
         tenant.requests += 1
         pool.budget.request()
-        self.found, self.tenant, self._pool, self._connection = claim, tenant, pool, connection
-        self._plain, self._attempts, self._tried_epoch = True, 1, tenant.epoch
+        self.found, self.tenant, self.pool, self._connection = claim, tenant, pool, connection
+        self._plain, self.attempts, self.tried_epoch = True, 1, tenant.epoch
         connection.deadline = now + lane.response_seconds
         client = self.client
         way = client.way_lines if client.way_host == fields.host else client.way(head, claim)
@@ -156,28 +155,28 @@ class Passage:
             return b""
         framing = strict.request_framing(head)
         if not framing.empty:
-            self.body = RequestBody(framing, self._lane.replay_bytes)
+            self.body = RequestBody(framing, self.lane.replay_bytes)
         unread = b"" if self.body is not None else rest
-        if b"via" in named and headers.came_round(named, self._lane.via):
+        if b"via" in named and headers.came_round(named, self.lane.via):
             round_trip = "this request came round: a cell sent it back here"
             self.refuse(ApiError("FAILED_PRECONDITION", round_trip, status=508), "failed_precondition")
             return unread
         if strict.unexpected(head):
             self.refuse(malformed("the only expectation met here is 100-continue", status=417), "invalid_argument")
             return unread
-        found = identify(head, self._lane.sources)
+        found = identify(head, self.lane.sources)
         if isinstance(found, Unidentified):
             self._unidentified(found)
             return unread
         self.found = found
         if self.body is None:
-            self._go(self.started)
+            self.go(self.started)
             return rest
         if strict.awaits_continue(head) and not rest:
             self.client.write(CONTINUE)
         if self.body.large:
             self.client.hold(True)  # read only once there is somebody to take it
-            self._go(self.started)
+            self.go(self.started)
         return self.more(rest)
 
     def more(self, data: bytes) -> bytes:
@@ -188,11 +187,11 @@ class Passage:
         try:
             payload, rest = body.take(data) if data else (b"", b"")
             if body.complete:
-                body.check_trailers(self._lane.sources.tenant_header)
+                body.check_trailers(self.lane.sources.tenant_header)
         except Malformed as fault:
             self._body_malformed(fault)
             return b""
-        if self._attempts and body.kept is None:
+        if self.attempts and body.kept is None:
             self._pass_body(body, payload)
         elif body.kept is not None:
             large = body.large
@@ -200,7 +199,7 @@ class Passage:
             if not large and (body.complete or body.large):
                 if not body.complete:
                     self.client.hold(True)
-                self._go(monotonic())
+                self.go(monotonic())
         return rest
 
     def _pass_body(self, body: RequestBody, payload: bytes) -> None:
@@ -210,7 +209,7 @@ class Passage:
         if body.complete:
             if body.has_trailers:
                 connection.spoil()  # some servers take trailers for the beginning of the next request
-            connection.deadline = self._lane.now + self._lane.response_seconds
+            connection.deadline = self.lane.now + self.lane.response_seconds
         connection.send(body.framed(payload), last=body.complete)
 
     def _body_malformed(self, fault: Malformed) -> None:
@@ -235,14 +234,15 @@ class Passage:
         elif why is Unidentified.NO_SUCH_TENANT:
             self.refuse(no_such_tenant(), "not_found")
         else:
-            self.refuse(malformed(self._lane.no_tenant), "invalid_argument")
+            self.refuse(malformed(self.lane.no_tenant), "invalid_argument")
 
     # --- to the cell ---
 
-    def _go(self, now: float) -> None:
-        tenant = self._lane.tenants.find(self.found.tenant, now)
+    def go(self, now: float) -> None:
+        """The request is read as far as it must be: find its tenant, and send it."""
+        tenant = self.lane.tenants.find(self.found.tenant, now)
         if tenant is None:
-            self._later(self._looked_up())
+            self.later(waits.looked_up(self))
             return
         self.tenant = tenant
         bucket = tenant.bucket
@@ -250,24 +250,24 @@ class Passage:
             self.refuse(too_many(wait_seconds), "rate")
             return
         tenant.requests += 1
-        if tenant.name in self._lane.holds.by_tenant:
-            self._later(self._held())
+        if tenant.name in self.lane.holds.by_tenant:
+            self.later(waits.held(self))
             return
         self._send_to(tenant, now)
 
     def _send_to(self, tenant: Tenant, now: float) -> None:
         """By a kept connection at once, or later by another."""
-        pool = self._open_to(tenant, now)
+        pool = self.open_to(tenant, now)
         if pool is None:
             return
         pool.budget.request()
         connection = pool.lend(tenant, now)
         if connection is None:
-            self._later(self._connected(pool))
+            self.later(waits.connected(self, pool))
         else:
-            self._send(pool, connection, now)
+            self.send(pool, connection, now)
 
-    def _open_to(self, tenant: Tenant, now: float) -> Pool | None:
+    def open_to(self, tenant: Tenant, now: float) -> Pool | None:
         """The pool, when its cell is not known to be of no use now."""
         pool = tenant.pool
         if pool is None:
@@ -280,8 +280,9 @@ class Passage:
             return pool
         return None
 
-    def _send(self, pool: Pool, connection: Connection, now: float) -> None:
-        lane, head, body, tenant = self._lane, self.head, self.body, self.tenant
+    def send(self, pool: Pool, connection: Connection, now: float) -> None:
+        """Send it over a connection that was lent for it."""
+        lane, head, body, tenant = self.lane, self.head, self.body, self.tenant
         if tenant is None:
             raise RuntimeError("sent before its tenant was known")
         upgrade = lane.pipes_open and strict.asks_websocket(head)
@@ -292,9 +293,9 @@ class Passage:
             last = body.complete
             if last and body.has_trailers:
                 connection.spoil()
-        self._pool, self._connection = pool, connection
-        self._attempts += 1
-        self._tried_epoch, self._sent_at = tenant.epoch, now
+        self.pool, self._connection = pool, connection
+        self.attempts += 1
+        self.tried_epoch, self._sent_at = tenant.epoch, now
         connection.deadline = now + lane.response_seconds if last else inf
         try:
             connection.begin(self, head.method, data, last=last, upgrade=upgrade)
@@ -320,92 +321,28 @@ class Passage:
             last=headers.UPGRADE if upgrade else headers.framing_line(strict.request_framing(head)),
         )
 
-    # --- what must be waited for ---
-
-    def _later(self, steps: Coroutine[None, None, None]) -> None:
-        self._task = self._lane.tasks.spawn("passage", self._guarded(steps))
+    def later(self, steps: Coroutine[None, None, None]) -> None:
+        """Go on in a task: something must be waited for."""
+        self._task = self.lane.tasks.spawn("passage", self._guarded(steps))
 
     async def _guarded(self, steps: Coroutine[None, None, None]) -> None:
         try:
             await steps
         except ApiError as error:
-            self._release_pilot()
+            self.release_pilot()
             self.refuse(error, error.code.lower())
         except Unreached as unreached:
-            self._failed(self._pool, unreached)
+            self._failed(self.pool, unreached)
         except Exception as error:
             log.error("request_failed", error=repr(error), exc_info=error)
             self.fault()
 
-    async def _looked_up(self) -> None:
-        try:
-            entry = await self._lane.look_ups.find(self.found.tenant.decode())
-        except Away as away:
-            raise unavailable("the directory cannot be asked for this tenant now") from away
-        if entry is None or self._lane.tenants.find(self.found.tenant, monotonic()) is None:
-            # Exactly what a cell says to a key that it does not know: names cannot be tried out.
-            raise unauthenticated() if self.found.by_key else no_such_tenant()
-        self._go(monotonic())
-
-    async def _connected(self, pool: Pool, *, fresh: bool = False) -> None:
-        tenant = self.tenant
-        if tenant is None:
-            raise RuntimeError("a connection was asked for before the tenant was known")
-        self._pool = pool
-        deadline = asyncio.timeout(self._lane.response_seconds)
-        try:
-            async with deadline:
-                with pool.awaited(deadline):
-                    connection = await pool.take(tenant, fresh=fresh)
-        except TimeoutError:
-            raise Unreached(Outcome.DOWN if pool.state == "stopped" else Outcome.BUSY) from None
-        self._send(pool, connection, monotonic())
-
-    async def _held(self) -> None:
-        """Wait until the tenant is somewhere, or become the one who finds out where."""
-        if not self._held_until:
-            self._held_until = asyncio.get_running_loop().time() + self._lane.holds.limits.seconds
-        kept_bytes = len(self.body.kept) if self.body is not None and self.body.kept is not None else 0
-        try:
-            self._pilot = await self._lane.holds.wait(self.found.tenant, kept_bytes, self._held_until)
-        except HoldFull:
-            raise unavailable("the tenant is being moved, and too many of its requests wait already") from None
-        except HoldOver:
-            raise unavailable("the tenant is being moved, which takes unusually long") from None
-        await self._sent_anew()
-
-    async def _healed(self) -> None:
-        """After a 421: hold the tenant's requests, find out where it lives now, and try again."""
-        if not self._pilot and not self._lane.holds.begin(self.found.tenant):
-            await self._held()
-            return
-        self._pilot = True
-        if not self._held_until:
-            self._held_until = asyncio.get_running_loop().time() + self._lane.holds.limits.seconds
-        tried = self._tried_epoch
-        entry = await self._lane.newer(self.found.tenant.decode(), tried, self._pause_seconds())
-        self._moving = self._moving or (entry is not None and entry.epoch > tried)
-        await self._sent_anew()
-
-    def _pause_seconds(self) -> float:
-        """A tenant that was seen to move is awaited in ever longer steps: its next cell opens any moment."""
-        lane = self._lane
-        return min(lane.refresh_seconds, 0.01 * 2**self._attempts) if self._moving else lane.refresh_seconds
-
-    async def _sent_anew(self) -> None:
-        now = monotonic()
-        tenant = self._lane.tenants.find(self.found.tenant, now)
-        if tenant is None:
-            raise unauthenticated() if self.found.by_key else no_such_tenant()
-        self.tenant = tenant
-        pool = self._open_to(tenant, now)
-        if pool is not None:
-            await self._connected(pool)
-
-    def _release_pilot(self, *, found_home: bool = False) -> None:
-        if self._pilot:
-            self._pilot = False
-            (self._lane.holds.end if found_home else self._lane.holds.pass_on)(self.found.tenant)
+    def release_pilot(self, *, found_home: bool = False) -> None:
+        """End the tenant's hold, or hand over finding out where it lives, if that was this request's to do."""
+        if self.pilot:
+            self.pilot = False
+            holds = self.lane.holds
+            (holds.end if found_home else holds.pass_on)(self.found.tenant)
 
     # --- the answer ---
 
@@ -414,10 +351,10 @@ class Passage:
             self.client.write(head.lead + b"\r\n")
 
     def switched(self, head: ResponseHead, data: bytes) -> None:
-        connection, pool = self._connection, self._pool
+        connection, pool = self._connection, self.pool
         if connection is None or pool is None:
             return
-        self._release_pilot(found_home=True)
+        self.release_pilot(found_home=True)
         pool.breaker.succeeded(monotonic())
         pool.counts.streamed(101)
         connection.deadline = inf
@@ -429,12 +366,12 @@ class Passage:
             self.pipe.from_cell(data)
 
     def answered_whole(self, head: ResponseHead, body: bytes, now: float) -> None:
-        pool, lane, client, tenant = self._pool, self._lane, self.client, self.tenant
+        pool, lane, client, tenant = self.pool, self.lane, self.client, self.tenant
         if pool is None or tenant is None:
             raise RuntimeError("answered before it was sent")
         self._connection = None
         status = head.status
-        if not self._plain or status in CELL_FAULTS or head.events or self._pilot:
+        if not self._plain or status in CELL_FAULTS or head.events or self.pilot:
             self._answered_with_care(head, body, now)
             return
         # The usual case, spelled out.
@@ -458,10 +395,10 @@ class Passage:
         client.answered(keep_alive=self._keep_alive)
 
     def _answered_with_care(self, head: ResponseHead, body: bytes, now: float) -> None:
-        pool = self._pool
+        pool = self.pool
         if pool is None:
             return
-        self._release_pilot(found_home=True)
+        self.release_pilot(found_home=True)
         self._count(pool, head, now)
         self._keep_alive = self._goes_on(head, head.framing)
         self._answering = True
@@ -469,14 +406,17 @@ class Passage:
         self._end()
 
     def answered(self, head: ResponseHead, framing: Framing | None, body: bytes) -> None:
-        connection, pool, client = self._connection, self._pool, self.client
+        connection, pool, client = self._connection, self.pool, self.client
         if connection is None or pool is None:
             return
         if head.status == 421:
+            epochs = head.named.get(b"cellway-epoch", ())
+            if len(epochs) == 1 and epochs[0].isdigit() and int(epochs[0][:18]) > self.tried_epoch:
+                self.moving = self.undecided = True  # the cell knows of a later decision than this router
             self.failed(Unreached(Outcome.NOT_OURS))
             return
         now = monotonic()
-        self._release_pilot(found_home=True)
+        self.release_pilot(found_home=True)
         self._count(pool, head, now)
         chunked = self._chunked = (framing is None or framing.chunked) and self.head.minor == 1
         self._keep_alive = self._goes_on(head, framing)
@@ -492,10 +432,10 @@ class Passage:
             client.write(out)
             self._end()
             return
-        connection.deadline = now + self._lane.response_idle_seconds
+        connection.deadline = now + self.lane.response_idle_seconds
         if self._events:
             self._between_events = not body or body.endswith(EVENT_ENDS)
-            self._lane.streams.add(self)
+            self.lane.streams.add(self)
             metrics.STREAMS.inc()
         client.write(out)
 
@@ -520,9 +460,9 @@ class Passage:
         else:
             pool.counts.answered(status, now - self.started)
             pool.concurrency.sample(now - self._sent_at, pool.awaiting + 1)
-        self._lane.logged_after -= 1
-        if not self._lane.logged_after:
-            self._lane.access(self, pool, status, now)
+        self.lane.logged_after -= 1
+        if not self.lane.logged_after:
+            self.lane.access(self, pool, status, now)
 
     def _goes_on(self, head: ResponseHead, framing: Framing | None) -> bool:
         """Whether the client's connection can carry another request after this answer."""
@@ -534,22 +474,22 @@ class Passage:
                 return False  # as for a tenant that does not exist, whose large body nobody reads
         if not self.head.minor and (framing is None or framing.chunked):
             return False  # HTTP/1.0: the body ends with the connection
-        return self._keep_alive and not self._lane.leaving and not strict.asks_upgrade(self.head)
+        return self._keep_alive and not self.lane.leaving and not strict.asks_upgrade(self.head)
 
     def piece(self, data: bytes) -> None:
         connection = self._connection
         if self.pipe is not None:
             self.pipe.from_cell(data)
         elif connection is not None:
-            connection.deadline = self._lane.now + self._lane.response_idle_seconds
+            connection.deadline = self.lane.now + self.lane.response_idle_seconds
             self.client.write(framed(data) if self._chunked else data)
             if self._events:
                 self._between_events = data.endswith(EVENT_ENDS)
-                if self._lane.draining:
+                if self.lane.draining:
                     self.drain()
 
     def ended(self) -> None:
-        connection, pool = self._connection, self._pool
+        connection, pool = self._connection, self.pool
         if self.pipe is not None:
             self.pipe.cell_gone()
         if connection is None or pool is None:
@@ -562,7 +502,7 @@ class Passage:
             self._end()
 
     def failed(self, error: RouterError) -> None:
-        pool = self._pool
+        pool = self.pool
         self._let_go()
         self._failed(pool, error)
 
@@ -570,14 +510,14 @@ class Passage:
         if self.pipe is not None or self.reading:
             self.client.hold(busy)
         if self._connection is not None and self.reading:
-            self._connection.deadline = self._lane.now + self._lane.response_seconds if busy else inf
+            self._connection.deadline = self.lane.now + self.lane.response_seconds if busy else inf
 
     def client_busy(self, busy: bool) -> None:
         """Whether the client takes what it is sent more slowly than it comes."""
         if self._connection is not None and self._answering:
             self._connection.pause(busy)
             self._connection.deadline = (
-                inf if busy or self.pipe else self._lane.now + self._lane.response_idle_seconds
+                inf if busy or self.pipe else self.lane.now + self.lane.response_idle_seconds
             )
 
     def _failed(self, pool: Pool | None, error: RouterError) -> None:
@@ -592,17 +532,18 @@ class Passage:
             pool.breaker.failed(self.found.tenant, now)
         action = decide(outcome, self._facts())
         if outcome is not Outcome.NOT_OURS or isinstance(action, GiveUp):
-            self._release_pilot(found_home=outcome is not Outcome.NOT_OURS)
+            self.release_pilot(found_home=outcome is not Outcome.NOT_OURS)
         if isinstance(action, GiveUp) or pool is None:
             self._give_up(outcome, action, pool)
             return
-        if not self._moving and not pool.budget.take(now):
+        if not self.moving and not pool.budget.take(now):
             metrics.NO_BUDGET.labels(pool.cell_id).inc()
-            self._release_pilot()
+            self.release_pilot()
             self._give_up(outcome, decide(outcome, self._facts(last=True)), pool)
             return
         metrics.SECOND_ATTEMPTS.labels(pool.cell_id, outcome.name.lower()).inc()
-        self._later(self._healed() if isinstance(action, Refresh) else self._connected(pool, fresh=True))
+        again = waits.healed(self) if isinstance(action, Refresh) else waits.connected(self, pool, fresh=True)
+        self.later(again)
 
     def _give_up(self, outcome: Outcome, action: object, pool: Pool | None) -> None:
         if not isinstance(action, GiveUp):
@@ -614,13 +555,13 @@ class Passage:
 
     def _facts(self, *, last: bool = False) -> Attempt:
         body = self.body
-        moving = self._moving and asyncio.get_running_loop().time() < self._held_until
+        moving = self.moving and asyncio.get_running_loop().time() < self.held_until
         return Attempt(
             method=self.head.method,
             has_body=body is not None,
             replayable=body is None or body.replayable,
             has_idempotency_key=b"idempotency-key" in self.head.named,
-            number=2 if last else 1 if moving else max(1, self._attempts),
+            number=2 if last else 1 if moving else max(1, self.attempts),
         )
 
     def refuse(self, error: ApiError, reason: str, *, close: bool = False) -> None:
@@ -633,7 +574,7 @@ class Passage:
         # A body that nobody read would be taken for the next request.
         read = self.body is None or self.body.complete
         self._keep_alive = (
-            self._keep_alive and read and not (close or self._lane.leaving or strict.asks_upgrade(self.head))
+            self._keep_alive and read and not (close or self.lane.leaving or strict.asks_upgrade(self.head))
         )
         about = self._limits(self.started) if error.status == 429 else b""
         data = problem_bytes(
@@ -658,7 +599,7 @@ class Passage:
     def fault(self) -> None:
         """Something went wrong here, not with the request."""
         self._let_go()
-        self._release_pilot()
+        self.release_pilot()
         self.refuse(broken_off(), "internal", close=True)
 
     def cut(self, cause: str, error: Exception | None) -> None:
@@ -683,16 +624,16 @@ class Passage:
             if self._task is not None:
                 self._task.cancel()
             self._let_go()
-            self._release_pilot()
+            self.release_pilot()
             self._unlist()
 
     def _let_go(self) -> None:
         """Return the connection; while anything is under way on it, that closes it."""
         connection, self._connection = self._connection, None
-        if connection is not None and self._pool is not None:
+        if connection is not None and self.pool is not None:
             if not connection.complete:
                 connection.abort()
-            self._pool.give_back(connection, monotonic())
+            self.pool.give_back(connection, monotonic())
 
     def _end(self) -> None:
         self._ended = True
@@ -700,6 +641,6 @@ class Passage:
         self.client.answered(keep_alive=self._keep_alive)
 
     def _unlist(self) -> None:
-        if self in self._lane.streams:
-            self._lane.streams.discard(self)
+        if self in self.lane.streams:
+            self.lane.streams.discard(self)
             metrics.STREAMS.dec()

@@ -1,7 +1,7 @@
 """A WebSocket after its handshake: bytes both ways, untouched (RFC 6455).
 
-Only where frames end is watched, because a router that stops has to say so: a Close frame (1012, "service restart",
-IANA's registry of close codes) can stand between two frames, and nowhere else.
+Only where frames end is watched, because a router that stops has to say so: a Close frame (1012, "service
+restart", IANA's registry of close codes) can stand between two frames, and nowhere else.
 """
 
 import secrets

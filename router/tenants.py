@@ -1,10 +1,11 @@
 """The tenants that are being served: where each lives, as bytes that are ready to be sent, and what it may ask.
 
-Found out once and kept until the table changes. Bounded, because tenants are many and only some are busy; whoever is
-dropped is found out again, with its bucket full.
+Found out once and kept until the table changes. Bounded, because tenants are many and only some are busy; whoever
+is dropped is found out again, with its bucket full.
 """
 
 from collections.abc import Iterator
+from math import inf
 
 from directory.values import Rate
 from router.errors import Unreached
@@ -21,17 +22,9 @@ class Tenant:
     """One that is being served."""
 
     __slots__ = (
-        "borrowed",
-        "bucket",
-        "cell_id",
-        "epoch",
-        "name",
-        "policy",
-        "pool",
-        "requests",
-        "stamp",
+        "borrowed", "bucket", "cell_id", "epoch", "moved_at", "name", "policy", "pool", "requests", "stamp",
         "version",
-    )
+    )  # fmt: skip
 
     def __init__(self, name: bytes) -> None:
         self.name = name
@@ -48,6 +41,8 @@ class Tenant:
         """What is said of its limit in every response."""
         self.borrowed = 0
         """Connections to cells that it has or is opening."""
+        self.moved_at = -inf
+        """When it was seen to live elsewhere than before, by the monotonic clock."""
         self.requests = 0
         """Since they were last counted."""
 
@@ -100,6 +95,8 @@ class Tenants:
                 del self.active[next(iter(self.active))]
         tenant.version = version
         if (entry.cell_id, entry.epoch) != (tenant.cell_id, tenant.epoch):
+            if tenant.epoch:
+                tenant.moved_at = now
             tenant.cell_id, tenant.epoch = entry.cell_id or "", entry.epoch
             tenant.stamp = stamp(name, entry.epoch)
         tenant.limit(entry.rate, self._rate_share, now)

@@ -1,8 +1,8 @@
 """Heads of messages as they came over the wire; every decision is taken on these bytes. Pure.
 
 The grammar of RFC 9112 stands here as regular expressions, without any of the repairs that the RFC allows. Their
-quantifiers are possessive, so that they take linear time whatever comes. What they match is split into lines: those
-that mean something here are looked at by name, and all others travel on as the bytes that they were.
+quantifiers are possessive, so that they take linear time whatever comes. What they match is split into lines:
+those that mean something here are looked at by name, and all others travel on as the bytes that they were.
 """
 
 import re
@@ -28,6 +28,7 @@ LARGEST_HEAD_BYTES = 65_536
 LARGEST_LINE_BYTES = 16_384
 MOST_HEADERS = 128
 MOST_SPELLINGS = 4096
+LONGEST_SPELLING_BYTES = 128
 
 
 class Meaning(NamedTuple):
@@ -41,8 +42,8 @@ class Meaning(NamedTuple):
 class Vocabulary(dict[bytes, Meaning | None]):
     """A name as it was spelled → its meaning, None for one that goes on untouched.
 
-    Found out once a spelling: clients spell a few names alike a million times. Bounded, because spellings come
-    from outside.
+    Found out once a spelling: clients spell a few names alike a million times. Bounded in number and length,
+    because spellings come from outside.
     """
 
     def __init__(
@@ -66,9 +67,11 @@ class Vocabulary(dict[bytes, Meaning | None]):
         self._twins, self._twin_prefixes = frozenset(twins), twin_prefixes
 
     def __missing__(self, spelling: bytes) -> Meaning | None:
-        if len(self) >= MOST_SPELLINGS:
-            self.clear()
-        meaning = self[spelling] = self._find_out(spelling.lower())
+        meaning = self._find_out(spelling.lower())
+        if len(spelling) <= LONGEST_SPELLING_BYTES:
+            if len(self) >= MOST_SPELLINGS:
+                self.clear()
+            self[spelling] = meaning
         return meaning
 
     def _find_out(self, name: bytes) -> Meaning | None:

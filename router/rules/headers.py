@@ -40,7 +40,8 @@ FROM_CELLS = Vocabulary(
     staying=HOP_BY_HOP | FRAMING | {b"server", b"x-powered-by", b"x-request-id"},
     staying_prefixes=(OURS,),
 )
-"""Of a response stays: what belongs to the connection, what is written anew, and what tells which software runs."""
+"""Of a response stays: what belongs to the connection, what is written anew, and what tells which software runs.
+"""
 
 
 def from_clients(tenant_header: bytes, *, trusted: bool) -> Vocabulary:

@@ -1,7 +1,8 @@
 """What was found out about bytes that are likely to come again. Pure.
 
 Clients and cells repeat themselves: the header lines of one request mostly are those of the one before, byte for
-byte. What they mean follows from the bytes alone, so it is found out once. HPACK (RFC 7541) lives on the same fact.
+byte. What they mean follows from the bytes alone, so it is found out once. HPACK (RFC 7541) lives on the same
+fact.
 """
 
 from collections.abc import Callable

@@ -26,7 +26,8 @@ class RequestFields:
         self.named: dict[bytes, list[bytes]] = {}
         self.count = 0
         self.plain = False
-        """Whether nothing here asks for care, whatever the target in origin form (but for a tenant named in it)."""
+        """Whether nothing here asks for care, whatever the target in origin form (but for a tenant named in it).
+        """
         self.host = self.lead = b""
         self.ident: bytes | None = None
         self.trace: bytes | None = None

@@ -24,17 +24,22 @@ class ResponseHead:
         self.lines, self.named, self.count = told_apart(block, FROM_CELLS)
         self.fault = response_fault(self)
         """Why it is not passed on."""
+        self.dated = b"date" in self.named
+        """Whether a client is told the cell's date."""
         if b"connection" in self.named:
-            self.lines = without(self.lines, options(self))
+            left_behind = options(self)
+            self.lines = without(self.lines, left_behind)
+            self.dated = self.dated and b"date" not in left_behind
         self.framing = None if self.fault else response_framing(b"GET", self)
         """How the body ends, where the request was not HEAD; None: with the connection."""
         self.length_bytes = -1 if self.framing is None else self._length(self.framing)
         """Of a body that is not chunked, else -1."""
         self.usual_line = shown_framing(b"GET", status, self.framing, self.length_line, chunked=False)
-        """How a client is told of the body's end, where the request was not HEAD and the body is of a known length."""
+        """How a client is told of the body's end, where the request was not HEAD and the body is of a known
+        length.
+        """
         self.keeps = goes_on(self)
         """Whether the cell keeps the connection open."""
-        self.dated = b"date" in self.named
         types = self.named.get(b"content-type")
         self.events = types is not None and types[0][: len(EVENT_STREAM)].lower() == EVENT_STREAM
         self.lead = b"HTTP/1.1 %d %b\r\n%b" % (status, reason, b"\r\n".join([*self.lines, b""]))

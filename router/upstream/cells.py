@@ -5,6 +5,7 @@ import ssl
 from time import monotonic
 
 from directory.resolver import CheckedResolver
+from router import metrics
 from router.errors import Unreached
 from router.rules.decide import Outcome
 from router.rules.silence import Patience, Verdict, verdict
@@ -66,6 +67,7 @@ class Cells:
                 pool.forgive(stood_still)
             self._judge(pool)
             pool.sweep(monotonic())
+            pool.concurrency.adapt(monotonic())
         if now - self._swept_at > SWEEP_SECONDS:
             self._swept_at = now
             self._sweep()
@@ -87,8 +89,10 @@ class Cells:
         self._leaving = [pool for pool in self._leaving if pool.used]
         for pool in self.pools:
             pool.close_idle()
+            pool.show()
             if self._table.cell(pool.cell_id) is None and not pool.used:
                 del self._pools[pool.cell_id]
+                metrics.forget_cell(pool.cell_id)
 
     async def close(self) -> None:
         """Close every connection that is idle."""

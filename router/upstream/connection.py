@@ -1,8 +1,8 @@
 """One HTTP/1.1 connection to a cell.
 
-Sends bytes as they are, and tells a receiver at once what comes back: interim heads, the head with what is there of
-the body, the rest piece by piece, the end or a failure. What is not HTTP as it must be, breaks off, or goes on after
-its end fails with a named error, and such a connection is never used again.
+Sends bytes as they are, and tells a receiver at once what comes back: interim heads, the head with what is there
+of the body, the rest piece by piece, the end or a failure. What is not HTTP as it must be, breaks off, or goes on
+after its end fails with a named error, and such a connection is never used again.
 """
 
 import asyncio
@@ -21,7 +21,8 @@ from router.rules.strict import response_framing
 WRITE_AHEAD_BYTES = 65_536
 BEGINNING = b"HTTP/1."
 APART = frozenset({*range(100, 200), 204, 304, 421})
-"""Statuses of responses that are not looked at in passing: their bodies have rules of their own, or they decide."""
+"""Statuses of responses that are not looked at in passing: their bodies have rules of their own, or they decide.
+"""
 
 
 class Receiver(Protocol):
@@ -88,9 +89,9 @@ class Connection(asyncio.Protocol):
     """Used by one request at a time."""
 
     __slots__ = (
-        "_chunks", "_left", "_method", "_partial", "_patron", "_phase", "_reading_paused", "_receiver", "_sent_all",
-        "_spoiled", "_transport", "_upgrade", "awaited", "borrower", "closed", "complete", "deadline", "keeps", "kept_at",
-        "requests",
+        "_chunks", "_left", "_method", "_partial", "_patron", "_phase", "_reading_paused", "_receiver",
+        "_sent_all", "_spoiled", "_transport", "_upgrade", "awaited", "borrower", "closed", "complete", "deadline",
+        "keeps", "kept_at", "requests",
     )  # fmt: skip
 
     def __init__(self, patron: Patron) -> None:
@@ -228,7 +229,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         now = monotonic()
         if self._phase is Phase.HEAD:
-            # The usual case, spelled out: all of a sound response of a known length, and nothing else, came at once.
+            # The usual case, spelled out: all of a sound response of a known length, and no more, came at once.
             end = data.find(b"\r\n\r\n") + 4
             head = HEADS.young.get(data[:end])
             if (

@@ -23,6 +23,7 @@ from directory.resolver import checked
 from directory.values import CellEntry
 from router import metrics
 from router.errors import RouterError, TransferBroken, Unreached
+from router.rules import breaker
 from router.rules.breaker import Breaker
 from router.rules.budget import Budget
 from router.rules.concurrency import Bounds, Concurrency
@@ -35,6 +36,7 @@ from runtime import logs
 log = logs.get("router.upstream")
 
 State = Literal["unknown", "answers", "stopped"]
+BREAKER_LEVELS = {breaker.State.CLOSED: 0, breaker.State.HALF_OPEN: 1, breaker.State.OPEN: 2}
 FIRST_CONCURRENCY = 256
 """Requests that a cell is given at a time before anything is known of it."""
 PROBE = b"GET /health/live HTTP/1.1\r\nHost: %s\r\nUser-Agent: cellway-router\r\nConnection: close\r\n\r\n"
@@ -165,6 +167,15 @@ class Pool:
     def _turn(self, state: State, evidence: str) -> None:
         log.info("cell_turned", cell=self.cell_id, state=state, evidence=evidence)
         self.state, self.evidence, self.since = state, evidence, monotonic()
+        self.show()
+
+    def show(self) -> None:
+        """Tell the metrics; what is shown of a cell is about the address that it has now."""
+        if not self.closing:
+            metrics.CELL_STOPPED.labels(self.cell_id).set(self.state == "stopped")
+            metrics.CELL_BREAKER.labels(self.cell_id).set(BREAKER_LEVELS[self.breaker.state])
+            metrics.CELL_CONNECTIONS.labels(self.cell_id).set(len(self._all))
+            metrics.CELL_CONCURRENCY.labels(self.cell_id).set(self.concurrency.limit)
 
     # --- connections ---
 
@@ -333,6 +344,8 @@ class Pool:
         self._silent_from = now
         if self.state != "answers":
             self._turn("answers", "it sent bytes")
+        if connection.borrower is None:
+            return  # a probe's: it was never lent, and must not be
         connection.awaited = False
         self.awaiting -= 1
         self.give_back(connection, now)

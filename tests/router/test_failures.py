@@ -291,15 +291,18 @@ async def test_a_request_waits_for_an_assignment_that_is_about_to_come(cell: Fak
 
 async def test_a_cell_that_did_not_know_its_tenant_yet_is_asked_once_more(router: Router, cell: FakeCell) -> None:
     """A tenant that was created this moment: the router was told before the cell."""
-    cell.answers = [NOT_OURS]
+    cell.answers = [NOT_OURS.replace(b"9", b"0")]
     assert (await ask(router, get())).status == 200
     assert len(cell.seen) == 2
 
 
-async def test_a_tenant_that_is_nowhere_is_a_retryable_503(router: Router, cell: FakeCell) -> None:
-    """Two attempts, and never a 421 for the client: it could do nothing with it."""
-    cell.answers = [NOT_OURS, NOT_OURS]
-    found = await ask(router, post(b"x"))
+@pytest.mark.parametrize("epoch", [b"", b"Cellway-Epoch: 0\r\n", b"Cellway-Epoch: 9\r\n"])
+async def test_a_tenant_that_is_nowhere_is_a_retryable_503(feed: MemoryFeed, cell: FakeCell, epoch: bytes) -> None:
+    """Two attempts, whatever the cell knows, and never a 421 for the client: it could do nothing with it."""
+    cell.answers = [b"HTTP/1.1 421 Misdirected Request\r\n%bContent-Length: 0\r\n\r\n" % epoch] * 2
+    async with running(feed, refresh_seconds=0.2, hold_seconds=0.4) as router:
+        await eventually(lambda: len(router.table))
+        found = await ask(router, post(b"x"))
     assert (found.status, problem(found)["retryable"]) == (503, True)
     assert found.values(b"retry-after") == [b"1"]
     assert len(cell.seen) == 2
