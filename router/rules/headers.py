@@ -117,7 +117,7 @@ def stamp(tenant: bytes, epoch: int) -> bytes:
 def request_bytes(
     method: bytes, target: bytes, *, lead: bytes, way: bytes, stamp: bytes, trace: bytes, ident: bytes, last: bytes
 ) -> bytes:
-    """A request's head for a cell. All but the first two and `ident` are whole lines; `lead` begins with `Host`."""
+    """A request's head for a cell. From `lead`, which begins with `Host`, all but `ident` are whole lines."""
     return b"%b %b HTTP/1.1\r\n%b%b%b%bX-Request-Id: %b\r\n%b\r\n" % (
         method, target, lead, way, stamp, trace, ident, last,
     )  # fmt: skip

@@ -19,6 +19,7 @@ from router.rules.strict import ABSOLUTE
 _NAME = re.compile(NAME.removesuffix("$").encode() + rb"\Z")
 _KEY = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +ck_([a-z0-9-]{2,40})_[A-Za-z0-9_-]{43}\Z")
 PATH_PREFIX = b"/t/"
+LONGEST_NAME_BYTES = 40
 
 
 class Unidentified(Enum):
@@ -88,9 +89,13 @@ def identify(head: RequestLike, sources: Sources) -> Identified | Unidentified:
     return Identified(tenant, target, host, prefix, key is not None)
 
 
-@functools.lru_cache(16_384)
 def can_be_name(tenant: bytes) -> bool:
     """Whether a tenant can be called so at all."""
+    return len(tenant) <= LONGEST_NAME_BYTES and _can_be_name(tenant)
+
+
+@functools.lru_cache(16_384)
+def _can_be_name(tenant: bytes) -> bool:
     return _NAME.match(tenant) is not None
 
 
@@ -106,7 +111,6 @@ def _authority(host: bytes | None, target: bytes) -> tuple[bytes | None, bytes]:
     return absolute[1], rest if rest.startswith(b"/") else b"/" + rest
 
 
-@functools.lru_cache(4096)
 def _of_host(host: bytes, domains: tuple[bytes, ...]) -> bytes | None:
     if host.startswith(b"["):
         return None

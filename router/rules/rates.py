@@ -12,7 +12,7 @@ from math import ceil
 POLICY = b"requests"
 """The name of our only policy, by which clients match the two fields."""
 
-SLACK = 1e-3
+SLACK = 5e-3
 """The part of one request that may be missing."""
 
 
@@ -60,7 +60,7 @@ class Bucket:
         return max(0.0, self._full_at - now)
 
     def told(self, now: float) -> bytes:
-        """The line by which a client that was let through hears what is left: `limit_header`, for every response."""
+        """The line by which a client that was let through hears what is left: see `limit_header`."""
         full_in = self._full_at - now
         if full_in <= 0:
             return b'RateLimit: "%b";r=%d;t=0\r\n' % (POLICY, self.burst)

@@ -55,7 +55,7 @@ class RequestFields:
 
 
 class RequestHead:
-    """A request line and its header lines. `named`: the values of those that mean something here, by lower case."""
+    """A request line and its header lines. `named`: values of those that mean something here, by lower case."""
 
     __slots__ = ("fields", "method", "minor", "target")
 

@@ -25,6 +25,8 @@ from router.rules.head import (
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 HOST = re.compile(rb"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*)|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?\Z")
 ABSOLUTE = re.compile(rb"https?://([^/?@]*)([/?].*)?\Z", re.IGNORECASE)
+LONGEST_HOST_BYTES = 261
+"""Of those that are remembered: a name of 255 (RFC 1035 section 2.3.4) and a port."""
 LENGTH = re.compile(rb"[0-9]{1,18}\Z")
 VERSION = re.compile(rb"[^\r\n]* HTTP/1\.[01]\r\n")
 REFUSED_METHODS = frozenset({b"CONNECT", b"TRACE"})
@@ -82,9 +84,13 @@ def request_fault(head: RequestLike) -> str | None:
     return None
 
 
-@functools.lru_cache(4096)
 def is_host(value: bytes) -> bool:
     """Whether it is an authority as `Host` may give it (RFC 9110 section 7.2): no user, no odd characters."""
+    return _is_host(value) if len(value) <= LONGEST_HOST_BYTES else HOST.match(value) is not None
+
+
+@functools.lru_cache(4096)
+def _is_host(value: bytes) -> bool:
     return HOST.match(value) is not None
 
 
