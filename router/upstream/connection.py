@@ -237,6 +237,7 @@ class Connection(asyncio.Protocol):
                 and len(data) - end == head.length_bytes
                 and head.status not in APART
                 and (receiver := self._receiver) is not None
+                and self.awaited  # a probe is not
                 and self._sent_all
                 and not self._partial
                 and self._method != b"HEAD"
