@@ -285,6 +285,9 @@ class Passage:
         lane, head, body, tenant = self.lane, self.head, self.body, self.tenant
         if tenant is None:
             raise RuntimeError("sent before its tenant was known")
+        if self._plain:
+            # Sent at once before, as one of many with the same lines: what is its own is looked at now.
+            self._plain, self.found = False, self.found._replace(target=head.target)
         upgrade = lane.pipes_open and strict.asks_websocket(head)
         data = self._head_bytes(tenant, upgrade=upgrade)
         last = True
