@@ -89,8 +89,8 @@ class Connection(asyncio.Protocol):
     """Used by one request at a time."""
 
     __slots__ = (
-        "_chunks", "_left", "_method", "_partial", "_patron", "_phase", "_reading_paused", "_receiver",
-        "_sent_all", "_spoiled", "_transport", "_upgrade", "awaited", "borrower", "closed", "complete", "deadline",
+        "_chunks", "_interim_bytes", "_interim_of", "_left", "_method", "_partial", "_patron", "_phase",
+        "_reading_paused", "_receiver", "_sent_all", "_spoiled", "_transport", "_upgrade", "awaited", "borrower", "closed", "complete", "deadline",
         "keeps", "kept_at", "requests",
     )  # fmt: skip
 
@@ -104,6 +104,8 @@ class Connection(asyncio.Protocol):
         self._left = 0
         """Bytes that are due of a body; -1 for one that the connection's end ends."""
         self._chunks: Chunks | None = None
+        self._interim_bytes = self._interim_of = 0
+        """Of interim heads, and to which request (by its number) they came."""
         self._sent_all = self._upgrade = self._reading_paused = self._spoiled = False
         self.keeps = False
         """Whether the cell goes on with the connection after this response."""
@@ -297,11 +299,21 @@ class Connection(asyncio.Protocol):
             if head.status == 101:
                 self._switch(head, data[end + 4 :])
                 return
+            if not self._bears_interim(end + 4):
+                self._broken("interim responses without end")
+                return
             if head.status != 100 and self._receiver is not None:
                 self._receiver.interim(head)
             data = data[end + 4 :]
         if data:
             self._keep_partial(data)
+
+    def _bears_interim(self, head_bytes: int) -> bool:
+        """Whether the interim heads of one response are no larger than its head may be: no client holds them up."""
+        if self._interim_of != self.requests:
+            self._interim_of, self._interim_bytes = self.requests, 0
+        self._interim_bytes += head_bytes
+        return self._interim_bytes <= LARGEST_HEAD_BYTES
 
     def _keep_partial(self, data: bytes) -> None:
         if len(data) > LARGEST_HEAD_BYTES:
