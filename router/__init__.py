@@ -3,20 +3,20 @@
 In reading order:
 
 - `rules/`     pure, on bytes: what is refused, whom a request is for, which headers travel, what failures lead to
-- `table`      tenant → (cell, epoch) and cell → address, in memory
+- `table`      tenant → (cell, epoch, limit) and cell → address, in memory; a million tenants at about 55 bytes
 - `follower`   keeps the table like the directory's cache; `look_ups` asks for one tenant that is not in it
 - `disk`       the table on disk, for a restart when every store is down
-- `upstream/`  connections to cells, and the watch for cells that fall silent
-- `bodies`     a client's body on its way
-- `passage`    the client's side of one request: an answer passed on, a refusal, a cut
-- `forward`    one request from head to answer
-- `server`     the public port: aiohttp reads, our own bytes answer
-- `pages`      what an operator can ask; `metrics` what is counted
+- `upstream/`  connections to cells, how cells bear the load, and the watch for those that fall silent
+- `listener`   the public port, with TLS (`tls`) and the PROXY protocol where they are wanted
+- `client`     one client's connection: heads in, bytes out, deadlines
+- `passage`    one request on its way, from head to answer; `bodies` is what it carries, `problems` what it is refused
+- `waits`      what a passage may have to wait for; `holds` where it waits while its tenant moves
+- `pipe`       a WebSocket after its handshake
+- `tenants`    those that are being served, ready to be sent; `lane` is what all requests of a process share
+- `pages`      what an operator can ask; `report` what they show; `metrics` what is counted
+- `export/`    the same table for an HAProxy that forwards instead
 - `app`        builds all of it; `processes` several of them on one port
 
-I/O happens in `follower` and `look_ups` (the directory's cache), `disk`, `upstream/` and `server`. When the cache
-is away the table stays as it is; when a cell is away its tenants are told at once, and nobody else notices.
-
-Not here yet: an Upgrade (WebSocket) is ignored, so the client gets the plain response; trailers and interim
-responses are dropped.
+I/O happens in `follower` and `look_ups` (the directory's cache), `disk`, `upstream/`, `listener` and `client`. When
+the cache is away the table stays as it is; when a cell is away its tenants are told at once, and nobody else notices.
 """
