@@ -482,7 +482,7 @@ class Passage:
     def piece(self, data: bytes) -> None:
         connection = self._connection
         if self.pipe is not None:
-            self.pipe.from_cell(data)
+            self.pipe.from_cell(data, draining=self.lane.draining)
         elif connection is not None:
             connection.deadline = self.lane.now + self.lane.response_idle_seconds
             self.client.write(framed(data) if self._chunked else data)
@@ -640,6 +640,7 @@ class Passage:
 
     def _end(self) -> None:
         self._ended = True
+        self.release_pilot()
         self._unlist()
         self.client.answered(keep_alive=self._keep_alive)
 

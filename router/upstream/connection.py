@@ -90,8 +90,8 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_chunks", "_interim_bytes", "_interim_of", "_left", "_method", "_partial", "_patron", "_phase",
-        "_reading_paused", "_receiver", "_sent_all", "_spoiled", "_transport", "_upgrade", "awaited", "borrower", "closed", "complete", "deadline",
-        "keeps", "kept_at", "requests",
+        "_reading_paused", "_receiver", "_sent_all", "_spoiled", "_transport", "_upgrade", "awaited", "borrower",
+        "closed", "complete", "deadline", "keeps", "kept_at", "requests",
     )  # fmt: skip
 
     def __init__(self, patron: Patron) -> None:
