@@ -38,7 +38,7 @@ class Receiver(Protocol):
         """The head, and what came with it of the body; `connection.complete` says whether that is all."""
 
     def answered_whole(self, head: ResponseHead, body: bytes, now: float) -> None:
-        """All of a response, whose body is of the length that its head says. The connection is given back already."""
+        """All of a response, whose body has the length that its head says. The connection is back already."""
 
     def piece(self, data: bytes) -> None:
         """More of the body."""
@@ -309,7 +309,7 @@ class Connection(asyncio.Protocol):
             self._keep_partial(data)
 
     def _bears_interim(self, head_bytes: int) -> bool:
-        """Whether the interim heads of one response are no larger than its head may be: no client holds them up."""
+        """Whether the interim heads of one response are no larger than its head may be: nobody holds them up."""
         if self._interim_of != self.requests:
             self._interim_of, self._interim_bytes = self.requests, 0
         self._interim_bytes += head_bytes
