@@ -121,10 +121,15 @@ class ResponseLike(Head, Protocol):
         """Of its header lines."""
 
 
-def told_apart(block: bytes, vocabulary: Vocabulary) -> tuple[list[bytes], dict[bytes, list[bytes]], int]:
-    """(header lines that travel, values of those that mean something, number of all). Repeated."""
+def told_apart(
+    block: bytes, vocabulary: Vocabulary
+) -> tuple[tuple[bytes, ...], dict[bytes, tuple[bytes, ...]], int]:
+    """(header lines that travel, values of those that mean something, number of all). Repeated.
+
+    In tuples of bytes, which the garbage collector need not look through: a memo holds many.
+    """
     lines: list[bytes] = []
-    named: dict[bytes, list[bytes]] = {}
+    named: dict[bytes, tuple[bytes, ...]] = {}
     found = block.split(b"\r\n")
     found.pop()  # what follows the last line's end
     for line in found:
@@ -135,19 +140,19 @@ def told_apart(block: bytes, vocabulary: Vocabulary) -> tuple[list[bytes], dict[
             continue
         lower, travels, once = meaning
         if lower not in named:
-            named[lower] = [value.strip(b" \t")]
+            named[lower] = (value.strip(b" \t"),)
         elif once:
             raise Repeated(f"the header {lower.decode()} is given more than once")
         else:
-            named[lower].append(value.strip(b" \t"))
+            named[lower] += (value.strip(b" \t"),)
         if travels:
             lines.append(line)
-    return lines, named, len(found)
+    return tuple(lines), named, len(found)
 
 
-def without(lines: list[bytes], names: frozenset[bytes]) -> list[bytes]:
+def without(lines: Iterable[bytes], names: frozenset[bytes]) -> tuple[bytes, ...]:
     """The header lines but for those called `names` (lower case)."""
-    return [line for line in lines if line.partition(b":")[0].lower() not in names]
+    return tuple(line for line in lines if line.partition(b":")[0].lower() not in names)
 
 
 @dataclass(frozen=True, slots=True)

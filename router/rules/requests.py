@@ -21,9 +21,9 @@ class RequestFields:
     def __init__(self, block: bytes, vocabulary: Vocabulary, sources: Sources) -> None:
         self.fault: str | None = None
         """Why no request may have these lines; only for what `named` could not say."""
-        self.lines: list[bytes] = []
+        self.lines: tuple[bytes, ...] = ()
         """Those that travel on, as they came."""
-        self.named: dict[bytes, list[bytes]] = {}
+        self.named: dict[bytes, tuple[bytes, ...]] = {}
         self.count = 0
         self.plain = False
         """Whether nothing here asks for care, whatever the target in origin form (but for a tenant named in it).
@@ -66,7 +66,7 @@ class RequestHead:
         return f"<RequestHead {self.method!r} {self.target!r} 1.{self.minor}>"
 
     @property
-    def named(self) -> dict[bytes, list[bytes]]:
+    def named(self) -> dict[bytes, tuple[bytes, ...]]:
         return self.fields.named
 
     def values(self, name: bytes) -> Sequence[bytes]:

@@ -27,14 +27,14 @@ def test_what_follows_a_head_is_not_looked_at() -> None:
     data = written((b"A", b"1"))
     found = reader.read(data + b"\x00 anything\r\n\r\n", data.find(b"\r\n\r\n"))
     assert found is not None
-    assert found.fields.lines == [b"A: 1"]
+    assert found.fields.lines == (b"A: 1",)
 
 
 def test_a_head_without_header_lines_is_one() -> None:
     """HTTP/1.0 asks for none."""
     found = read(b"GET / HTTP/1.0\r\n\r\n")
     assert found is not None
-    assert (found.fields.lines, found.fields.count, found.fields.host) == ([], 0, b"")
+    assert (found.fields.lines, found.fields.count, found.fields.host) == ((), 0, b"")
     assert found.fields.lead == b"Host: \r\n"
 
 
@@ -46,7 +46,7 @@ def test_header_lines_are_counted_whether_they_travel_or_not() -> None:
 def test_what_means_something_is_found_by_its_lower_case_name() -> None:
     """Without white space around its value; what means nothing is not listed."""
     found = head((b"VIA", b" 1.1 a\t"), (b"via", b"1.1 b"), (b"X-Other", b"1"))
-    assert found.values(b"via") == [b"1.1 a", b"1.1 b"]
+    assert found.values(b"via") == (b"1.1 a", b"1.1 b")
     assert found.values(b"x-other") == found.values(b"prefer") == ()
 
 
@@ -141,14 +141,14 @@ def test_a_trusted_proxys_lines_are_kept_apart_from_everybodys() -> None:
     everybody, proxies = read(data), read(data, trusted=True)
     assert everybody is not None
     assert proxies is not None
-    assert everybody.fields.lines == [b"Authorization: Bearer " + KEY]
-    assert proxies.fields.lines[1:] == [b"X-Forwarded-Port: 443", b"Forwarded: for=a"]
+    assert everybody.fields.lines == (b"Authorization: Bearer " + KEY,)
+    assert proxies.fields.lines[1:] == (b"X-Forwarded-Port: 443", b"Forwarded: for=a")
 
 
 def test_what_connection_names_is_looked_at_and_does_not_travel() -> None:
     """A tenant that is named so is named all the same."""
     fields = head(AUTHORIZED, (b"Connection", b"x-tenant, Authorization"), (b"X-Tenant", b"acme")).fields
-    assert fields.lines == []
+    assert fields.lines == ()
     assert isinstance(fields.claim, Identified)
     assert fields.lead == b"Host: example.com\r\n"
 

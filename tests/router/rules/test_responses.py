@@ -84,7 +84,7 @@ def test_a_stream_of_events_is_known_by_its_type(value: bytes, *, events: bool) 
 def test_what_connection_names_stays_behind() -> None:
     """What the head says is known all the same."""
     head = found((b"Connection", b"x-a, Date"), (b"X-A", b"1"), (b"Date", b"then"), (b"B", b"2"))
-    assert head.lines == [b"B: 2"]
+    assert head.lines == (b"B: 2",)
 
 
 def test_a_date_that_stays_behind_is_written_anew() -> None:
