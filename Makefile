@@ -31,6 +31,9 @@ format: $(VENV)/installed-dev ## Format the sources and mend what lint can mend
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
+fuzz: $(VENV)/installed-dev ## Send the router odd bytes for FUZZ_SECONDS (600), in memory; what breaks a promise is saved
+	$(BIN)/python -m tests.router.fuzz --seconds $(or $(FUZZ_SECONDS),600)
+
 bench-smoke: $(VENV)/installed-dev ## Requests/s and latency through router, cell and Postgres
 	$(BIN)/python -m loadtests.smoke
 
@@ -60,4 +63,4 @@ $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Cellway needs Python 3.11 or newer: install it, or name one with make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
 
-.PHONY: help up demo test check format bench-smoke bench-table bench-router lock clean
+.PHONY: help up demo test check format fuzz bench-smoke bench-table bench-router lock clean
