@@ -539,14 +539,20 @@ class Passage:
         if isinstance(action, GiveUp) or pool is None:
             self._give_up(outcome, action, pool)
             return
-        if not self.moving and not pool.budget.take(now):
+        # Who joins those that wait for the tenant's pilot sends nothing before that one was answered.
+        joins = outcome is Outcome.NOT_OURS and not self.pilot and self.found.tenant in self.lane.held
+        if not (self.moving or joins or pool.budget.take(now)):
             metrics.NO_BUDGET.labels(pool.cell_id).inc()
             self.release_pilot()
             self._give_up(outcome, decide(outcome, self._facts(last=True)), pool)
             return
         metrics.SECOND_ATTEMPTS.labels(pool.cell_id, outcome.name.lower()).inc()
-        again = waits.healed(self) if isinstance(action, Refresh) else waits.connected(self, pool, fresh=True)
-        self.later(again)
+        if isinstance(action, Refresh):
+            # At once: the next answer that is read now may be another 421.
+            self.pilot = self.pilot or self.lane.holds.begin(self.found.tenant)
+            self.later(waits.healed(self))
+        else:
+            self.later(waits.connected(self, pool, fresh=True))
 
     def _give_up(self, outcome: Outcome, action: object, pool: Pool | None) -> None:
         if not isinstance(action, GiveUp):
