@@ -1,4 +1,4 @@
-"""Cells that break off, reset, or say too much, at every point of an answer: no client is ever told it was whole."""
+"""Cells that break off, reset, or say too much at any point of an answer: no client is told it was whole."""
 
 import asyncio
 import json

@@ -88,19 +88,21 @@ async def test_a_client_that_leaves_while_it_waits_for_a_connection_gives_up_its
 ) -> None:
     """Whoever waits behind it comes to their turn, and nothing is sent for those who left."""
     cell.raw = deaf
-    async with resting(feed, cell_connections=1, cell_wait_seconds=30.0, cell_waiting=50) as router:
-        async with connected(router) as first:
-            first.send(get())
-            await eventually(lambda: cell.open)
-            pool = router.cells.pool("cell-1")
-            waiting = [await asyncio.open_connection("127.0.0.1", router.site.port) for _ in range(20)]
-            for _, writer in waiting:
-                writer.write(get())
-            await eventually(lambda: len(pool._queue) == 20)
-            for _, writer in waiting:
-                reset(writer)
-            await eventually(lambda: not pool._queue)
-            assert len(cell.open) == 1
+    async with (
+        resting(feed, cell_connections=1, cell_wait_seconds=30.0, cell_waiting=50) as router,
+        connected(router) as first,
+    ):
+        first.send(get())
+        await eventually(lambda: cell.open)
+        pool = router.cells.pool("cell-1")
+        waiting = [await asyncio.open_connection("127.0.0.1", router.site.port) for _ in range(20)]
+        for _, writer in waiting:
+            writer.write(get())
+        await eventually(lambda: len(pool._queue) == 20)
+        for _, writer in waiting:
+            reset(writer)
+        await eventually(lambda: not pool._queue)
+        assert len(cell.open) == 1
 
 
 async def test_a_client_that_leaves_while_its_cell_takes_nothing_frees_the_cell(

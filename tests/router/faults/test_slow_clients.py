@@ -10,8 +10,8 @@ from router import metrics
 from router.client import Client
 from tests.router.faults.cells import CHUNKED, EVENT, EVENTS, chunk, endless
 from tests.router.faults.rest import resting
-from tests.router.upstreams import FakeCell, connected, get
 from tests.router.upstreams import Client as Far
+from tests.router.upstreams import FakeCell, connected, get
 from tests.waiting import eventually
 
 
@@ -28,7 +28,7 @@ async def trickle(client: Far, data: bytes) -> None:
 async def test_a_head_that_trickles_is_ended_by_the_heads_deadline(
     feed: MemoryFeed, cell: FakeCell, begun: bytes
 ) -> None:
-    """Every byte in time is not enough: the whole head has a deadline, the first on a connection and later ones."""
+    """Every byte in time is not enough: the whole head has a deadline, the first and every later one."""
     async with resting(feed, head_seconds=0.4, idle_seconds=60.0) as router, connected(router) as client:
         if begun:
             client.send(begun)
