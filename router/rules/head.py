@@ -129,7 +129,7 @@ def told_apart(
     In tuples of bytes, which the garbage collector need not look through: a memo holds many.
     """
     lines: list[bytes] = []
-    named: dict[bytes, tuple[bytes, ...]] = {}
+    named: dict[bytes, list[bytes]] = {}
     found = block.split(b"\r\n")
     found.pop()  # what follows the last line's end
     for line in found:
@@ -140,14 +140,14 @@ def told_apart(
             continue
         lower, travels, once = meaning
         if lower not in named:
-            named[lower] = (value.strip(b" \t"),)
+            named[lower] = [value.strip(b" \t")]
         elif once:
             raise Repeated(f"the header {lower.decode()} is given more than once")
         else:
-            named[lower] += (value.strip(b" \t"),)
+            named[lower].append(value.strip(b" \t"))
         if travels:
             lines.append(line)
-    return tuple(lines), named, len(found)
+    return tuple(lines), {name: tuple(values) for name, values in named.items()}, len(found)
 
 
 def without(lines: Iterable[bytes], names: frozenset[bytes]) -> tuple[bytes, ...]:
