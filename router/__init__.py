@@ -9,7 +9,7 @@ In reading order:
 - `upstream/`  connections to cells, how cells bear the load, and the watch for those that fall silent
 - `listener`   the public port, with TLS (`tls`) and the PROXY protocol where they are wanted
 - `client`     one client's connection: heads in, bytes out, deadlines
-- `passage`    one request on its way, from head to answer; `bodies` is what it carries, `problems` what it is refused
+- `passage`    one request on its way, from head to answer; `bodies` is what it carries, `problems` a refusal
 - `waits`      what a passage may have to wait for; `holds` where it waits while its tenant moves
 - `pipe`       a WebSocket after its handshake
 - `tenants`    those that are being served, ready to be sent; `lane` is what all requests of a process share
@@ -17,6 +17,7 @@ In reading order:
 - `export/`    the same table for an HAProxy that forwards instead
 - `app`        builds all of it; `processes` several of them on one port
 
-I/O happens in `follower` and `look_ups` (the directory's cache), `disk`, `upstream/`, `listener` and `client`. When
-the cache is away the table stays as it is; when a cell is away its tenants are told at once, and nobody else notices.
+I/O happens in `follower` and `look_ups` (the directory's cache), `disk`, `upstream/`, `listener` and `client`.
+When the cache is away the table stays as it is; when a cell is away its tenants are told at once, and nobody else
+notices.
 """

@@ -8,7 +8,8 @@ when it is not.
 """
 
 import asyncio
-from collections.abc import Coroutine
+import functools
+from collections.abc import Awaitable, Callable
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -242,7 +243,7 @@ class Passage:
         """The request is read as far as it must be: find its tenant, and send it."""
         tenant = self.lane.tenants.find(self.found.tenant, now)
         if tenant is None:
-            self.later(waits.looked_up(self))
+            self.later(waits.looked_up)
             return
         self.tenant = tenant
         bucket = tenant.bucket
@@ -251,7 +252,7 @@ class Passage:
             return
         tenant.requests += 1
         if tenant.name in self.lane.holds.by_tenant:
-            self.later(waits.held(self))
+            self.later(waits.held)
             return
         self._send_to(tenant, now)
 
@@ -263,7 +264,7 @@ class Passage:
         pool.budget.request()
         connection = pool.lend(tenant, now)
         if connection is None:
-            self.later(waits.connected(self, pool))
+            self.later(functools.partial(waits.connected, pool=pool))
         else:
             self.send(pool, connection, now)
 
@@ -324,13 +325,13 @@ class Passage:
             last=headers.UPGRADE if upgrade else headers.framing_line(strict.request_framing(head)),
         )
 
-    def later(self, steps: Coroutine[None, None, None]) -> None:
+    def later(self, wait: Callable[["Passage"], Awaitable[None]]) -> None:
         """Go on in a task: something must be waited for."""
-        self._task = self.lane.tasks.spawn("passage", self._guarded(steps))
+        self._task = self.lane.tasks.spawn("passage", self._guarded(wait))
 
-    async def _guarded(self, steps: Coroutine[None, None, None]) -> None:
+    async def _guarded(self, wait: Callable[["Passage"], Awaitable[None]]) -> None:
         try:
-            await steps
+            await wait(self)
         except ApiError as error:
             self.release_pilot()
             self.refuse(error, error.code.lower())
@@ -550,9 +551,9 @@ class Passage:
         if isinstance(action, Refresh):
             # At once: the next answer that is read now may be another 421.
             self.pilot = self.pilot or self.lane.holds.begin(self.found.tenant)
-            self.later(waits.healed(self))
+            self.later(waits.healed)
         else:
-            self.later(waits.connected(self, pool, fresh=True))
+            self.later(functools.partial(waits.connected, pool=pool, fresh=True))
 
     def _give_up(self, outcome: Outcome, action: object, pool: Pool | None) -> None:
         if not isinstance(action, GiveUp):

@@ -26,6 +26,7 @@ FORBIDDEN_TRAILERS = frozenset(
         b"upgrade", b"authorization", b"www-authenticate", b"cookie", b"set-cookie", b"content-encoding",
         b"content-type", b"content-range", b"expect", b"max-forwards", b"cache-control", b"range", b"via",
         b"forwarded", b"x-real-ip", b"x-request-id", b"idempotency-key", b"x-tenant", b"http2-settings",
+        b"traceparent", b"tracestate",
     }
 )  # fmt: skip
 FORBIDDEN_BEGINNINGS = (b"proxy-", b"if-", b"x-forwarded-", b"cellway-")

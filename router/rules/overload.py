@@ -8,9 +8,9 @@ refuse a request is an order of magnitude cheaper than to pass it on, so it is r
 
 from math import exp
 
-CALM_SECONDS = 0.05
+CALM_SECONDS = 0.1
 """Lateness that a healthy loop shows now and then; below it nothing is shed."""
-MOST_SECONDS = 0.5
+MOST_SECONDS = 1.0
 """Lateness at which everything is shed: nobody should wait so long for a mere pass on."""
 SMOOTHING_SECONDS = 0.5
 """A change of lateness is believed to two thirds after so long: one slow callback is no overload."""
@@ -22,7 +22,7 @@ class Lag:
     `share` is between 0.0 and 1.0 and grows in a straight line from `calm_seconds` to `most_seconds`.
     """
 
-    __slots__ = ("_beaten_at", "_calm_seconds", "_range_seconds", "late_seconds", "share")
+    __slots__ = ("_beaten_at", "_before_seconds", "_calm_seconds", "_range_seconds", "late_seconds", "share")
 
     def __init__(self, *, calm_seconds: float = CALM_SECONDS, most_seconds: float = MOST_SECONDS) -> None:
         if not 0 <= calm_seconds < most_seconds:
@@ -34,12 +34,15 @@ class Lag:
         self._calm_seconds = calm_seconds
         self._range_seconds = most_seconds - calm_seconds
         self._beaten_at = float("-inf")
+        self._before_seconds = 0.0
 
     def beat(self, late_seconds: float, now: float) -> None:
         """A timer fired `late_seconds` too late.
 
-        The longer since the last beat, the more it weighs: a loop that stood still comes with few beats.
+        What counts is the lesser of two beats in a row: a loop that stood still once is late, and then is not. The
+        longer since the last beat, the more it weighs: a loop that cannot keep up comes with few.
         """
+        late_seconds, self._before_seconds = min(late_seconds, self._before_seconds), late_seconds
         weight = 1.0 - exp((self._beaten_at - now) / SMOOTHING_SECONDS) if self._beaten_at < now else 0.0
         self._beaten_at = max(now, self._beaten_at)
         self.late_seconds += weight * (max(0.0, late_seconds) - self.late_seconds)

@@ -19,6 +19,7 @@ from router.rules.responses import HEADS, NotHttp, ResponseHead
 from router.rules.strict import response_framing
 
 WRITE_AHEAD_BYTES = 65_536
+DISCLOSING = frozenset({b"server", b"x-powered-by"})
 BEGINNING = b"HTTP/1."
 APART = frozenset({*range(100, 200), 204, 304, 421})
 """Statuses of responses that are not looked at in passing: their bodies have rules of their own, or they decide.
@@ -141,8 +142,9 @@ class Connection(asyncio.Protocol):
 
     @property
     def trailers(self) -> list[tuple[bytes, bytes]]:
-        """The trailers of a complete chunked body."""
-        return [] if self._chunks is None else self._chunks.trailers
+        """The trailers of a complete chunked body, without those that tell which software runs."""
+        came = [] if self._chunks is None else self._chunks.trailers
+        return [trailer for trailer in came if trailer[0].lower() not in DISCLOSING]
 
     @property
     def reusable(self) -> bool:

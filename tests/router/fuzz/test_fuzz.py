@@ -1,0 +1,38 @@
+"""A short hunt in every run of the tests; `make fuzz` hunts for longer."""
+
+from pathlib import Path
+
+from tests.router.bytes.messages import request
+from tests.router.fuzz.case import Case, Mood, load
+from tests.router.fuzz.hunt import hunted
+from tests.router.fuzz.mutate import seeds
+from tests.router.fuzz.network import MemoryLoop
+
+CASES = 1500
+
+
+def test_no_promise_is_broken_in_a_short_hunt(tmp_path: Path) -> None:
+    """With a fixed seed, so that who breaks something sees the same case again."""
+    hunt = hunted(tmp_path, seed=1, cases=CASES)
+    assert not hunt.found, "\n".join(f"{reason}\n{path.read_text()}" for path, reason in hunt.found)
+    assert hunt.cases == CASES
+    assert len(hunt.known) > 20
+
+
+def test_a_case_is_repeated_from_its_file(tmp_path: Path) -> None:
+    """Byte for byte."""
+    case = Case(request(b"X: \xff\x00"), (1, 2), b"HTTP/1.1 200 OK\r\n\r\n\xe9", (5,), "reset", Mood.PATIENT)
+    assert load(case.save(tmp_path)) == case
+
+
+def test_seeds_are_what_the_tables_hold() -> None:
+    """So that a new row of a table is hunted with too."""
+    assert len(seeds()) > 300
+
+
+def test_what_escapes_a_callback_is_noted() -> None:
+    """Else the hunt would find nothing."""
+    loop = MemoryLoop()
+    loop.guarded(lambda: [][0])
+    loop.close()
+    assert "IndexError" in loop.escaped[0]
