@@ -254,7 +254,32 @@ def answers(draw: st.DrawFn) -> bytes:
     return draw(INTERIMS) + b"\r\n".join([draw(STATUSES), *lines, b"", b""]) + body
 
 
-EXCHANGES = st.builds(Exchange, requests(), answers(), st.sampled_from([SOMEBODY, SOMEBODY, SOMEBODY_ELSE, PROXY]))
+USUAL_LINES = st.sampled_from(
+    [
+        b"Accept: */*", b"x-odd:1", b"X-Tenant: acme", b"Connection: keep-alive", b"X-Request-Id: mine-1",
+        b"traceparent: " + PARENT, b"tracestate: a=1", b"X-Forwarded-For: 10.1.1.1", b"X-Forwarded-Proto: https",
+        b"X-Forwarded-Host: shop", b"X-Forwarded-Prefix: /p", b"Forwarded: for=10.1.1.1", b"X_Tenant: beta",
+        b"Cellway-Tenant: beta", b"Idempotency-Key: 1", b"Connection: close",
+    ]
+)  # fmt: skip
+USUAL_HOSTS = st.sampled_from([b"Host: example.com", b"Host: acme.api.localhost", b"Host: [::1]:80"])
+USUAL_TARGETS = st.sampled_from([b"/v1/things", b"/", b"//x?y"])
+
+
+@st.composite
+def usual_requests(draw: st.DrawFn) -> bytes:
+    """Of those that are sent at once, when their tenant is known."""
+    line = b"%b %b HTTP/1.1" % (draw(METHODS), draw(USUAL_TARGETS))
+    lines = draw(st.lists(USUAL_LINES, max_size=3, unique=True))
+    return b"\r\n".join([line, draw(USUAL_HOSTS), b"Authorization: Bearer " + KEY, *lines, b"", b""])
+
+
+EXCHANGES = st.builds(
+    Exchange,
+    st.one_of(requests(), usual_requests()),
+    answers(),
+    st.sampled_from([SOMEBODY, SOMEBODY, SOMEBODY_ELSE, PROXY]),
+)
 HOSTING = examples(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -355,6 +380,25 @@ async def test_the_same_lines_from_others_tell_of_others(bench: Bench, peer: str
     exchange = Exchange(written(bearer(KEY), (b"X-Forwarded-For", b"10.1.1.1")), OK, peer)
     for _ in range(3):
         assert b"\r\nX-Forwarded-For: %b\r\n" % chain in bench.alone(exchange).to_cell
+
+
+async def test_what_is_remembered_of_the_way_is_of_this_request(bench: Bench) -> None:
+    """A client may mean another host each time, and a proxy's requests come from many."""
+    for lines in (
+        [((b"Host", host),) for host in (b"a.example", b"b.example", b"a.example")],
+        [
+            ((b"Host", b"a.example"), (b"X-Forwarded-For", each))
+            for each in (b"10.1.1.1", b"10.1.1.2", b"10.1.1.1")
+        ],
+    ):
+        exchanges = [Exchange(written(bearer(KEY), *each, host=None), OK, PROXY) for each in lines]
+        session = Session(bench, PROXY)
+        assert [session.ask(each) for each in exchanges * 2] == [bench.alone(each) for each in exchanges * 2]
+        session.leave()
+        everybodys = [replace(each, peer=SOMEBODY) for each in exchanges]
+        session = Session(bench, SOMEBODY)
+        assert [session.ask(each) for each in everybodys * 2] == [bench.alone(each) for each in everybodys * 2]
+        session.leave()
 
 
 async def test_the_same_lines_serve_other_methods_targets_and_versions(bench: Bench) -> None:
