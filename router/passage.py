@@ -32,6 +32,7 @@ from router.rules.chunks import Malformed, framed, last_chunk
 from router.rules.decide import FAULTS, Attempt, GiveUp, Outcome, Refresh, decide
 from router.rules.head import Framing
 from router.rules.identify import PATH_PREFIX, Unidentified, identify
+from router.rules.rates import limit_header
 from router.rules.requests import RequestHead
 from router.rules.responses import ResponseHead
 from router.tenants import Tenant
@@ -248,7 +249,8 @@ class Passage:
         self.tenant = tenant
         bucket = tenant.bucket
         if bucket is not None and (wait_seconds := bucket.take(now)):
-            self.refuse(too_many(wait_seconds), "rate")
+            left = b"RateLimit: %b\r\n" % limit_header(bucket.remaining(now), wait_seconds)
+            self.refuse(too_many(wait_seconds), "rate", about=tenant.policy + left)
             return
         tenant.requests += 1
         if tenant.name in self.lane.holds.by_tenant:
@@ -276,7 +278,7 @@ class Passage:
         elif pool.state == "stopped":
             self._failed(None, Unreached(Outcome.DOWN))
         elif not pool.breaker.closed and not pool.breaker.allows(now):
-            self._failed(None, Unreached(Outcome.OPEN))
+            self._failed(pool, Unreached(Outcome.OPEN))
         else:
             return pool
         return None
@@ -414,6 +416,7 @@ class Passage:
         if connection is None or pool is None:
             return
         if head.status == 421:
+            pool.breaker.succeeded(monotonic())  # it answers, if not for this tenant
             epochs = head.named.get(b"cellway-epoch", ())
             if len(epochs) == 1 and epochs[0].isdigit() and int(epochs[0][:18]) > self.tried_epoch:
                 self.moving = self.undecided = True  # the cell knows of a later decision than this router
@@ -574,8 +577,8 @@ class Passage:
             number=2 if last else 1 if moving else max(1, self.attempts),
         )
 
-    def refuse(self, error: ApiError, reason: str, *, close: bool = False) -> None:
-        """Tell the client what is wrong; `reason` is for the metrics."""
+    def refuse(self, error: ApiError, reason: str, *, close: bool = False, about: bytes = b"") -> None:
+        """Tell the client what is wrong; `reason` is for the metrics, `about` further header lines."""
         if self._ended:
             return
         if self._answering:
@@ -586,7 +589,6 @@ class Passage:
         self._keep_alive = (
             self._keep_alive and read and not (close or self.lane.leaving or strict.asks_upgrade(self.head))
         )
-        about = self._limits(self.started) if error.status == 429 else b""
         data = problem_bytes(
             error,
             self.head.minor,
