@@ -61,7 +61,7 @@ class Crowd:
 @pytest.mark.parametrize("tells", [True, False], ids=["fence tells", "fence does not tell"])
 @pytest.mark.parametrize("published_first", [True, False])
 async def test_a_tenant_with_many_clients_moves_and_no_request_fails(tells: bool, published_first: bool) -> None:
-    """From the fence on nobody serves it for a while: all wait, and go on in the new cell. Others notice nothing."""
+    """After the fence nobody serves it for a while: all wait, then go on in the new cell. Others are served."""
     async with about_to_move() as switch, resting(switch.feed) as router, asyncio.TaskGroup() as group:
         switch.tells = tells
         crowd = Crowd(router)
@@ -86,13 +86,22 @@ async def test_a_tenant_with_many_clients_moves_and_no_request_fails(tells: bool
     assert switch.old.refused + switch.new.refused < 150  # waiting is no load
 
 
+async def wait_for(router: Router, number: int) -> None:
+    """Until so many requests of acme wait for its pilot."""
+    await eventually(lambda: router.lane.holds.counts() == [(b"acme", number)])
+
+
+async def clients(router: Router, number: int) -> None:
+    await eventually(lambda: len(router.lane.clients) == number)
+
+
 async def held_by(router: Router, switch: Switch, number: int) -> list[asyncio.Task[Answer]]:
     """So many POSTs of acme that wait (and a GET, that is the pilot), after the fence and before the new home."""
     switch.fence()
     pilot = asyncio.ensure_future(ask(router, get("/pilot")))
     await eventually(lambda: router.lane.holds.by_tenant)
     waiting = [asyncio.ensure_future(ask(router, post(b"%d" % each), b"POST")) for each in range(number)]
-    await eventually(lambda: router.lane.holds.counts() == [(b"acme", number)])
+    await wait_for(router, number)
     return [pilot, *waiting]
 
 
@@ -114,11 +123,11 @@ async def test_more_bytes_than_may_wait_are_told_to_come_again() -> None:
     async with about_to_move() as switch, resting(switch.feed, hold_bytes=1000) as router:
         waiting = await held_by(router, switch, 1)
         fits = asyncio.ensure_future(ask(router, post(bytes(999)), b"POST"))
-        await eventually(lambda: router.lane.holds.counts() == [(b"acme", 2)])
+        await wait_for(router, 2)
         over = await ask(router, post(b"x"), b"POST")
         assert (over.status, retryable(over), over.values(b"retry-after")) == (503, True, [b"1"])
         small = asyncio.ensure_future(ask(router, get()))
-        await eventually(lambda: router.lane.holds.counts() == [(b"acme", 3)])
+        await wait_for(router, 3)
         await switch.publish()
         switch.activate()
         assert [(await each).status for each in (*waiting, fits, small)] == [200] * 4
@@ -147,13 +156,12 @@ async def test_a_pilot_that_leaves_is_followed_by_another() -> None:
             reader, writer = await asyncio.open_connection("127.0.0.1", router.site.port)
             writer.write(post(b"left %d" % number))
             pilots.append((reader, writer))
-            await eventually(lambda: router.lane.holds.by_tenant)
-            await eventually(lambda number=number: router.lane.holds.counts() == [(b"acme", number)])
+            await wait_for(router, number)
         waiting = asyncio.ensure_future(ask(router, post(b"stays"), b"POST"))
-        await eventually(lambda: router.lane.holds.counts() == [(b"acme", 5)])
+        await wait_for(router, 5)
         for left, (_, writer) in enumerate(pilots):
             reset(writer)
-            await eventually(lambda left=left: len(router.lane.clients) == 5 - left)
+            await clients(router, 5 - left)
         await switch.publish()
         switch.activate()
         assert (await waiting).status == 200
@@ -186,7 +194,7 @@ async def test_a_large_body_waits_where_it_is(framing: str) -> None:
         chunked = "chunked" in framing
         data = b"%x\r\n%b\r\n" % (len(piece), piece) * 30 + b"0\r\n\r\n" if chunked else piece * 30
         client.send(get(method="POST", extra=framing + "\r\n") + data)
-        await eventually(lambda: router.lane.holds.counts() == [(b"acme", 1)])
+        await wait_for(router, 1)
         [server_side] = [each for each in router.lane.clients if each.passage and each.passage.body]
         assert server_side._reading_paused
         assert router.lane.holds.by_tenant[b"acme"].body_bytes <= 270_000
@@ -211,9 +219,9 @@ async def test_a_pilot_that_is_refused_lets_the_others_go_on(fault: bytes | None
         client.send(
             get(method="POST", extra="Transfer-Encoding: chunked\r\n") + b"7d0\r\n" + bytes(2000) + b"\r\n"
         )
-        await eventually(lambda: router.lane.holds.counts() == [(b"acme", 1)])
+        await wait_for(router, 1)
         last = asyncio.ensure_future(ask(router, post(b"last"), b"POST"))
-        await eventually(lambda: router.lane.holds.counts() == [(b"acme", 2)])
+        await wait_for(router, 2)
         await switch.publish()
         pilot.cancel()
         await asyncio.gather(pilot, return_exceptions=True)
