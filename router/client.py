@@ -22,7 +22,7 @@ from router.rules.head import LARGEST_LINE_BYTES, MOST_HEADERS
 from router.rules.headers import Client as Sender
 from router.rules.identify import Identified
 from router.rules.requests import RequestHead
-from router.rules.strict import size_fault, unread_fault
+from router.rules.strict import goes_on, size_fault, unread_fault
 from runtime import logs
 from runtime.api.problem import ApiError
 
@@ -194,8 +194,7 @@ class Client(asyncio.Protocol):
                 self.refuse_head(malformed(fault, status=431), "too_large")
                 return False
         if lane.behind and lane.sheds():
-            self.refuse_head(overloaded(), "overload")
-            return False
+            return self._shed(head)
         self._state, self.deadline, self._head_begun = State.ANSWERING, inf, False
         passage = self.passage = Passage(lane, self, head)
         self._rest = passage.begin(self._rest)
@@ -203,6 +202,17 @@ class Client(asyncio.Protocol):
             self._state = State.BODY
             self.deadline = inf if self._held else lane.now + lane.body_idle_seconds
         return self._state is State.HEAD
+
+    def _shed(self, head: RequestHead) -> bool:
+        """Refuse a request unseen, at the least cost; whether the next one can be read already."""
+        if b"content-length" in head.named or b"transfer-encoding" in head.named or not goes_on(head):
+            self.refuse_head(overloaded(), "overload")
+            return False
+        self._head_begun = False
+        self.deadline = self._lane.now + self._lane.idle_seconds
+        metrics.REFUSALS.labels("503", "overload").inc()
+        self.write(self._lane.shed_bytes)  # a new connection would cost more than to keep this one
+        return True
 
     def _read_body(self, data: bytes) -> None:
         passage = self.passage
@@ -223,6 +233,9 @@ class Client(asyncio.Protocol):
         if fault is not None:
             status, reason = fault
             self.refuse_head(malformed(reason, status=status), "unparsable")
+            return
+        if self._half_closed:
+            self.finish()  # the rest of it will never come
             return
         self._rest = data
         if not self._head_begun and data.strip(b"\r\n"):
@@ -256,7 +269,10 @@ class Client(asyncio.Protocol):
         """Hand bytes to the transport; ignored when the client is gone."""
         transport = self._transport
         if transport is not None:
-            transport.write(data)
+            try:
+                transport.write(data)
+            except RuntimeError:
+                self._transport = None  # uvloop has closed it, and is about to say so
             if self._half_closed:
                 self.deadline = self._lane.now + HALF_CLOSED_SECONDS
 
@@ -290,7 +306,7 @@ class Client(asyncio.Protocol):
         unread = self.passage is not None and self.passage.body is not None and not self.passage.body.complete
         self.passage = None
         self._held = False
-        if not keep_alive or self._half_closed:
+        if not keep_alive or (self._half_closed and not self._rest):
             self.finish(linger=unread or bool(self._rest))
             return
         self._state = State.HEAD
@@ -331,7 +347,7 @@ class Client(asyncio.Protocol):
 
     def cut_off(self) -> None:
         """End the connection so that the other side cannot take what it has for the whole: with a reset."""
-        transport = self._transport
+        transport, self._transport = self._transport, None
         self._state = State.DEAF
         if transport is None:
             return

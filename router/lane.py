@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 
 from directory.values import TenantEntry
 from router import metrics
+from router.errors import overloaded
 from router.holds import HoldLimits, Holds
 from router.look_ups import Away, LookUps
+from router.problems import problem_bytes
 from router.rules import headers
 from router.rules.headers import Client as Sender
 from router.rules.overload import Lag
@@ -76,6 +78,8 @@ class Lane:
         """Whether the process ends: streams and WebSockets are ended as well."""
         self.behind = False
         """Whether some requests are to be refused unseen (`sheds`)."""
+        self.shed_bytes = b""
+        """What they are told."""
         self._empty = asyncio.Event()
         self._scheme = b"https" if settings.tls_certificate else b"http"
         networks = tuple(ipaddress.ip_network(network) for network in settings.trusted_proxies)
@@ -164,6 +168,8 @@ class Lane:
         now = self.now = monotonic()
         self._lag.beat(max(0.0, now - planned), now)
         self.behind = self._lag.share > 0
+        if self.behind:
+            self.shed_bytes = problem_bytes(overloaded(), 1, keep_alive=True)
         metrics.LAG.set(self._lag.late_seconds)
         for client in [each for each in self.clients if each.deadline <= now]:
             client.late()

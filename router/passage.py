@@ -132,20 +132,19 @@ class Passage:
         client = self.client
         way = client.way_lines if client.way_host == fields.host else client.way(head, claim)
         fresh = self.fresh
-        connection.begin(
-            self,
+        data = b"%b %b HTTP/1.1\r\n%b%b%b%bX-Request-Id: %b\r\n\r\n" % (
             head.method,
-            b"%b %b HTTP/1.1\r\n%b%b%b%bX-Request-Id: %b\r\n\r\n"
-            % (
-                head.method,
-                target,
-                fields.lead,
-                way,
-                tenant.stamp,
-                fields.trace or b"traceparent: 00-%b-%b-02\r\n" % (fresh, fresh[16:]),
-                self.ident,
-            ),
+            target,
+            fields.lead,
+            way,
+            tenant.stamp,
+            fields.trace or b"traceparent: 00-%b-%b-02\r\n" % (fresh, fresh[16:]),
+            self.ident,
         )
+        try:
+            connection.begin(self, head.method, data)
+        except Unreached as unreached:
+            self.failed(unreached)
         return True
 
     def _begin_with_care(self, rest: bytes) -> bytes:

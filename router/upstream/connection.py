@@ -6,6 +6,7 @@ after its end fails with a named error, and such a connection is never used agai
 """
 
 import asyncio
+from contextlib import suppress
 from enum import Enum
 from math import inf
 from time import monotonic
@@ -165,12 +166,16 @@ class Connection(asyncio.Protocol):
         self._phase, self._sent_all, self.complete = Phase.HEAD, last, False
         self._chunks = None
         self.requests += 1
-        transport.write(data)
+        try:
+            transport.write(data)
+        except RuntimeError as closed:  # uvloop has closed it, and is about to say so
+            raise Unreached(Outcome.STALE if self.kept else Outcome.CLOSED) from closed
 
     def send(self, data: bytes, *, last: bool = False) -> None:
         """More of the request's body, or of what goes through a pipe. Ignored when the connection is gone."""
         if not self.closed and self._transport is not None:
-            self._transport.write(data)
+            with suppress(RuntimeError):  # uvloop has closed it, and is about to say so
+                self._transport.write(data)
             self._sent_all = last
 
     def spoil(self) -> None:

@@ -119,7 +119,7 @@ class Pool:
 
     @contextlib.contextmanager
     def awaited(self, deadline: asyncio.Timeout) -> Iterator[None]:
-        """List a deadline while its owner waits for a connection. Unreached when the cell is known to be stopped."""
+        """List a deadline while its owner waits for a connection. Unreached when the cell is stopped."""
         if self.state == "stopped":
             raise Unreached(Outcome.DOWN)
         if not self.waiting:
