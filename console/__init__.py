@@ -8,6 +8,7 @@ In reading order:
 - `output`     tables for people, JSON for scripts
 - `commands/`  a file for each group of commands
 - `platform/`  the supervisor behind `cellway up`
+- `top/`       the display behind `cellway router top`
 
 Nothing of the programs is imported here: they are called over HTTP, or started as processes.
 """

@@ -25,7 +25,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequ
     for row in rows:
         # What comes from outside is text, never markup.
         grid.add_row(*(cell if isinstance(cell, Text) else Text(_shown(cell)) for cell in row))
-    _print(grid)
+    draw(grid)
 
 
 def facts(pairs: Mapping[str, Any]) -> None:
@@ -38,7 +38,7 @@ def facts(pairs: Mapping[str, Any]) -> None:
     grid.add_column(overflow="fold")
     for name, value in pairs.items():
         grid.add_row(name, value if isinstance(value, Text) else Text(_shown(value)))
-    _print(grid)
+    draw(grid)
 
 
 def line(text: str = "") -> None:
@@ -65,7 +65,8 @@ def coloured(text: str, style: str) -> Any:
     return Text(text, style)
 
 
-def _print(what: Any) -> None:
+def draw(what: Any) -> None:
+    """Anything that rich can draw; where nobody watches, as wide as it likes."""
     from rich.console import Console
 
     out = Console(highlight=False)

@@ -7,10 +7,13 @@ from typing import Annotated
 
 import typer
 
-from console.commands.options import Json
+from console.commands.options import HERE, Json, Root
 from console.errors import EXIT_CODES
+from console.whereabouts import Whereabouts
 
-app = typer.Typer(help="What routers know, and proxies of other makes that follow it.", no_args_is_help=True)
+app = typer.Typer(
+    help="Routers as they run, and proxies of other makes that know what they know.", no_args_is_help=True
+)
 export_app = typer.Typer(help="Let another proxy forward, by our table.", no_args_is_help=True)
 app.add_typer(export_app, name="export")
 
@@ -30,6 +33,21 @@ Lua = Annotated[
     bool | None,
     typer.Option("--lua/--no-lua", help="Try a 421 again by a script; otherwise when HAProxy here can."),
 ]
+Once = Annotated[bool, typer.Option("--once", help="Print one picture and end, as without a terminal.")]
+Every = Annotated[
+    float, typer.Option("--every", min=0.2, max=3600.0, metavar="SECONDS", help="Between two looks.")
+]
+
+
+@app.command(epilog=EXIT_CODES)
+def top(once: Once = False, every: Every = 1.0, root: Root = HERE, json: Json = False) -> None:
+    """Show all routers that run: requests, latency, cells in trouble, held tenants, the busiest; until Ctrl-C.
+
+    They are found in the registry; CELLWAY_ROUTER_ADMIN_URL names a single one instead. --json prints it once.
+    """
+    from console.top.watch import watch
+
+    watch(Whereabouts(root), every, once=once, json=json)
 
 
 @export_app.command(epilog=EXIT_CODES)
