@@ -18,7 +18,7 @@ from router.errors import malformed, overloaded
 from router.passage import Passage
 from router.problems import problem_bytes
 from router.rules import headers
-from router.rules.head import LARGEST_LINE_BYTES, MOST_HEADERS
+from router.rules.head import LARGEST_HEAD_BYTES, LARGEST_LINE_BYTES, MOST_HEADERS
 from router.rules.headers import Client as Sender
 from router.rules.identify import Identified
 from router.rules.requests import RequestHead
@@ -163,18 +163,21 @@ class Client(asyncio.Protocol):
 
     def _read(self, data: bytes) -> None:
         """Take up the requests that are there, one after the other."""
+        if self._write_paused:
+            self._rest += data  # read once the client took what it was sent
+            return
         if self._rest:
             fresh, data, self._rest = len(data), self._rest + data, b""
-            if fresh and b"\r\n\r\n" not in data[-fresh - 3 :]:
+            if self._head_begun and b"\r\n\r\n" not in data[-fresh - 3 :]:
                 self._unread(data, complete=False)
                 return
-        if data[:2] == b"\r\n":  # one empty line is tolerated (RFC 9112 section 2.2)
-            data = data[2:]
         self._reading = True
         try:
             while data:
+                if data[:2] == b"\r\n":  # one empty line is tolerated (RFC 9112 section 2.2)
+                    data = data[2:]
                 end = data.find(b"\r\n\r\n")
-                head = self._reader.read(data, end) if end >= 0 else None
+                head = self._reader.read(data, end) if 0 <= end <= LARGEST_HEAD_BYTES else None
                 if head is None:
                     self._unread(data, complete=end >= 0)
                     return

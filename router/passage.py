@@ -131,14 +131,13 @@ class Passage:
         connection.deadline = now + lane.response_seconds
         client = self.client
         way = client.way_lines if client.way_host == fields.host else client.way(head, claim)
-        fresh = self.fresh
         data = b"%b %b HTTP/1.1\r\n%b%b%b%bX-Request-Id: %b\r\n\r\n" % (
             head.method,
             target,
             fields.lead,
             way,
             tenant.stamp,
-            fields.trace or b"traceparent: 00-%b-%b-02\r\n" % (fresh, fresh[16:]),
+            fields.trace or headers.fresh_trace(self.fresh),
             self.ident,
         )
         try:

@@ -65,5 +65,8 @@ class Pipe:
             self._told_cell = True
 
     def cell_gone(self) -> None:
-        """The cell closed: so does the client's connection, once it took what was sent."""
-        self._client.finish()
+        """The cell closed: so does the client's connection, once it took what was sent.
+
+        It may still be sending, and a reset would take from it what the cell said last.
+        """
+        self._client.finish(linger=True)

@@ -125,7 +125,7 @@ def request_bytes(
 
 def fresh_trace(fresh: bytes) -> bytes:
     """The line of a trace that begins here. `fresh`: 32 hexadecimal digits, of which half are the span's."""
-    return b"traceparent: 00-%b-%b-02\r\n" % (fresh, fresh[16:])
+    return b"traceparent: %b\r\n" % traces.fresh_parent(fresh)
 
 
 UPGRADE = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"

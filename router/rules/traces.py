@@ -23,13 +23,13 @@ def valid_parent(value: bytes) -> bool:
     return _PARENT.fullmatch(value) is not None
 
 
-def fresh_parent(trace_id: int, span_id: int) -> bytes:
-    """A `traceparent` that begins a trace; of random ids of 128 and 64 bits, of which neither may be zero.
+def fresh_parent(digits: bytes) -> bytes:
+    """A `traceparent` that begins a trace, from 32 random hexadecimal digits, neither half of which is all zeros.
 
-    Its flags are 00, not sampled: we record nothing ourselves, and to say "sampled" would have every cell record
-    every request. Whether a trace is kept is for a cell's own sampler to decide.
+    Its flags are 02: a random trace id (level 2), not sampled. We record nothing ourselves, and to say "sampled"
+    would have every cell record every request. Whether a trace is kept is for a cell's own sampler to decide.
     """
-    return b"00-%032x-%016x-00" % (trace_id, span_id)
+    return b"00-%b-%b-02" % (digits, digits[16:])
 
 
 def valid_state(values: Iterable[bytes]) -> bool:

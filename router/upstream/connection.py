@@ -150,7 +150,7 @@ class Connection(asyncio.Protocol):
     @property
     def reusable(self) -> bool:
         """Whether the next request may use it: both messages ended where they had to."""
-        return self.complete and self.keeps and self._sent_all and not self.closed
+        return self.complete and self.keeps and self._sent_all and not (self.closed or self._spoiled)
 
     def begin(
         self, receiver: Receiver, method: bytes, data: bytes, *, last: bool = True, upgrade: bool = False
