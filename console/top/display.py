@@ -13,6 +13,7 @@ HEAD_LINES = 5
 BETWEEN_LINES = 6
 """Empty lines and headings."""
 LEAST_ROWS = 1
+MOST_SUBJECT_COLUMNS = 40
 DASH = "–"
 Item = TypeVar("Item")
 
@@ -112,14 +113,18 @@ def _attention(found: Sequence[Attention], most: int, *, folds: bool) -> Rendera
     if not found:
         return Text("Nothing needs attention.", "green")
     grid = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    grid.add_column("NEEDS ATTENTION", no_wrap=True)
+    longest = max(len(_subject(one)) for one in found)
+    grid.add_column("NEEDS ATTENTION", no_wrap=True, min_width=min(longest, MOST_SUBJECT_COLUMNS))
     grid.add_column("", overflow="fold" if folds else "ellipsis", no_wrap=not folds)
     for one in _first(found, most):
         style = "bold red" if one.grave else "yellow"
-        name = one.name if one.kind == "cell" else f"{one.kind} {one.name}"
-        grid.add_row(Text(name, style), Text(one.what))
+        grid.add_row(Text(_subject(one), style), Text(one.what))
     _count_rest(grid, len(found), most)
     return grid
+
+
+def _subject(one: Attention) -> str:
+    return one.name if one.kind == "cell" else f"{one.kind} {one.name}"
 
 
 def _tenants(frame: Frame, most: int) -> Table:

@@ -207,13 +207,13 @@ def _of_cells(documents: Sequence[tuple[str, Document]]) -> list[Attention]:
 
 
 def _of_cell(name: str, cells: Sequence[Cell], routers: int, *, stopped: bool) -> Attention:
-    seen_by = "" if routers == 1 else f", says {len(cells)} of {routers} routers" if len(cells) < routers else ""
+    seen_by = "" if routers == 1 else f" for {len(cells)} of {routers} routers" if len(cells) < routers else ""
     if stopped:
         return Attention("cell", name, f"stopped{seen_by}: {cells[0].evidence}", grave=True)
     breakers = [cell.breaker for cell in cells if cell.breaker is not None]
     state = "open" if any(breaker.state == "open" for breaker in breakers) else "half-open"
     worst = max(breakers, key=lambda breaker: breaker.failures)
-    evidence = f"{worst.failures} of {worst.requests} requests failed, of {worst.tenants} tenants or more"
+    evidence = f"{worst.failures} of {worst.requests} requests failed, of {worst.tenants}+ tenants"
     return Attention("cell", name, f"breaker {state}{seen_by}: {evidence}", grave=True)
 
 

@@ -154,8 +154,8 @@ def test_what_needs_attention_is_one_line_however_many_routers_see_it() -> None:
     assert [(each.name, each.what) for each in frame.attention] == [
         ("a (7)", "draining: it sends its clients elsewhere"),
         ("b (7)", "does not follow the directory: it is away"),
-        ("cell-2", "stopped, says 1 of 2 routers: silent for 0.61 s"),
-        ("cell-3", "breaker open: 12 of 20 requests failed, of 3 tenants or more"),
+        ("cell-2", "stopped for 1 of 2 routers: silent for 0.61 s"),
+        ("cell-3", "breaker open: 12 of 20 requests failed, of 3+ tenants"),
         ("acme", "held for 1.5 s: 6 waiting, 200 bytes"),
         ("…", "2 more are held"),
     ]
