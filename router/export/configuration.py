@@ -55,14 +55,15 @@ def _defaults(plan: Plan) -> Iterator[str]:
     yield f"timeout connect {milliseconds(settings.connect_seconds)}"
     yield f"timeout queue {milliseconds(settings.cell_wait_seconds)}"
     yield f"timeout server {milliseconds(forwarding.server_seconds(plan))}"
-    yield "timeout tunnel 1h"
+    yield f"timeout tunnel {milliseconds(settings.pipe_idle_seconds)}"
     yield from answers.of_haproxy()
 
 
 def _frontend(plan: Plan) -> Iterator[str]:
     settings = plan.settings
     secure = f" ssl crt {plan.certificate} alpn http/1.1" if plan.certificate else ""
-    yield f"bind {plan.listen}{secure}"
+    introduced = " accept-proxy" if settings.proxy_protocol else ""
+    yield f"bind {plan.listen}{introduced}{secure}"
     if settings.client_connections is not None:
         yield f"maxconn {settings.client_connections}"
     yield "option disable-h2-upgrade"

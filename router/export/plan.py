@@ -44,9 +44,17 @@ class Server:
         plain = f"{host}:{self.port} weight 0 maxconn {settings.cell_connections} pool-purge-delay {purge_ms}ms"
         if self.tls_name is None:
             return plain
-        return (
-            f"{plain} ssl verify required ca-file @system-ca sni str({self.tls_name}) verifyhost {self.tls_name}"
-        )
+        authority = settings.cell_ca or "@system-ca"
+        shown = f" crt {one_file(settings)}" if settings.cell_certificate else ""
+        name = f"sni str({self.tls_name}) verifyhost {self.tls_name}"
+        return f"{plain} ssl verify required ca-file {authority}{shown} {name}"
+
+
+def one_file(settings: RouterSettings) -> str:
+    """The file of what cells are shown and its key, which HAProxy reads together. ExportFailed when there are two."""
+    if settings.cell_key != settings.cell_certificate:
+        raise ExportFailed("HAProxy wants CELL_CERTIFICATE and CELL_KEY in one file: name the same file in both")
+    return settings.cell_certificate
 
 
 def home(entry: TenantEntry | None) -> str:

@@ -31,6 +31,7 @@ CELLS = {"cell-1": "http://127.0.0.1:8001", "cell-6": "http://[::1]:8002", "cell
         {"identify": ("header",), "tenant_header": "X-$Odd'~Name"},
         {"identify": ("key",), "domains": ()},
         {"trusted_proxies": ("10.0.0.0/8", "2001:db8::/32", "192.0.2.1"), "client_connections": 10},
+        {"proxy_protocol": True, "pipe_idle_seconds": 7.5},
         {"refresh_seconds": 0.001, "connect_seconds": 0.0001, "response_seconds": 86_400, "drain_seconds": 0},
     ],
 )
@@ -126,6 +127,15 @@ async def test_a_name_is_resolved_by_us() -> None:
     assert (secure.ip, secure.port, secure.tls_name) == ("127.0.0.1", 8443, "localhost")
     assert plain.name != secure.name
     assert "verifyhost localhost" in secure.words(settings())
+
+
+def test_cells_may_ask_for_a_certificate() -> None:
+    """HAProxy wants it and its key in one file, and is told who signs theirs."""
+    cell = Server("cell-1", "10.0.0.7", 8443, "cells.example")
+    both = settings(cell_ca="/ca.pem", cell_certificate="/both.pem", cell_key="/both.pem")
+    assert "ca-file /ca.pem crt /both.pem sni str(cells.example)" in cell.words(both)
+    with pytest.raises(ExportFailed, match="one file"):
+        cell.words(settings(cell_certificate="/certificate.pem", cell_key="/key.pem"))
 
 
 def test_a_servers_name_follows_from_its_address() -> None:
