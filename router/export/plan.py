@@ -51,7 +51,7 @@ class Server:
 
 
 def one_file(settings: RouterSettings) -> str:
-    """The file of what cells are shown and its key, which HAProxy reads together. ExportFailed when there are two."""
+    """The file of what cells are shown, and of its key: HAProxy reads one. ExportFailed when there are two."""
     if settings.cell_key != settings.cell_certificate:
         raise ExportFailed("HAProxy wants CELL_CERTIFICATE and CELL_KEY in one file: name the same file in both")
     return settings.cell_certificate
