@@ -171,6 +171,7 @@ class Lane:
         if self.behind:
             self.shed_bytes = problem_bytes(overloaded(), 1, keep_alive=True)
         metrics.LAG.set(self._lag.late_seconds)
+        metrics.CLIENT_CONNECTIONS.set(len(self.clients))
         for client in [each for each in self.clients if each.deadline <= now]:
             client.late()
 

@@ -137,6 +137,18 @@ def refused(top: Any) -> int:
     )
 
 
+async def test_open_connections_of_clients_are_counted(router: Router) -> None:
+    """In the metrics and in the document alike."""
+    async with connected(router), connected(router):
+        await eventually(lambda: len(router.lane.clients) == 2)
+        assert (await page(router, "/top"))["clients"] == 2
+
+        async def told() -> bool:
+            return "cellway_router_client_connections 2.0" in (await called(router, "/metrics")).text
+
+        await eventually(told)
+
+
 async def test_a_busy_tenant_is_shown_before_its_requests_are_counted_in(router: Router) -> None:
     """They are counted in once a second, which must not be seen in a rate."""
     assert (await ask(router, get())).status == 200
