@@ -69,7 +69,8 @@ class Router:
             tls=None if self._certificate is None else self._certificate.context,
             proxied=settings.proxy_protocol,
         )
-        self.admin = Site("router admin", self._admin(), settings.host, settings.admin_port, setting="ADMIN_PORT")
+        admin_host = settings.admin_host or settings.host
+        self.admin = Site("router admin", self._admin(), admin_host, settings.admin_port, setting="ADMIN_PORT")
 
     def _admin(self) -> web.Application:
         self.health.add("table", self.follower.check_table)

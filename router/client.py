@@ -208,7 +208,8 @@ class Client(asyncio.Protocol):
 
     def _shed(self, head: RequestHead) -> bool:
         """Refuse a request unseen, at the least cost; whether the next one can be read already."""
-        if b"content-length" in head.named or b"transfer-encoding" in head.named or not goes_on(head):
+        unread = b"content-length" in head.named or b"transfer-encoding" in head.named
+        if unread or self._lane.leaving or not goes_on(head):
             self.refuse_head(overloaded(), "overload")
             return False
         self._head_begun = False

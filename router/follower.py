@@ -104,6 +104,7 @@ class Follower:
             raise Unavailable(
                 f"its snapshot is of change {snapshot.seq} too, and so does not fill it: {self._trouble}"
             )
+        self._trouble = None
 
     async def _adopt(self, snapshot: Snapshot) -> None:
         try:

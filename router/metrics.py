@@ -35,7 +35,24 @@ GAPS = Counter("cellway_router_gaps", "gaps in the numbers of changes, each foll
 SNAPSHOTS_REFUSED = Counter("cellway_router_snapshots_refused", "snapshots that were not believed", ["reason"])
 LOOK_UPS = Counter("cellway_router_look_ups", "look-ups of tenants that the table does not have", ["result"])
 
-BOUNDS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+BOUNDS_SECONDS = (
+    0.00025,
+    0.0005,
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    60.0,
+)
 
 
 class CellCounts:

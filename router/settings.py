@@ -29,6 +29,7 @@ class RouterSettings(Settings):
 
     host: str = "127.0.0.1"
     port: Port = 8080
+    admin_host: str = Field(default="", description="where the admin port listens; empty: HOST")
     admin_port: Port = Field(default=8082, description="metrics, health, the table; process i listens at this + i")
     directory_redis_url: SecretStr
     consul_url: str | None = Field(
