@@ -6,6 +6,7 @@ after its end fails with a named error, and such a connection is never used agai
 """
 
 import asyncio
+import ssl
 from contextlib import suppress
 from enum import Enum
 from math import inf
@@ -92,8 +93,8 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_chunks", "_interim_bytes", "_interim_of", "_left", "_method", "_partial", "_patron", "_phase",
-        "_reading_paused", "_receiver", "_sent_all", "_spoiled", "_transport", "_upgrade", "awaited", "borrower",
-        "closed", "complete", "deadline", "keeps", "kept_at", "requests",
+        "_reading_paused", "_receiver", "_said_end", "_sent_all", "_spoiled", "_transport", "_upgrade", "awaited",
+        "borrower", "closed", "complete", "deadline", "keeps", "kept_at", "requests",
     )  # fmt: skip
 
     def __init__(self, patron: Patron) -> None:
@@ -109,6 +110,8 @@ class Connection(asyncio.Protocol):
         self._interim_bytes = self._interim_of = 0
         """Of interim heads, and to which request (by its number) they came."""
         self._sent_all = self._upgrade = self._reading_paused = self._spoiled = False
+        self._said_end = False
+        """Whether the cell said that nothing more comes."""
         self.keeps = False
         """Whether the cell goes on with the connection after this response."""
         self.closed = False
@@ -266,13 +269,17 @@ class Connection(asyncio.Protocol):
         else:
             self.abort()  # nothing was asked: whatever it is, it would be taken for the next answer
 
+    def eof_received(self) -> None:
+        tls = self._transport.get_extra_info("ssl_object") if self._transport is not None else None
+        self._said_end = tls is None or _notified(tls)
+
     def connection_lost(self, exc: Exception | None) -> None:
         phase, receiver = self._phase, self._receiver
         self.abort()
         if receiver is not None:
             if phase is Phase.HEAD:
                 receiver.failed(Unreached(self._ended_without_head()))
-            elif (phase is Phase.BODY and self._left < 0 and exc is None) or phase is Phase.PIPE:
+            elif (phase is Phase.BODY and self._left < 0 and self._said_end) or phase is Phase.PIPE:
                 self.complete = True
                 receiver.ended()
             elif phase is Phase.BODY:
@@ -401,3 +408,13 @@ class Connection(asyncio.Protocol):
 
     def _broken(self, what: str) -> None:
         self.fail(Unreached(Outcome.MALFORMED, what))
+
+
+def _notified(tls: ssl.SSLObject) -> bool:
+    """Whether `close_notify` came: anybody on the way can send a FIN (RFC 8446 section 6.1)."""
+    try:
+        return not tls.read(1)
+    except ssl.SSLZeroReturnError:
+        return True
+    except ssl.SSLError:
+        return False
