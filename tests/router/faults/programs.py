@@ -5,8 +5,10 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from runtime.embedded.ports import free_port
+from tests.router.faults.load import LeanCell
 from tests.router.test_program import filled, program, ready
 from tests.router.upstreams import FakeCell
 from tests.waiting import eventually
@@ -29,9 +31,11 @@ class Program:
 
 
 @contextlib.asynccontextmanager
-async def started(redis_url: str, root: Path, cell: FakeCell, **settings: object) -> AsyncIterator[Program]:
+async def started(
+    redis_url: str, root: Path, cell: FakeCell | LeanCell, **settings: object
+) -> AsyncIterator[Program]:
     port, admin = free_port(), free_port()
     options = {"port": port, "admin_port": admin, **settings}
-    async with filled(redis_url, cell), program(redis_url, root, **options) as process:
+    async with filled(redis_url, cast(FakeCell, cell)), program(redis_url, root, **options) as process:
         await eventually(lambda: ready(admin))
         yield Program(process, Place(port), admin)
