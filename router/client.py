@@ -106,7 +106,8 @@ class Client(asyncio.Protocol):
             pipe.closed()
         passage, self.passage = self.passage, None
         if passage is not None:
-            metrics.ABORTS.labels("client_gone").inc()
+            if pipe is None:  # which ends in no other way
+                metrics.ABORTS.labels("client_gone").inc()
             passage.abandon()
 
     def data_received(self, data: bytes) -> None:
@@ -116,7 +117,7 @@ class Client(asyncio.Protocol):
             elif self._state is State.BODY:
                 self._read_body(data)
             elif self._state is State.PIPE and self.pipe is not None:
-                self.deadline = self._lane.now + self._lane.pipe_idle_seconds
+                self._pipe_goes_on()
                 self.pipe.from_client(data, draining=self._lane.draining)
             elif self._state is State.ANSWERING:
                 self._rest += data
@@ -128,6 +129,10 @@ class Client(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Whether the connection stays open for what is still to be written."""
         self._half_closed = True
+        if self._state is State.PIPE and self.pipe is not None:
+            self._pipe_goes_on()
+            self.pipe.client_ended()
+            return True
         if self._state is State.ANSWERING and self.passage is not None:
             self.deadline = self._lane.now + HALF_CLOSED_SECONDS
             return True
@@ -137,27 +142,28 @@ class Client(asyncio.Protocol):
         self._write_paused = True
         if self._state is not State.DEAF:
             self.deadline = self._lane.now + self._lane.write_idle_seconds
-        if self._state is State.PIPE:
-            self._lane_pipe_paused(True)
-        elif self.passage is not None:
+        if self.passage is not None:
             self.passage.client_busy(True)
-        self._pause()
+        if self._state is not State.PIPE:  # there each direction goes its own way
+            self._pause()
 
     def resume_writing(self) -> None:
         self._write_paused = False
-        if self._state is not State.DEAF:
-            self.deadline = inf if self.passage is not None else self._lane.now + self._lane.idle_seconds
         if self._state is State.PIPE:
-            self._lane_pipe_paused(False)
-        elif self.passage is not None:
+            self._pipe_goes_on()
+        elif self._state is not State.DEAF:
+            self.deadline = inf if self.passage is not None else self._lane.now + self._lane.idle_seconds
+        if self.passage is not None:
             self.passage.client_busy(False)
         self._resume()
         if self._state is State.HEAD and self._rest and not self._reading:
             self._read(b"")
 
-    def _lane_pipe_paused(self, paused: bool) -> None:
-        if self.passage is not None:
-            self.passage.client_busy(paused)
+    def _pipe_goes_on(self) -> None:
+        """Both sides of a WebSocket are as they should be; a client that takes nothing has a deadline already."""
+        if not self._write_paused:
+            silent_seconds = HALF_CLOSED_SECONDS if self._half_closed else self._lane.pipe_idle_seconds
+            self.deadline = self._lane.now + silent_seconds
 
     # --- reading ---
 
@@ -298,7 +304,9 @@ class Client(asyncio.Protocol):
             self._transport.pause_reading()
 
     def _resume(self) -> None:
-        if not self._reading_paused or self._held or self._write_paused or self._transport is None:
+        if not self._reading_paused or self._held or self._transport is None:
+            return
+        if self._write_paused and self._state is not State.PIPE:
             return
         if self._half_closed or self._transport.is_closing():
             return
@@ -325,7 +333,7 @@ class Client(asyncio.Protocol):
     def switch(self, pipe: "Pipe") -> None:
         """It is a WebSocket from now on."""
         self.pipe, self._state = pipe, State.PIPE
-        self.deadline = self._lane.now + self._lane.pipe_idle_seconds
+        self._pipe_goes_on()
         rest, self._rest = self._rest, b""
         self._resume()
         if rest:
@@ -341,7 +349,8 @@ class Client(asyncio.Protocol):
         self._held = False
         if transport is None:
             return
-        self.deadline = self._lane.now + (LINGER_SECONDS if linger else self._lane.write_idle_seconds)
+        taken = linger and not self._write_paused
+        self.deadline = self._lane.now + (LINGER_SECONDS if taken else self._lane.write_idle_seconds)
         if linger and not self._half_closed and transport.can_write_eof():
             if not self._write_paused:
                 self._resume()
@@ -370,13 +379,15 @@ class Client(asyncio.Protocol):
 
     def late(self) -> None:
         """The deadline is over."""
-        self.deadline = inf
+        self.deadline, wire = inf, self._transport
         if self._state is State.BODY and self.passage is not None:
             self.passage.body_late()
         elif self._state is State.HEAD and self._rest and not self._write_paused:
             self.refuse_head(malformed("the request's head did not come in time", status=408), "head_late")
         elif self._state is State.HEAD and not self._write_paused:
             self.finish()
+        elif self._state is State.DEAF and wire is not None and not wire.get_write_buffer_size():
+            wire.abort()  # the kernel has all of it, and goes on for as long as the client takes
         else:
             # It does not take what it was sent, or left without a word, or does not close.
             metrics.ABORTS.labels("client_slow" if self._write_paused else "client_gone").inc()

@@ -368,6 +368,8 @@ class Passage:
         self.client.switch(self.pipe)
         if data:
             self.pipe.from_cell(data)
+        if self.lane.draining:
+            self.pipe.drain()
 
     def answered_whole(self, head: ResponseHead, body: bytes, now: float) -> None:
         pool, lane, client, tenant = self.pool, self.lane, self.client, self.tenant
@@ -633,6 +635,8 @@ class Passage:
             self._ended = True
             if self._task is not None:
                 self._task.cancel()
+            if self.pipe is not None and self._connection is not None:
+                self._connection.leave()
             self._let_go()
             self.release_pilot()
             self._unlist()

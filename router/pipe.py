@@ -26,7 +26,7 @@ class Pipe:
         self._client, self._cell = client, cell
         self._from_client, self._from_cell = Frames(), Frames()
         self._told_client = self._told_cell = False
-        """Whether a Close frame of our own was sent there: nothing may follow it."""
+        """Whether nothing may follow there: a Close frame of our own was sent, or the other side ended."""
         metrics.PIPES.inc()
 
     def closed(self) -> None:
@@ -69,4 +69,10 @@ class Pipe:
 
         It may still be sending, and a reset would take from it what the cell said last.
         """
+        self._told_client = True
         self._client.finish(linger=True)
+
+    def client_ended(self) -> None:
+        """The client sends no more, but hears what the cell still says."""
+        self._told_cell = True
+        self._cell.end()

@@ -21,6 +21,8 @@ from router.rules.responses import HEADS, NotHttp, ResponseHead
 from router.rules.strict import response_framing
 
 WRITE_AHEAD_BYTES = 65_536
+LEAVE_SECONDS = 10.0
+"""How long a cell may take to read what was sent to it by a client that is gone."""
 DISCLOSING = frozenset({b"server", b"x-powered-by"})
 BEGINNING = b"HTTP/1."
 APART = frozenset({*range(100, 200), 204, 304, 421})
@@ -195,6 +197,24 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.resume_reading()
 
+    def end(self) -> None:
+        """Send no more, but hear what the cell still says; over TLS, which has no such state, only the former."""
+        transport = self._transport
+        if not self.closed and transport is not None and transport.can_write_eof():
+            transport.write_eof()
+
+    def leave(self) -> None:
+        """Close once the cell took what was sent, but wait no longer than LEAVE_SECONDS; nobody is told."""
+        transport = self._transport
+        if self.closed or transport is None or not transport.get_write_buffer_size():
+            self.abort()
+            return
+        self._receiver, self.closed = None, True
+        self._told_head()
+        self._phase, self.deadline = Phase.RESTING, inf
+        transport.close()
+        asyncio.get_running_loop().call_later(LEAVE_SECONDS, transport.abort)
+
     def abort(self) -> None:
         """Close at once, whatever is under way; nobody is told."""
         self._receiver = None
@@ -272,6 +292,8 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> None:
         tls = self._transport.get_extra_info("ssl_object") if self._transport is not None else None
         self._said_end = tls is None or _notified(tls)
+        if self._phase is Phase.PIPE and self._receiver is not None:
+            self._receiver.ended()  # it says no more, whatever it would still read
 
     def connection_lost(self, exc: Exception | None) -> None:
         phase, receiver = self._phase, self._receiver
