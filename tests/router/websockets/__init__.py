@@ -1,0 +1,1 @@
+"""WebSockets through the router, frame by frame over real sockets (RFC 6455)."""
