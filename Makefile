@@ -43,6 +43,9 @@ bench-table: $(VENV)/installed-dev ## The router's table: memory, look-ups, stal
 bench-router: $(VENV)/installed-dev ## The router beside nginx, HAProxy and a plain aiohttp proxy (needs nginx, haproxy, wrk)
 	$(BIN)/python -m loadtests.router
 
+autobahn: $(VENV)/installed-dev ## WebSocket cases of Autobahn, straight and through the router (PYTHON2=python2.7; ALL=1 for slow ones)
+	$(BIN)/python -m loadtests.autobahn --python2 $(or $(PYTHON2),python2.7) $(if $(ALL),--all)
+
 lock: $(VENV)/installed-dev ## Write requirements.lock anew from what is installed
 	$(BIN)/python -m pip --disable-pip-version-check freeze --exclude-editable > requirements.lock
 
@@ -63,4 +66,4 @@ $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Cellway needs Python 3.11 or newer: install it, or name one with make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
 
-.PHONY: help up demo test check format fuzz bench-smoke bench-table bench-router lock clean
+.PHONY: help up demo test check format fuzz bench-smoke bench-table bench-router autobahn lock clean
