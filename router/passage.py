@@ -568,7 +568,8 @@ class Passage:
 
     def _facts(self, *, last: bool = False) -> Attempt:
         body = self.body
-        moving = self.moving and asyncio.get_running_loop().time() < self.held_until
+        waited_out = 0 < self.held_until <= asyncio.get_running_loop().time()
+        moving = self.moving and not waited_out
         return Attempt(
             method=self.head.method,
             has_body=body is not None,
