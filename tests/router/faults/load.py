@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from math import inf
 
 from tests.router.upstreams import OK
@@ -86,18 +86,18 @@ async def lean(*, slots: float = inf, seconds: float = 0.0) -> AsyncIterator[Lea
                 each.wire.abort()
 
 
-def pipelined(port: int, request: bytes, number: int, at_once: int) -> int:
-    """Ask `number` times over one connection, `at_once` in one go; blocks. Returns the answers of status 200."""
+def pipelined(port: int, requests: Sequence[bytes], at_once: int) -> int:
+    """Send all over one connection, `at_once` in one go; blocks. Returns the answers of status 200."""
     good = 0
     with socket.create_connection(("127.0.0.1", port), timeout=30.0) as wire:
-        for _ in range(number // at_once):
-            wire.sendall(request * at_once)
+        for start in range(0, len(requests), at_once):
+            batch = requests[start : start + at_once]
+            wire.sendall(b"".join(batch))
             answers, data = 0, b""
-            while answers < at_once:
+            while answers < len(batch):
                 came = wire.recv(262_144)
                 assert came
-                data += came
-                *whole, data = data.split(b"\r\n\r\nok")
+                *whole, data = (data + came).split(b"\r\n\r\nok")
                 answers += len(whole)
                 good += sum(each.startswith(b"HTTP/1.1 200 ") for each in whole)
     return good

@@ -11,7 +11,7 @@ from router.app import Router
 from tests.router.faults.cells import reset
 from tests.router.faults.moves import Switch, about_to_move
 from tests.router.faults.rest import resting
-from tests.router.upstreams import Answer, ask, connected, get
+from tests.router.upstreams import Answer, Seen, ask, connected, get
 from tests.waiting import eventually
 
 
@@ -246,3 +246,28 @@ async def test_a_request_without_a_body_reaches_its_own_target_in_the_new_cell()
         client.send(get("/v1/things/7?x=1", method="DELETE"))
         assert (await client.answer(b"DELETE")).status == 200
     assert [(seen.method, seen.target) for seen in switch.new.cell.seen] == [(b"DELETE", b"/v1/things/7?x=1")]
+
+
+async def test_a_cell_that_closes_its_connections_while_its_tenant_moves_fails_no_get() -> None:
+    """A restart and a move at once: what went out on a connection that was closed goes again, and then waits."""
+    async with about_to_move() as switch, resting(switch.feed) as router, connected(router) as client:
+        client.send(get("/first"))
+        assert (await client.answer()).status == 200
+        [kept] = switch.old.cell.open
+        fenced, switch.old.cell.script = switch.old.cell.script, None
+
+        async def restarted(seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if writer is kept:
+                reset(writer)
+            else:
+                await fenced(seen, reader, writer)
+
+        switch.old.cell.script = restarted
+        switch.fence()
+        client.send(get("/second"))
+        await eventually(lambda: router.lane.holds.by_tenant)
+        await switch.publish()
+        switch.activate()
+        answer = await client.answer()
+        assert answer.status == 200
+    assert [seen.target for seen in switch.new.cell.seen] == [b"/second"]
