@@ -6,6 +6,7 @@ import socket
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from math import inf
+from typing import cast
 
 from tests.router.upstreams import OK
 
@@ -56,8 +57,7 @@ class LeanConnection(asyncio.Protocol):
         self.wire: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.wire = transport
+        self.wire = cast(asyncio.Transport, transport)
 
     def connection_lost(self, _error: Exception | None) -> None:
         self.wire = None

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter, deque
+from typing import cast
 
 from directory.memory_feed import MemoryFeed
 from router.app import Router
@@ -101,8 +102,7 @@ class _Caller(asyncio.Protocol):
         self.wire: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.wire = transport
+        self.wire = cast(asyncio.Transport, transport)
 
     def connection_lost(self, _error: Exception | None) -> None:
         self.wire = None
