@@ -367,6 +367,12 @@ class Pool:
             else:
                 connection.fail(TransferBroken("the cell's response stopped coming"))
 
+    def adapt(self, now: float) -> None:
+        """Move the limit of requests at a time. Who has room by that need not wait until an answer comes."""
+        self.concurrency.adapt(now)
+        for _ in range(min(len(self._queue), self.concurrency.limit - self.awaiting)):
+            self._next()
+
     def close_idle(self, *, everything: bool = False) -> None:
         """Close what was not used for long, the longest first."""
         oldest_allowed = monotonic() - self._limits.idle_seconds
