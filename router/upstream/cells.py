@@ -67,7 +67,7 @@ class Cells:
                 pool.forgive(stood_still)
             self._judge(pool)
             pool.sweep(monotonic())
-            pool.concurrency.adapt(monotonic())
+            pool.adapt(monotonic())
         if now - self._swept_at > SWEEP_SECONDS:
             self._swept_at = now
             self._sweep()
