@@ -7,10 +7,11 @@ from typing import cast
 
 from directory.memory_feed import MemoryFeed
 from router.app import Router
+from router.rules.concurrency import Bounds, Concurrency
 from router.rules.overload import Lag
 from tests.router.faults.load import LeanCell, lean
 from tests.router.faults.rest import resting
-from tests.router.upstreams import FakeCell, connected, get, snapshot_of
+from tests.router.upstreams import OK, FakeCell, Seen, ask, connected, get, snapshot_of
 from tests.waiting import eventually
 
 TENANTS = [f"tenant-{number}" for number in range(8)]
@@ -164,3 +165,25 @@ async def test_ten_times_the_load_costs_no_more_than_a_tenth_of_the_goodput(
             assert limit <= 32
             assert set(found) == {200}
             arrivals.close()
+
+
+async def test_who_waits_for_room_goes_on_when_the_limit_grows(feed: MemoryFeed, cell: FakeCell) -> None:
+    """Not only when an answer comes: all of them may be slow."""
+    go_on = asyncio.Event()
+
+    async def script(_seen: Seen, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await go_on.wait()
+        writer.write(OK)
+
+    cell.script = script
+    async with resting(feed, cell_wait_seconds=20.0) as router:
+        pool = router.cells.pool("cell-1")
+        pool.concurrency = Concurrency(time.monotonic(), Bounds(first=4))
+        asking = [asyncio.ensure_future(ask(router, get())) for _ in range(20)]
+        await eventually(lambda: len(pool._queue) == 16)
+        assert len(cell.seen) == 4
+        pool.concurrency = Concurrency(time.monotonic(), Bounds(first=12))
+        await eventually(lambda: len(cell.seen) == 12)
+        assert len(pool._queue) == 8
+        go_on.set()
+        assert {(await each).status for each in asking} == {200}
