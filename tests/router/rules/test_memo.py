@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.rules.memo import LARGEST_KEY_BYTES, Memo
+from router.rules.memo import LARGEST_KEY_BYTES, Memo, cost_bytes
 
 
 class Asked:
@@ -69,6 +69,30 @@ def test_large_keys_are_not_kept() -> None:
         assert memo.find(b"k" * size) == memo.find(b"k" * size) == size
     assert [len(key) for key in asked.keys] == [LARGEST_KEY_BYTES, LARGEST_KEY_BYTES + 1, LARGEST_KEY_BYTES + 1]
     assert len(memo) == 1
+
+
+def test_a_generation_costs_no_more_than_it_may() -> None:
+    """Long before it has as many entries as it may: so a stranger's many short lines take little memory."""
+    memo = Memo(Asked(), most_bytes=100_000)
+    for index in range(200):
+        memo.find(b"a:\r\n" * 500 + number(index))
+        assert sum(map(cost_bytes, memo.young)) <= 100_000
+    assert len(memo) <= 2 * (100_000 // cost_bytes(b"a:\r\n" * 500))
+
+
+def test_many_short_lines_cost_more_than_few_long_ones() -> None:
+    """Of the same length: each is an object of its own."""
+    assert cost_bytes(b"a:\r\n" * 500) > 4 * cost_bytes(b"a" * 2000)
+
+
+def test_what_comes_often_stays_while_costly_others_come_and_go() -> None:
+    """As it does when a generation is full by number."""
+    asked = Asked()
+    memo = Memo(asked, most_bytes=50_000)
+    for index in range(500):
+        memo.find(b"often")
+        memo.find(b"x" * 1500 + number(index))
+    assert asked.keys.count(b"often") == 1
 
 
 def test_what_cannot_be_found_out_is_not_remembered() -> None:
