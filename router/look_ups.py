@@ -16,6 +16,9 @@ from runtime.tasks import Tasks
 
 MOST_AT_ONCE = 256
 LOOK_UP_SECONDS = 1.0
+LEAST_UNKNOWN_SECONDS = 0.1
+"""Unknown for so long whatever changes. A busy directory changes all the time: without this, each request for a
+name that is tried out would reach the cache. Who is made meanwhile is found all the same once its change came."""
 
 
 class Away(Exception):
@@ -26,10 +29,18 @@ class LookUps:
     """Asks the directory's cache for one tenant. What it answers goes into the table."""
 
     def __init__(
-        self, feed: Feed, table: Table, tasks: Tasks, *, unknown_seconds: float, most_unknown: int
+        self,
+        feed: Feed,
+        table: Table,
+        tasks: Tasks,
+        *,
+        unknown_seconds: float,
+        most_unknown: int,
+        least_unknown_seconds: float = LEAST_UNKNOWN_SECONDS,
     ) -> None:
         self._feed, self._table, self._tasks = feed, table, tasks
         self._unknown_seconds, self._most_unknown = unknown_seconds, most_unknown
+        self._least_unknown_seconds = min(least_unknown_seconds, unknown_seconds)
         self._under_way: dict[str, asyncio.Task[TenantEntry | str | None]] = {}
         self._unknown: OrderedDict[str, tuple[float, int]] = OrderedDict()
         """When a tenant was unknown, and the table's last change then."""
@@ -40,12 +51,16 @@ class LookUps:
     def unknown_for_seconds(self, tenant_id: str) -> float | None:
         """How long ago the tenant was found to be unknown; None when it may be asked for.
 
-        That is so once any change came since: the directory went on, perhaps by this very tenant, whose own change
-        may still be on its way.
+        Once any change came since, that is so a tenth of a second later: the directory went on, perhaps by this
+        very tenant, whose own change may still be on its way. What came is in the table, and is asked for there.
         """
-        at, seq = self._unknown.get(tenant_id, (-self._unknown_seconds, -1))
+        remembered = self._unknown.get(tenant_id)
+        if remembered is None:
+            return None
+        at, seq = remembered
         seconds = time.monotonic() - at
-        return None if seq != self._table.seq or seconds > self._unknown_seconds else seconds
+        most = self._unknown_seconds if seq == self._table.seq else self._least_unknown_seconds
+        return seconds if seconds <= most else None
 
     async def find(self, tenant_id: str) -> TenantEntry | None:
         """A tenant that the table does not have. Away when nobody can tell."""

@@ -82,7 +82,7 @@ async def test_an_unknown_tenant_is_asked_for_again_after_a_change(feed: Countin
     feed.go_on.set()
     table, tasks = Table(), Tasks()
     table.adopt(SNAPSHOT, "directory")
-    look_ups = LookUps(feed, table, tasks, unknown_seconds=60.0, most_unknown=3)
+    look_ups = LookUps(feed, table, tasks, unknown_seconds=60.0, most_unknown=3, least_unknown_seconds=0.0)
     assert await look_ups.find("beta") is None
     first, second = TenantEntry("other", "cell-1", 6), TenantEntry("beta", "cell-1", 7)
     await feed.publish(IDENTITY, [Change(11, first), Change(12, second)])
@@ -91,6 +91,35 @@ async def test_an_unknown_tenant_is_asked_for_again_after_a_change(feed: Countin
     assert await look_ups.find("nobody") is None
     assert await look_ups.find("nobody") is None
     assert feed.asked == ["beta", "beta", "nobody"]
+    await tasks.close()
+
+
+async def test_a_change_of_others_does_not_bring_every_name_to_the_cache(feed: CountingFeed) -> None:
+    """For a while an unknown tenant stays so whatever changes; but what the table has meanwhile is found."""
+    feed.go_on.set()
+    table, tasks = Table(), Tasks()
+    table.adopt(SNAPSHOT, "directory")
+    look_ups = LookUps(feed, table, tasks, unknown_seconds=60.0, most_unknown=3, least_unknown_seconds=60.0)
+    assert await look_ups.find("beta") is None
+    table.apply(Change(11, TenantEntry("other", "cell-1", 6)))
+    assert await look_ups.find("beta") is None
+    made = TenantEntry("beta", "cell-1", 7)
+    table.apply(Change(12, made))
+    assert await look_ups.find("beta") == made
+    assert feed.asked == ["beta"]
+    await tasks.close()
+
+
+async def test_a_tenant_is_never_unknown_for_longer_than_unknown_tenants_are(feed: CountingFeed) -> None:
+    """The shorter of both times counts."""
+    feed.go_on.set()
+    table, tasks = Table(), Tasks()
+    table.adopt(SNAPSHOT, "directory")
+    look_ups = LookUps(feed, table, tasks, unknown_seconds=0.0, most_unknown=3, least_unknown_seconds=60.0)
+    for epoch in (6, 7):
+        assert await look_ups.find("beta") is None
+        table.apply(Change(table.seq + 1, TenantEntry("other", "cell-1", epoch)))
+    assert feed.asked == ["beta", "beta"]
     await tasks.close()
 
 
