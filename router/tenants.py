@@ -1,10 +1,11 @@
 """The tenants that are being served: where each lives, as bytes that are ready to be sent, and what it may ask.
 
 Found out once and kept until the table changes. Bounded, because tenants are many and only some are busy; whoever
-is dropped is found out again, with its bucket full.
+is dropped is found out again, with its bucket full. So who is busy is not dropped, as far as can be seen quickly.
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from math import inf
 
 from directory.values import Rate
@@ -16,6 +17,8 @@ from router.upstream.cells import Cells
 from router.upstream.pool import Pool
 
 MOST_ACTIVE = 32_768
+MOST_CANDIDATES = 8
+"""Tenants that are looked at for one who can be dropped, so that making room never takes long."""
 
 
 class Tenant:
@@ -49,6 +52,16 @@ class Tenant:
     def __repr__(self) -> str:
         return f"<Tenant {self.name.decode()} in {self.cell_id} at {self.epoch}>"
 
+    def freed(self, pool: object) -> None:
+        """It gave a connection back to `pool`: if it waits in another, it may have its turn there."""
+        if self.pool is not None and self.pool is not pool:
+            self.pool.next_turn()
+
+    @property
+    def busy(self) -> bool:
+        """Whether it asked for something since the last count, or is being answered."""
+        return self.borrowed > 0 or self.requests > 0
+
     def limit(self, rate: Rate | None, share: float, now: float) -> None:
         """What it may ask from now on; `share` is this process's part of it."""
         if rate is None:
@@ -68,7 +81,9 @@ class Tenants:
     def __init__(self, table: Table, cells: Cells, *, rate_share: float = 1.0, most: int = MOST_ACTIVE) -> None:
         self._table, self._cells, self._rate_share, self._most = table, cells, rate_share, most
         self.active: dict[bytes, Tenant] = {}
-        """For the hot path, which compares versions itself."""
+        """For the hot path, which compares versions itself. Those at the end came or were seen to be busy last."""
+        self.uncounted = 0
+        """Requests of tenants that were dropped before they were counted; whoever takes them sets it to 0."""
 
     def __len__(self) -> int:
         return len(self.active)
@@ -87,12 +102,12 @@ class Tenants:
         version = self._table.version
         entry = self._table.find(name.decode())
         if entry is None:
-            self.active.pop(name, None)
+            self._drop(name)
             return None
         if tenant is None:
+            if len(self.active) >= self._most:
+                self._drop(self._dispensable())
             tenant = self.active[name] = Tenant(name)
-            if len(self.active) > self._most:
-                del self.active[next(iter(self.active))]
         tenant.version = version
         if (entry.cell_id, entry.epoch) != (tenant.cell_id, tenant.epoch):
             if tenant.epoch:
@@ -105,3 +120,18 @@ class Tenants:
         except Unreached:
             tenant.pool = None
         return tenant
+
+    def _dispensable(self) -> bytes:
+        """The first who is not busy, and those before it go to the end; the first candidate when all are busy."""
+        candidates = list(islice(self.active, MOST_CANDIDATES))
+        for name in candidates:
+            if not self.active[name].busy:
+                return name
+            self.active[name] = self.active.pop(name)
+        return candidates[0]
+
+    def _drop(self, name: bytes) -> None:
+        tenant = self.active.pop(name, None)
+        if tenant is not None:
+            self.uncounted += tenant.requests
+            tenant.requests = 0  # whoever counts at this moment may still have it in hand
