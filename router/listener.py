@@ -2,10 +2,14 @@
 
 With the PROXY protocol, the header that a load balancer puts before everything else (before TLS too) is read off
 the bare socket, not a byte more, and only then the connection is handed to the loop.
+
+Whoever has yet to send that header, or to end its TLS handshake, is no `Client` but takes a file all the same. So
+with either of them connections are accepted here, and counted from then on.
 """
 
 import asyncio
 import contextlib
+import errno
 import socket
 import ssl
 
@@ -20,6 +24,9 @@ from runtime.site import bound
 log = logs.get("router.listener")
 BACKLOG = 4096
 ACCEPTED_AT_ONCE = 64
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+PAUSE_SECONDS = 0.5
+"""Between two attempts to accept when there is no file or memory for it: the kernel would call again at once."""
 
 
 class Listener:
@@ -39,6 +46,8 @@ class Listener:
         self._lane, self._tls, self._proxied, self._reuse_port = lane, tls, proxied, reuse_port
         self._server: asyncio.Server | None = None
         self._socket: socket.socket | None = None
+        self._arriving: set[socket.socket] = set()
+        """Accepted, and not a `Client` yet."""
 
     @property
     def url(self) -> str:
@@ -49,18 +58,12 @@ class Listener:
         listener = bound("router", self.host, self.port, reuse_port=self._reuse_port)
         self.port = listener.getsockname()[1]
         loop = asyncio.get_running_loop()
-        if self._proxied:
+        if self._proxied or self._tls:
             listener.listen(BACKLOG)
             self._socket = listener
             loop.add_reader(listener.fileno(), self._accept)
         else:
-            self._server = await loop.create_server(
-                lambda: Client(self._lane),
-                sock=listener,
-                ssl=self._tls,
-                backlog=BACKLOG,
-                ssl_handshake_timeout=self._handshake_seconds,
-            )
+            self._server = await loop.create_server(lambda: Client(self._lane), sock=listener, backlog=BACKLOG)
 
     @property
     def _handshake_seconds(self) -> float | None:
@@ -79,7 +82,7 @@ class Listener:
         if self._server is not None:
             self._server.close()
         if self._socket is not None:
-            self._accept()
+            self._accept(BACKLOG)
             asyncio.get_running_loop().remove_reader(self._socket.fileno())
             self._socket.close()
             self._socket = None
@@ -89,24 +92,54 @@ class Listener:
         self._close()
         self._lane.cut_off()
 
-    # --- the PROXY protocol ---
+    # --- TLS and the PROXY protocol ---
 
-    def _accept(self) -> None:
-        for _ in range(ACCEPTED_AT_ONCE):
+    @property
+    def _full(self) -> bool:
+        most = self._lane.most_connections
+        return most is not None and len(self._lane.clients) + len(self._arriving) >= most
+
+    def _accept(self, most: int = ACCEPTED_AT_ONCE) -> None:
+        for _ in range(most):
             try:
                 accepted, peer = self._socket.accept() if self._socket is not None else (None, None)
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
                 log.error("accept_failed", error=str(error))
+                if error.errno in EXHAUSTED:
+                    self._pause()
                 return
             if accepted is None or peer is None:
                 return
+            if self._full:
+                metrics.CLIENTS_REFUSED.inc()
+                accepted.close()
+                continue
             accepted.setblocking(False)
-            self._lane.tasks.spawn("introduction", self._introduced(accepted, str(peer[0])))
+            self._arriving.add(accepted)
+            self._lane.tasks.spawn("introduction", self._arrives(accepted, str(peer[0])))
 
-    async def _introduced(self, accepted: socket.socket, peer: str) -> None:
-        loop = asyncio.get_running_loop()
+    def _pause(self) -> None:
+        if self._socket is not None:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._socket.fileno())
+            loop.call_later(PAUSE_SECONDS, self._resume)
+
+    def _resume(self) -> None:
+        if self._socket is not None:
+            asyncio.get_running_loop().add_reader(self._socket.fileno(), self._accept)
+
+    async def _arrives(self, accepted: socket.socket, peer: str) -> None:
+        try:
+            sender = await self._introduced(accepted, peer) if self._proxied else self._lane.sender_at(peer)
+            if sender is not None:
+                await self._hand_over(accepted, sender)
+        finally:
+            self._arriving.discard(accepted)
+
+    async def _introduced(self, accepted: socket.socket, peer: str) -> Sender | None:
+        """Who came, as the header says; None when there was none to be believed, and the connection is closed."""
         try:
             async with asyncio.timeout(self._lane.head_seconds):
                 said = await _header(accepted)
@@ -114,10 +147,19 @@ class Listener:
             metrics.REFUSALS.labels("0", "proxy_protocol").inc()
             log.debug("introduction_refused", peer=peer, error=str(error))
             accepted.close()
-            return
+            return None
+        except asyncio.CancelledError:
+            accepted.close()
+            raise
+        return self._sender(said, peer)
+
+    async def _hand_over(self, accepted: socket.socket, sender: Sender) -> None:
+        """Make it a `Client`, which without TLS it is at once."""
+        if self._tls is None:
+            self._arriving.discard(accepted)
         with contextlib.suppress(OSError, ssl.SSLError):
-            await loop.connect_accepted_socket(
-                lambda: Client(self._lane, self._sender(said, peer)),
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: Client(self._lane, sender),
                 accepted,
                 ssl=self._tls,
                 ssl_handshake_timeout=self._handshake_seconds,
