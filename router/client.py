@@ -22,7 +22,7 @@ from router.rules.head import LARGEST_HEAD_BYTES, LARGEST_LINE_BYTES, MOST_HEADE
 from router.rules.headers import Client as Sender
 from router.rules.identify import Identified
 from router.rules.requests import RequestHead
-from router.rules.strict import goes_on, size_fault, unread_fault
+from router.rules.strict import size_fault, unread_fault
 from runtime import logs
 from runtime.api.problem import ApiError
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from router.pipe import Pipe
 
 log = logs.get("router.client")
+UNSENT_BYTES = 16_384
 READ_AHEAD_BYTES = 65_536
 """What may come of further requests while one is answered; then the client waits."""
 LINGER_SECONDS = 2.0
@@ -49,23 +50,30 @@ class State(Enum):
     DEAF = "nothing any more"
 
 
+_HEAD, _ANSWERING = State.HEAD, State.ANSWERING
+"""Looked up once: an enumeration is slow to be asked."""
+
+
 class Client(asyncio.Protocol):
     """The protocol of the public port."""
 
     __slots__ = (
-        "_half_closed", "_head_begun", "_held", "_lane", "_reader", "_reading", "_reading_paused", "_rest",
-        "_sender", "_state", "_transport", "_write_paused", "deadline", "passage", "pipe", "way_host",
-        "way_lines",
+        "_half_closed", "_head_begun", "_held", "_lane", "_outbox", "_reader", "_reading", "_reading_paused",
+        "_rest", "_sender", "_state", "_transport", "_unsent", "deadline", "passage", "pipe", "way_host",
+        "way_lines", "write_paused",
     )  # fmt: skip
 
     def __init__(self, lane: "Lane", sender: Sender | None = None) -> None:
         self._lane, self._sender = lane, sender or Sender(b"unknown")
+        self._outbox = lane.outbox
         self._reader = lane.reader(self._sender)
         self._transport: asyncio.Transport | None = None
         self._state = State.HEAD
         self._rest = b""
         """What came and was not read yet."""
-        self._reading = self._reading_paused = self._held = self._write_paused = self._half_closed = False
+        self._unsent = b""
+        """What is to be sent at the end of the turn."""
+        self._reading = self._reading_paused = self._held = self.write_paused = self._half_closed = False
         self._head_begun = False
         """Whether a head came in part, and is awaited."""
         self.way_host: bytes | None = None
@@ -99,7 +107,7 @@ class Client(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        self._state = State.DEAF
+        self._state, self._unsent = State.DEAF, b""
         self._lane.gone(self)
         pipe, self.pipe = self.pipe, None
         if pipe is not None:
@@ -112,8 +120,9 @@ class Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            if self._state is State.HEAD:
-                self._read(data)
+            if self._state is _HEAD:
+                if self._rest or not self._read_plain(data):
+                    self._read(data)
             elif self._state is State.BODY:
                 self._read_body(data)
             elif self._state is State.PIPE and self.pipe is not None:
@@ -128,6 +137,7 @@ class Client(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Whether the connection stays open for what is still to be written."""
+        self.flush()
         self._half_closed = True
         if self._state is State.PIPE and self.pipe is not None:
             self._pipe_goes_on()
@@ -139,7 +149,7 @@ class Client(asyncio.Protocol):
         return False
 
     def pause_writing(self) -> None:
-        self._write_paused = True
+        self.write_paused = True
         if self._state is not State.DEAF:
             self.deadline = self._lane.now + self._lane.write_idle_seconds
         if self.passage is not None:
@@ -148,7 +158,7 @@ class Client(asyncio.Protocol):
             self._pause()
 
     def resume_writing(self) -> None:
-        self._write_paused = False
+        self.write_paused = False
         if self._state is State.PIPE:
             self._pipe_goes_on()
         elif self._state is not State.DEAF:
@@ -161,15 +171,31 @@ class Client(asyncio.Protocol):
 
     def _pipe_goes_on(self) -> None:
         """Both sides of a WebSocket are as they should be; a client that takes nothing has a deadline already."""
-        if not self._write_paused:
+        if not self.write_paused:
             silent_seconds = HALF_CLOSED_SECONDS if self._half_closed else self._lane.pipe_idle_seconds
             self.deadline = self._lane.now + silent_seconds
 
     # --- reading ---
 
+    def _read_plain(self, data: bytes) -> bool:
+        """The usual case, spelled out: one head, and no more, that can be passed on at once. Whether it was so."""
+        lane = self._lane
+        end = data.find(b"\r\n\r\n")
+        if end + 4 != len(data) or lane.behind or self.write_paused:
+            return False
+        head = self._reader.read(data, end)
+        if head is None or not head.fields.plain or end > LARGEST_LINE_BYTES:
+            return False
+        self._state, self.deadline, self._head_begun = _ANSWERING, inf, False
+        passage = self.passage = Passage(lane, self, head)
+        if passage.sent_at_once():
+            return True
+        self._state, self.passage = _HEAD, None
+        return False
+
     def _read(self, data: bytes) -> None:
         """Take up the requests that are there, one after the other."""
-        if self._write_paused:
+        if self.write_paused:
             self._rest += data  # read once the client took what it was sent
             return
         if self._rest:
@@ -188,7 +214,7 @@ class Client(asyncio.Protocol):
                     self._unread(data, complete=end >= 0)
                     return
                 self._rest = data[end + 4 :]
-                if not self._begin(head, end, data) or self._write_paused:
+                if not self._begin(head, end, data) or self.write_paused:
                     return
                 data, self._rest = self._rest, b""
         finally:
@@ -204,18 +230,17 @@ class Client(asyncio.Protocol):
                 return False
         if lane.behind and lane.sheds():
             return self._shed(head)
-        self._state, self.deadline, self._head_begun = State.ANSWERING, inf, False
+        self._state, self.deadline, self._head_begun = _ANSWERING, inf, False
         passage = self.passage = Passage(lane, self, head)
         self._rest = passage.begin(self._rest)
         if self.passage is passage and passage.reading:
             self._state = State.BODY
             self.deadline = inf if self._held else lane.now + lane.body_idle_seconds
-        return self._state is State.HEAD
+        return self._state is _HEAD
 
     def _shed(self, head: RequestHead) -> bool:
         """Refuse a request unseen, at the least cost; whether the next one can be read already."""
-        unread = b"content-length" in head.named or b"transfer-encoding" in head.named
-        if unread or self._lane.leaving or not goes_on(head):
+        if not head.fields.plain or not head.minor or head.method == b"HEAD" or self._lane.leaving:
             self.refuse_head(overloaded(), "overload")
             return False
         self._head_begun = False
@@ -230,6 +255,8 @@ class Client(asyncio.Protocol):
             return
         self._rest += passage.more(data)
         if self.passage is not passage:
+            if self._state is _HEAD and self._rest:
+                self._read(b"")  # it was answered while its end was read, and another one follows
             return
         if passage.reading:
             self.deadline = inf if self._held else self._lane.now + self._lane.body_idle_seconds
@@ -275,15 +302,37 @@ class Client(asyncio.Protocol):
             self.way_host, self.way_lines = found.host, lines
         return lines
 
+    def write_soon(self, data: bytes) -> None:
+        """Hand over an answer that can wait for the end of the turn (`outbox`), while it is small."""
+        if not self._unsent:
+            self._unsent = data
+            self._outbox.add(self)
+        else:
+            self._unsent += data
+            if len(self._unsent) > UNSENT_BYTES:
+                self.flush()
+
+    def flush(self) -> None:
+        """Hand over what waits."""
+        data, self._unsent = self._unsent, b""
+        transport = self._transport
+        if data and transport is not None:
+            try:
+                transport.write(data)
+            except RuntimeError:
+                self._transport = None  # uvloop has closed it, and is about to say so
+
     def write(self, data: bytes) -> None:
         """Hand bytes to the transport; ignored when the client is gone."""
+        if self._unsent:
+            data, self._unsent = self._unsent + data, b""
         transport = self._transport
         if transport is not None:
             try:
                 transport.write(data)
             except RuntimeError:
                 self._transport = None  # uvloop has closed it, and is about to say so
-            if self._half_closed:
+            if self._half_closed and not self.write_paused:
                 self.deadline = self._lane.now + HALF_CLOSED_SECONDS
 
     def hold(self, held: bool) -> None:
@@ -306,12 +355,24 @@ class Client(asyncio.Protocol):
     def _resume(self) -> None:
         if not self._reading_paused or self._held or self._transport is None:
             return
-        if self._write_paused and self._state is not State.PIPE:
+        if self.write_paused and self._state is not State.PIPE:
             return
         if self._half_closed or self._transport.is_closing():
             return
         self._reading_paused = False
         self._transport.resume_reading()
+
+    def answer(self, data: bytes) -> None:
+        """Hand over a whole answer, after which the connection goes on."""
+        if self._unsent or self._rest or self.write_paused or self._half_closed or self._reading_paused:
+            self.write_soon(data)
+            self.answered(keep_alive=True)
+            return
+        # The usual case, spelled out.
+        self._unsent = data
+        self._outbox.add(self)
+        self._state, self.passage = _HEAD, None
+        self.deadline = self._lane.now + self._lane.idle_seconds
 
     def answered(self, *, keep_alive: bool) -> None:
         """The response is written: go on with the next request, or end."""
@@ -321,8 +382,8 @@ class Client(asyncio.Protocol):
         if not keep_alive or (self._half_closed and not self._rest):
             self.finish(linger=unread or bool(self._rest))
             return
-        self._state = State.HEAD
-        if self._write_paused:
+        self._state = _HEAD
+        if self.write_paused:
             return  # the next one is read once this one was taken
         self.deadline = self._lane.now + self._lane.idle_seconds
         self._resume()
@@ -345,14 +406,15 @@ class Client(asyncio.Protocol):
         Closing over bytes that nobody read makes the kernel reset the connection, and the answer may be lost
         (RFC 9112 section 9.6).
         """
+        self.flush()
         transport, self._state, self._rest = self._transport, State.DEAF, b""
         self._held = False
         if transport is None:
             return
-        taken = linger and not self._write_paused
+        taken = linger and not self.write_paused
         self.deadline = self._lane.now + (LINGER_SECONDS if taken else self._lane.write_idle_seconds)
         if linger and not self._half_closed and transport.can_write_eof():
-            if not self._write_paused:
+            if not self.write_paused:
                 self._resume()
             transport.write_eof()
         else:
@@ -361,7 +423,7 @@ class Client(asyncio.Protocol):
     def cut_off(self) -> None:
         """End the connection so that the other side cannot take what it has for the whole: with a reset."""
         transport, self._transport = self._transport, None
-        self._state = State.DEAF
+        self._state, self._unsent = State.DEAF, b""
         if transport is None:
             return
         raw = transport.get_extra_info("socket")
@@ -375,20 +437,20 @@ class Client(asyncio.Protocol):
     @property
     def idle(self) -> bool:
         """Whether no request is being read or answered."""
-        return self._state is State.HEAD and not self._rest and not self._write_paused
+        return self._state is State.HEAD and not self._rest and not self.write_paused
 
     def late(self) -> None:
         """The deadline is over."""
         self.deadline, wire = inf, self._transport
         if self._state is State.BODY and self.passage is not None:
             self.passage.body_late()
-        elif self._state is State.HEAD and self._rest and not self._write_paused:
+        elif self._state is State.HEAD and self._rest and not self.write_paused:
             self.refuse_head(malformed("the request's head did not come in time", status=408), "head_late")
-        elif self._state is State.HEAD and not self._write_paused:
+        elif self._state is State.HEAD and not self.write_paused:
             self.finish()
         elif self._state is State.DEAF and wire is not None and not wire.get_write_buffer_size():
             wire.abort()  # the kernel has all of it, and goes on for as long as the client takes
         else:
             # It does not take what it was sent, or left without a word, or does not close.
-            metrics.ABORTS.labels("client_slow" if self._write_paused else "client_gone").inc()
+            metrics.ABORTS.labels("client_slow" if self.write_paused else "client_gone").inc()
             self.cut_off()

@@ -9,6 +9,7 @@ when it is not.
 
 import asyncio
 import functools
+from binascii import hexlify
 from collections.abc import Awaitable, Callable
 from math import inf
 from time import monotonic
@@ -31,7 +32,7 @@ from router.rules import headers, strict
 from router.rules.chunks import Malformed, framed, last_chunk
 from router.rules.decide import FAULTS, Attempt, GiveUp, Outcome, Refresh, decide
 from router.rules.head import Framing
-from router.rules.identify import PATH_PREFIX, Unidentified, identify
+from router.rules.identify import PATH_PREFIX, Identified, Unidentified, identify
 from router.rules.rates import limit_header
 from router.rules.requests import RequestHead
 from router.rules.responses import ResponseHead
@@ -49,6 +50,7 @@ log = logs.get("router.passage")
 EVENT_ENDS = (b"\n\n", b"\r\r", b"\r\n\r\n")
 CELL_FAULTS = frozenset({502, 503, 504})
 """What a cell says of itself that counts against it."""
+CAREFUL = CELL_FAULTS | {401}
 CLOSE = b"Connection: close\r\n"
 
 
@@ -59,6 +61,7 @@ class Passage:
     body: RequestBody | None = None
     pipe: Pipe | None = None
     tenant: Tenant | None = None
+    _found: Identified | None = None
     _connection: Connection | None = None
     pool: Pool | None = None
     _task: "asyncio.Task[None] | None" = None
@@ -85,11 +88,21 @@ class Passage:
     def __init__(self, lane: "Lane", client: "Client", head: RequestHead) -> None:
         self.lane, self.client, self.head = lane, client, head
         self.started = self._sent_at = monotonic()
-        self.fresh = b"%032x" % lane.bits(128)
+        self.fresh = hexlify(lane.bits(128).to_bytes(16))
         self.ident = head.fields.ident or self.fresh
 
     def __repr__(self) -> str:
         return f"<Passage {self.ident.decode()} {self.head.method.decode()} attempt {self.attempts}>"
+
+    @property
+    def found(self) -> Identified:
+        """For whom it is, and its target; of one that was sent at once it is looked at only when it must be."""
+        if self._found is None:
+            claim = self.head.fields.claim
+            if isinstance(claim, Unidentified):
+                raise RuntimeError("nobody knows whom this is for")
+            self._found = claim._replace(target=self.head.target)
+        return self._found
 
     # --- the request ---
 
@@ -108,10 +121,7 @@ class Passage:
             return False
         if head.method in strict.REFUSED_METHODS or lane.held:
             return False
-        claim = fields.claim
-        if isinstance(claim, Unidentified):
-            return False
-        tenant = lane.active.get(claim.tenant)
+        tenant = lane.active.get(fields.tenant)
         if tenant is None or tenant.version != lane.table.version:
             return False
         pool = tenant.pool
@@ -125,23 +135,27 @@ class Passage:
             pool.give_back(connection, now)
             return False
         tenant.requests += 1
-        pool.budget.request()
-        self.found, self.tenant, self.pool, self._connection = claim, tenant, pool, connection
+        pool.budget.requests += 1
+        self.tenant, self.pool, self._connection = tenant, pool, connection
         self._plain, self.attempts, self.tried_epoch = True, 1, tenant.epoch
         connection.deadline = now + lane.response_seconds
         client = self.client
-        way = client.way_lines if client.way_host == fields.host else client.way(head, claim)
-        data = b"%b %b HTTP/1.1\r\n%b%b%b%bX-Request-Id: %b\r\n\r\n" % (
+        way = client.way_lines if client.way_host == fields.host else client.way(head, self.found)
+        parts = (
             head.method,
+            b" ",
             target,
+            b" HTTP/1.1\r\n",
             fields.lead,
             way,
             tenant.stamp,
             fields.trace or headers.fresh_trace(self.fresh),
+            b"X-Request-Id: ",
             self.ident,
+            b"\r\n\r\n",
         )
         try:
-            connection.begin(self, head.method, data)
+            connection.begin(self, head.method, b"".join(parts))
         except Unreached as unreached:
             self.failed(unreached)
         return True
@@ -168,7 +182,7 @@ class Passage:
         if isinstance(found, Unidentified):
             self._unidentified(found)
             return unread
-        self.found = found
+        self._found = found
         if self.body is None:
             self.go(self.started)
             return rest
@@ -275,7 +289,7 @@ class Passage:
             self._failed(None, Unreached(Outcome.REFUSED, "the directory has no address for it"))
         elif pool.state == "stopped":
             self._failed(None, Unreached(Outcome.DOWN))
-        elif not pool.breaker.closed and not pool.breaker.allows(now):
+        elif not pool.breaker.closed and not pool.breaker.would(now):
             self._failed(pool, Unreached(Outcome.OPEN))
         else:
             return pool
@@ -286,9 +300,14 @@ class Passage:
         lane, head, body, tenant = self.lane, self.head, self.body, self.tenant
         if tenant is None:
             raise RuntimeError("sent before its tenant was known")
-        if self._plain:
-            # Sent at once before, as one of many with the same lines: what is its own is looked at now.
-            self._plain, self.found = False, self.found._replace(target=head.target)
+        if self._ended:
+            pool.give_back(connection, now)
+            return
+        if not pool.breaker.closed and not pool.breaker.allows(now):
+            pool.give_back(connection, now)
+            self._failed(None, Unreached(Outcome.OPEN))
+            return
+        self._plain = False
         upgrade = lane.pipes_open and strict.asks_websocket(head)
         data = self._head_bytes(tenant, upgrade=upgrade)
         last = True
@@ -308,6 +327,10 @@ class Passage:
             return
         if not last:
             self.client.hold(False)
+        if not last or strict.may_wait(head):
+            pool.excuse(connection)  # how long it takes says nothing about the cell
+        if self.pilot:
+            asyncio.get_running_loop().call_later(lane.refresh_seconds, self._pilot_served, self.attempts)
 
     def _head_bytes(self, tenant: Tenant, *, upgrade: bool) -> bytes:
         head, found, fields = self.head, self.found, self.head.fields
@@ -348,6 +371,11 @@ class Passage:
             holds = self.lane.holds
             (holds.end if found_home else holds.pass_on)(self.found.tenant)
 
+    def _pilot_served(self, attempt: int) -> None:
+        """A cell that does not own the tenant says so at once: one that takes its time does."""
+        if attempt == self.attempts and self._connection is not None:
+            self.release_pilot(found_home=True)
+
     # --- the answer ---
 
     def interim(self, head: ResponseHead) -> None:
@@ -377,15 +405,12 @@ class Passage:
             raise RuntimeError("answered before it was sent")
         self._connection = None
         status = head.status
-        if not self._plain or status in CELL_FAULTS or head.events or self.pilot:
+        if not self._plain or status in CAREFUL or head.events or self.pilot:
             self._answered_with_care(head, body, now)
             return
         # The usual case, spelled out.
         self._ended = True
-        pool.breaker.succeeded(now)
-        seconds = now - self.started
-        pool.counts.answered(status, seconds)
-        pool.concurrency.sample(seconds, pool.awaiting + 1)
+        pool.tally(status, now - self.started, now)
         bucket = tenant.bucket
         about = tenant.policy + bucket.told(now) if bucket is not None else b""
         if lane.leaving:
@@ -394,11 +419,13 @@ class Passage:
         lane.logged_after -= 1
         if not lane.logged_after:
             lane.access(self, pool, status, now)
-        client.write(
-            b"%b%bX-Request-Id: %b\r\n%b%b\r\n%b"
-            % (head.lead, b"" if head.dated else date_line(), self.ident, head.usual_line, about, body)
-        )
-        client.answered(keep_alive=self._keep_alive)
+        dated = b"" if head.dated else date_line()
+        parts = (head.lead, dated, b"X-Request-Id: ", self.ident, b"\r\n", head.usual_line, about, b"\r\n", body)
+        if self._keep_alive:
+            client.answer(b"".join(parts))
+        else:
+            client.write(b"".join(parts))
+            client.answered(keep_alive=False)
 
     def _answered_with_care(self, head: ResponseHead, body: bytes, now: float) -> None:
         pool = self.pool
@@ -445,13 +472,17 @@ class Passage:
             self.lane.streams.add(self)
             metrics.STREAMS.inc()
         client.write(out)
+        if client.write_paused:
+            self.client_busy(True)  # it was slow already, with the answers before this one
 
     def _answer_bytes(self, head: ResponseHead, framing: Framing | None, now: float) -> bytes:
         """The head that the client gets."""
         line = headers.shown_framing(
             self.head.method, head.status, framing, head.length_line, chunked=self._chunked
         )
-        about = self._limits(now) + headers.connection_line(self.head.minor, keep_alive=self._keep_alive)
+        # A stranger is not told that there is such a tenant, with a limit.
+        limits = self._limits(now) if head.status != 401 else b""
+        about = limits + headers.connection_line(self.head.minor, keep_alive=self._keep_alive)
         dated = b"" if head.dated else date_line()
         return b"%b%bX-Request-Id: %b\r\n%b%b\r\n" % (head.lead, dated, self.ident, line, about)
 
@@ -461,12 +492,15 @@ class Passage:
             pool.breaker.failed(self.found.tenant, now)
         else:
             pool.breaker.succeeded(now)
+        if status == 401 and self.tenant is not None and self.tenant.bucket is not None:
+            self.tenant.bucket.put_back()  # whoever has no key of the tenant's uses nothing up
         self._events = head.events
-        if head.events or b"prefer" in self.head.named:
+        if head.events or strict.may_wait(self.head):
             pool.counts.streamed(status)  # how long it takes is the client's wish
         else:
             pool.counts.answered(status, now - self.started)
-            pool.concurrency.sample(now - self._sent_at, pool.awaiting + 1)
+            if self.body is None or self.body.replayable:
+                pool.concurrency.sample(now - self._sent_at, pool.awaiting + 1)
         self.lane.logged_after -= 1
         if not self.lane.logged_after:
             self.lane.access(self, pool, status, now)

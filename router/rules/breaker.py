@@ -114,6 +114,10 @@ class Breaker:
         self._until = now + self.thresholds.probe_seconds
         return True
 
+    def would(self, now: float) -> bool:
+        """Whether `allows` would say yes; asking this makes nothing the probe."""
+        return self.closed or now >= self._until
+
     def succeeded(self, now: float) -> None:
         """The cell answered a request."""
         if now >= self._half_ends_at:

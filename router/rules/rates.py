@@ -50,6 +50,10 @@ class Bucket:
         self._full_at = full_at + self._interval
         return 0.0
 
+    def put_back(self) -> None:
+        """What `take` let pass last was not this tenant's."""
+        self._full_at -= self._interval
+
     def remaining(self, now: float) -> int:
         """How many requests may pass now, one after the other."""
         used = (self._full_at - now) * self.per_second

@@ -3,20 +3,21 @@
 from collections.abc import Sequence
 
 from router.rules import headers
-from router.rules.head import FIELDS, REQUEST_LINE, Repeated, Vocabulary, told_apart, without
+from router.rules.head import FIELDS, MOST_HEADERS, REQUEST_LINE, Repeated, Vocabulary, told_apart, without
 from router.rules.identify import Identified, Sources, Unidentified, identify
 from router.rules.memo import Memo
 from router.rules.strict import options, request_fault
 
 UNUSUAL = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"via", b"prefer"})
 """A request with one of these is looked at with more care."""
+LARGEST_PLAIN_BYTES = 8192
 ORDINARY_OPTIONS = frozenset({b"keep-alive"})
 
 
 class RequestFields:
     """What a block of header lines says, found out once for all requests that bring the same."""
 
-    __slots__ = ("claim", "count", "fault", "host", "ident", "lead", "lines", "named", "plain", "trace")
+    __slots__ = ("claim", "count", "fault", "host", "ident", "lead", "lines", "named", "plain", "tenant", "trace")
 
     def __init__(self, block: bytes, vocabulary: Vocabulary, sources: Sources) -> None:
         self.fault: str | None = None
@@ -32,6 +33,8 @@ class RequestFields:
         self.ident: bytes | None = None
         self.trace: bytes | None = None
         self.claim: Identified | Unidentified = Unidentified.NO_TENANT
+        self.tenant = b""
+        """That of the claim, if it is plain."""
         try:
             self.lines, self.named, self.count = told_apart(block, vocabulary)
         except Repeated as repeated:
@@ -41,7 +44,8 @@ class RequestFields:
             # What they name stays behind; ours cannot be taken out so, for they are not among these lines.
             self.lines = without(self.lines, options(RequestHead(b"", b"/", 1, self)))
         self.host = next(iter(self.named.get(b"host", ())), b"")
-        self.lead = b"Host: %b\r\n%b" % (self.host, b"\r\n".join([*self.lines, b""]))
+        lead = b"Host: %b\r\n%b" % (self.host, b"\r\n".join([*self.lines, b""]))
+        self.lead = block if lead == block else lead  # mostly they are the same bytes, which then are kept once
         self.ident = headers.given_id(self.named)
         self.trace = headers.given_trace(self.named)
         like = RequestHead(b"GET", b"/", 1, self)
@@ -51,7 +55,11 @@ class RequestFields:
             and request_fault(like) is None
             and UNUSUAL.isdisjoint(self.named)
             and options(like) <= ORDINARY_OPTIONS
+            and self.count <= MOST_HEADERS
+            and len(block) <= LARGEST_PLAIN_BYTES
         )
+        if self.plain and isinstance(self.claim, Identified):
+            self.tenant = self.claim.tenant
 
 
 class RequestHead:

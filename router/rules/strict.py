@@ -169,6 +169,11 @@ def asks_websocket(head: RequestLike) -> bool:
     )
 
 
+def may_wait(head: RequestLike) -> bool:
+    """Whether the client would have the answer wait (RFC 7240 section 4.3): a long poll."""
+    return b"prefer" in head.named and any(b"wait" in value.lower() for value in _values(head, b"prefer"))
+
+
 def unexpected(head: RequestLike) -> bool:
     """Whether `Expect` asks for something that nobody here can do (RFC 9110 section 10.1.1)."""
     return b"expect" in head.named and any(value.lower() != b"100-continue" for value in _values(head, b"expect"))

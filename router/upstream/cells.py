@@ -7,6 +7,7 @@ from time import monotonic
 from directory.resolver import CheckedResolver
 from router import metrics
 from router.errors import Unreached
+from router.outbox import Outbox
 from router.rules.decide import Outcome
 from router.rules.silence import Patience, Verdict, verdict
 from router.table import Table
@@ -26,6 +27,7 @@ class Cells:
         self, table: Table, limits: Limits, patience: Patience, tasks: Tasks, tls: ssl.SSLContext | None = None
     ) -> None:
         self._table, self._limits, self._patience, self._tasks, self._tls = table, limits, patience, tasks, tls
+        self.outbox = Outbox()
         self._pools: dict[str, Pool] = {}
         self._leaving: list[Pool] = []
         """Of addresses that cells had before, for which somebody may still wait."""
@@ -43,7 +45,7 @@ class Cells:
             if pool is not None:
                 pool.close()
                 self._leaving.append(pool)
-            pool = self._pools[cell_id] = Pool(cell, self._limits, self._resolver, self._tls)
+            pool = self._pools[cell_id] = Pool(cell, self._limits, self._resolver, self._tls, self.outbox)
         return pool
 
     @property

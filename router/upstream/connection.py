@@ -14,6 +14,7 @@ from time import monotonic
 from typing import Protocol, cast
 
 from router.errors import RouterError, TransferBroken, Unreached
+from router.outbox import Outbox
 from router.rules.chunks import Chunks, Malformed
 from router.rules.decide import Outcome
 from router.rules.head import LARGEST_HEAD_BYTES, LINES, Framing
@@ -64,6 +65,13 @@ class Borrower(Protocol):
     borrowed: int
     """Connections that it has or is opening."""
 
+    @property
+    def pool(self) -> object:
+        """Where it lives now."""
+
+    def freed(self, pool: object) -> None:
+        """It gave one back to `pool`: if it waits in another, it may have its turn there."""
+
 
 class Patron(Protocol):
     """Who owns a connection."""
@@ -73,6 +81,8 @@ class Patron(Protocol):
 
     def head_came(self, connection: "Connection") -> None:
         """A final head came, or cannot come any more: nobody waits for it."""
+
+    outbox: Outbox
 
     def settled(self, connection: "Connection", now: float) -> None:
         """All of a response came at once: `heard`, `head_came`, and the connection is given back."""
@@ -90,22 +100,26 @@ class Phase(Enum):
     PIPE = "anything"
 
 
+_HEAD, _RESTING = Phase.HEAD, Phase.RESTING
+"""Looked up once: an enumeration is slow to be asked."""
+
+
 class Connection(asyncio.Protocol):
     """Used by one request at a time."""
 
     __slots__ = (
-        "_chunks", "_interim_bytes", "_interim_of", "_left", "_method", "_partial", "_patron", "_phase",
-        "_reading_paused", "_receiver", "_said_end", "_sent_all", "_spoiled", "_transport", "_upgrade", "awaited",
-        "borrower", "closed", "complete", "deadline", "keeps", "kept_at", "requests",
+        "_chunks", "_interim_bytes", "_interim_of", "_left", "_method", "_outbox", "_partial", "_patron", "_phase",
+        "_reading_paused", "_receiver", "_said_end", "_sent_all", "_spoiled", "_transport", "_unsent", "_upgrade",
+        "awaited", "borrower", "closed", "complete", "deadline", "excused", "keeps", "kept_at", "requests",
     )  # fmt: skip
 
     def __init__(self, patron: Patron) -> None:
-        self._patron = patron
+        self._patron, self._outbox = patron, patron.outbox
         self._transport: asyncio.Transport | None = None
         self._receiver: Receiver | None = None
         self._phase = Phase.RESTING
         self._method = b""
-        self._partial = b""
+        self._partial = self._unsent = b""
         self._left = 0
         """Bytes that are due of a body; -1 for one that the connection's end ends."""
         self._chunks: Chunks | None = None
@@ -125,6 +139,8 @@ class Connection(asyncio.Protocol):
         """The tenant whose request it carries."""
         self.awaited = False
         """Whether the pool counts it among those that wait for a head."""
+        self.excused = False
+        """Whether it counts there among those that may take their time."""
         self.kept_at = 0.0
         """When it was last put back, by the monotonic clock."""
         self.deadline = inf
@@ -168,20 +184,33 @@ class Connection(asyncio.Protocol):
         if self.closed or transport is None:
             raise Unreached(Outcome.CLOSED)
         self._receiver, self._method, self._upgrade = receiver, method, upgrade
-        self._phase, self._sent_all, self.complete = Phase.HEAD, last, False
+        self._phase, self._sent_all, self.complete = _HEAD, last, False
         self._chunks = None
         self.requests += 1
-        try:
-            transport.write(data)
-        except RuntimeError as closed:  # uvloop has closed it, and is about to say so
-            raise Unreached(Outcome.STALE if self.kept else Outcome.CLOSED) from closed
+        self._unsent = data
+        self._outbox.add(self)
 
     def send(self, data: bytes, *, last: bool = False) -> None:
         """More of the request's body, or of what goes through a pipe. Ignored when the connection is gone."""
+        if self._unsent:
+            self.flush()
+        self._write(data)
+        self._sent_all = last
+
+    def flush(self) -> None:
+        """Send what waits for the end of the turn (`outbox`)."""
+        data, self._unsent = self._unsent, b""
+        transport = self._transport
+        if data and transport is not None and not self.closed:
+            try:
+                transport.write(data)
+            except RuntimeError:
+                return  # uvloop has closed it, and is about to say so
+
+    def _write(self, data: bytes) -> None:
         if not self.closed and self._transport is not None:
             with suppress(RuntimeError):  # uvloop has closed it, and is about to say so
                 self._transport.write(data)
-            self._sent_all = last
 
     def spoil(self) -> None:
         """Never use it again after this request."""
@@ -200,12 +229,14 @@ class Connection(asyncio.Protocol):
     def end(self) -> None:
         """Send no more, but hear what the cell still says; over TLS, which has no such state, only the former."""
         transport = self._transport
+        self.flush()
         if not self.closed and transport is not None and transport.can_write_eof():
             transport.write_eof()
 
     def leave(self) -> None:
         """Close once the cell took what was sent, but wait no longer than LEAVE_SECONDS; nobody is told."""
         transport = self._transport
+        self.flush()
         if self.closed or transport is None or not transport.get_write_buffer_size():
             self.abort()
             return
@@ -217,7 +248,7 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close at once, whatever is under way; nobody is told."""
-        self._receiver = None
+        self._receiver, self._unsent = None, b""
         self._told_head()
         self._phase, self.deadline = Phase.RESTING, inf
         if not self.closed:
@@ -226,7 +257,7 @@ class Connection(asyncio.Protocol):
                 self._transport.abort()
 
     def _told_head(self) -> None:
-        if self.awaited:
+        if self.awaited or self.excused:
             self._patron.head_came(self)
 
     def rest(self, now: float) -> None:
@@ -234,6 +265,12 @@ class Connection(asyncio.Protocol):
         self._told_head()
         self._receiver = None
         self._phase, self.deadline, self.kept_at = Phase.RESTING, inf, now
+        if self._reading_paused:
+            self.pause(False)
+
+    def settle(self, now: float) -> None:
+        """`rest`, after a response that came whole."""
+        self._receiver, self._phase, self.deadline, self.kept_at = None, _RESTING, inf, now
         if self._reading_paused:
             self.pause(False)
 
@@ -260,7 +297,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         now = monotonic()
-        if self._phase is Phase.HEAD:
+        if self._phase is _HEAD:
             # The usual case, spelled out: all of a sound response of a known length, and no more, came at once.
             end = data.find(b"\r\n\r\n") + 4
             head = HEADS.young.get(data[:end])
@@ -275,7 +312,7 @@ class Connection(asyncio.Protocol):
                 and self._method != b"HEAD"
             ):
                 self.complete, self.keeps = True, head.keeps and not self._spoiled
-                self._patron.settled(self, now)
+                self._patron.settled(self, now)  # which forgets the receiver
                 receiver.answered_whole(head, data[end:], now)
                 return
             self._patron.heard(now)

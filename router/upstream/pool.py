@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from directory.resolver import checked
 from directory.values import CellEntry
 from router import metrics
 from router.errors import RouterError, TransferBroken, Unreached
+from router.metrics import BOUNDS_SECONDS
+from router.outbox import Outbox
 from router.rules import breaker
 from router.rules.breaker import Breaker
 from router.rules.budget import Budget
@@ -72,14 +75,21 @@ class Pool:
     """All of one process's connections to one cell at one address."""
 
     def __init__(
-        self, cell: CellEntry, limits: Limits, resolver: AbstractResolver, tls: ssl.SSLContext | None = None
+        self,
+        cell: CellEntry,
+        limits: Limits,
+        resolver: AbstractResolver,
+        tls: ssl.SSLContext | None = None,
+        outbox: Outbox | None = None,
     ) -> None:
+        self.outbox = outbox or Outbox()
         self.cell_id, self.address = cell.cell_id, cell.address
         self.counts = metrics.of_cell(cell.cell_id)
         self.breaker, self.budget = Breaker(), Budget(monotonic())
         self.concurrency = Concurrency(monotonic(), limits.bounds)
         self._limits, self._resolver, self._tls = limits, resolver, tls
-        self._tenant_connections = limits.tenant_connections
+        self._tenant_share = 0
+        self._share()
         self._loop = asyncio.get_running_loop()
         self._idle: list[Connection] = []
         self._all: set[Connection] = set()
@@ -90,6 +100,8 @@ class Pool:
         self._silent_from = monotonic()
         self.awaiting = 0
         """Requests that were sent and whose response has not begun."""
+        self.patient = 0
+        """Likewise, but long polls, and those whose body is not sent yet."""
         self.closing = False
         self.state: State = "unknown"
         self.since = monotonic()
@@ -108,7 +120,7 @@ class Pool:
     @property
     def waiting(self) -> int:
         """Requests that wait for this cell, for a connection or for a response."""
-        return len(self._deadlines) + self.awaiting
+        return len(self._deadlines) + self.awaiting + self.patient
 
     @property
     def used(self) -> bool:
@@ -184,7 +196,7 @@ class Pool:
         idle = self._idle
         if not idle or self._queue or self.awaiting >= self.concurrency.limit:
             return None
-        if tenant.borrowed >= self._tenant_connections:
+        if tenant.borrowed >= self._tenant_share:
             return None
         connection = idle.pop()
         while connection.closed:
@@ -213,7 +225,11 @@ class Pool:
             again = True
 
     def _has_share(self, tenant: Borrower) -> bool:
-        return tenant.borrowed < self._tenant_connections
+        return tenant.borrowed < self._tenant_share
+
+    def _share(self) -> None:
+        """How much of the cell one tenant may have: not all that it is given at a time, but for the last few."""
+        self._tenant_share = min(self._limits.tenant_connections, -(-self.concurrency.limit * 3 // 4))
 
     async def _lend(self, tenant: Borrower, kept: Connection | None) -> Connection:
         tenant.borrowed += 1
@@ -310,19 +326,47 @@ class Pool:
         host, tls = parts.hostname or "", parts.scheme == "https"
         port = parts.port or (443 if tls else 80)
         found = await self._resolver.resolve(host, port, socket.AF_UNSPEC) if _is_name(host) else []
+        addresses = [each["host"] for each in found] or [host]
+        for address in addresses:
+            try:
+                return await self._connect_to(address, port, host if tls else None)
+            except OSError:
+                if address == addresses[-1]:
+                    raise
+        raise OSError("the name means no address")
+
+    async def _connect_to(self, address: str, port: int, tls_name: str | None) -> Connection:
         _, protocol = await self._loop.create_connection(
             lambda: Connection(self),
-            found[0]["host"] if found else host,
+            address,
             port,
-            ssl=(self._tls or ssl.create_default_context()) if tls else None,
-            server_hostname=host if tls else None,
+            ssl=(self._tls or ssl.create_default_context()) if tls_name else None,
+            server_hostname=tls_name,
         )
         return protocol
 
     def head_came(self, connection: Connection) -> None:
         """What was awaited on it came, or never will: another request may be sent."""
-        connection.awaited = False
-        self.awaiting -= 1
+        if connection.awaited:
+            connection.awaited = False
+            self.awaiting -= 1
+        elif connection.excused:
+            connection.excused = False
+            self.patient -= 1
+        if self._queue:
+            self._next()
+
+    def excuse(self, connection: Connection) -> None:
+        """It may take its time: it waits, but not among those of which the cell is given so many at a time."""
+        if connection.awaited:
+            connection.awaited, connection.excused = False, True
+            self.awaiting -= 1
+            self.patient += 1
+            if self._queue:
+                self._next()
+
+    def next_turn(self) -> None:
+        """A tenant that may wait here gave a connection back elsewhere."""
         if self._queue:
             self._next()
 
@@ -331,6 +375,7 @@ class Pool:
         tenant, connection.borrower = connection.borrower, None
         if tenant is not None:
             tenant.borrowed -= 1
+            tenant.freed(self)
         if connection.reusable and not self.closing and self.state != "stopped":
             connection.rest(now)
             self._idle.append(connection)
@@ -344,11 +389,27 @@ class Pool:
         self._silent_from = now
         if self.state != "answers":
             self._turn("answers", "it sent bytes")
-        if connection.borrower is None:
+        tenant = connection.borrower
+        if tenant is None:
             return  # a probe's: it was never lent, and must not be
         connection.awaited = False
         self.awaiting -= 1
-        self.give_back(connection, now)
+        if self._queue or self.closing or not connection.keeps or tenant.pool is not self:
+            self.give_back(connection, now)
+            return
+        connection.borrower = None
+        tenant.borrowed -= 1
+        connection.settle(now)
+        self._idle.append(connection)
+
+    def tally(self, status: int, seconds: float, now: float) -> None:
+        """Count an answer that took `seconds`, in the counts, the breaker and the limit of requests at a time."""
+        counts = self.counts
+        self.breaker.succeeded(now)
+        counts.by_class[status // 100] += 1
+        counts.buckets[bisect_left(BOUNDS_SECONDS, seconds)] += 1
+        counts.seconds += seconds
+        self.concurrency.sample(seconds, self.awaiting + 1)
 
     def lost(self, connection: Connection) -> None:
         """A connection is closed, whoever closed it."""
@@ -370,6 +431,7 @@ class Pool:
     def adapt(self, now: float) -> None:
         """Move the limit of requests at a time. Who has room by that need not wait until an answer comes."""
         self.concurrency.adapt(now)
+        self._share()
         for _ in range(min(len(self._queue), self.concurrency.limit - self.awaiting)):
             self._next()
 
