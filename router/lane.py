@@ -188,6 +188,8 @@ class Lane:
             if tenant.requests:
                 self.busiest.add(tenant.name.decode(), tenant.requests)
                 tenant.requests = 0
+        self.busiest.total += self.tenants.uncounted
+        self.tenants.uncounted = 0
 
     # --- the end ---
 
