@@ -68,11 +68,11 @@ async def test_a_storm_of_stale_connections_sends_no_post_twice(
     feed: MemoryFeed, cell: FakeCell, method: str
 ) -> None:
     """The cell closes each kept connection the moment it is used: a POST is a 502, a GET goes once more."""
-    served: dict[int, int] = {}
+    served: dict[asyncio.StreamWriter, int] = {}
 
     async def script(_seen: Seen, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        served[id(writer)] = served.get(id(writer), 0) + 1
-        if served[id(writer)] > 1:
+        served[writer] = served.get(writer, 0) + 1
+        if served[writer] > 1:
             reset(writer)
         else:
             writer.write(OK)

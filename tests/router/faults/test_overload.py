@@ -168,7 +168,7 @@ async def test_ten_times_the_load_costs_no_more_than_a_tenth_of_the_goodput(
 
 
 async def test_who_waits_for_room_goes_on_when_the_limit_grows(feed: MemoryFeed, cell: FakeCell) -> None:
-    """Not only when an answer comes: all of them may be slow."""
+    """Not only when an answer comes: all of them may be slow. One tenant gets three quarters of the room."""
     go_on = asyncio.Event()
 
     async def script(_seen: Seen, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -179,11 +179,12 @@ async def test_who_waits_for_room_goes_on_when_the_limit_grows(feed: MemoryFeed,
     async with resting(feed, cell_wait_seconds=20.0) as router:
         pool = router.cells.pool("cell-1")
         pool.concurrency = Concurrency(time.monotonic(), Bounds(first=4))
+        pool.adapt(time.monotonic())
         asking = [asyncio.ensure_future(ask(router, get())) for _ in range(20)]
-        await eventually(lambda: len(pool._queue) == 16)
-        assert len(cell.seen) == 4
+        await eventually(lambda: len(pool._queue) == 17)
+        assert len(cell.seen) == 3
         pool.concurrency = Concurrency(time.monotonic(), Bounds(first=12))
-        await eventually(lambda: len(cell.seen) == 12)
-        assert len(pool._queue) == 8
+        await eventually(lambda: len(cell.seen) == 9)
+        assert len(pool._queue) == 11
         go_on.set()
         assert {(await each).status for each in asking} == {200}

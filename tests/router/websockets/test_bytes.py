@@ -122,7 +122,7 @@ async def test_a_direction_that_is_stuck_does_not_stop_the_other(
         reluctant, other = (pipe.client, pipe.cell) if stuck == "client" else (pipe.cell, pipe.client)
         reluctant.transport.pause_reading()
         other.send(bytes(40 * MEGABYTE))
-        await eventually(lambda: pipe.between._write_paused or pipe.between._reading_paused)
+        await eventually(lambda: pipe.between.write_paused or pipe.between._reading_paused)
         reluctant.send(data)
         assert await other.take(len(data), seconds=20.0) == data
 

@@ -99,7 +99,7 @@ async def test_what_a_cell_said_last_is_waited_for_by_the_usual_deadline(
         pipe.client.transport.pause_reading()
         pipe.cell.send(said)
         pipe.cell.writer.write_eof()
-        await eventually(lambda: pipe.between._write_paused)
+        await eventually(lambda: pipe.between.write_paused)
         pipe.client.transport.resume_reading()
         assert await pipe.client.rest() == said
 
@@ -145,7 +145,7 @@ async def test_silence_is_noticed_after_a_slow_client_caught_up(feed: MemoryFeed
     ):
         pipe.client.transport.pause_reading()
         pipe.cell.send(data)
-        await eventually(lambda: pipe.between._write_paused)
+        await eventually(lambda: pipe.between.write_paused)
         pipe.client.transport.resume_reading()
         assert await pipe.client.take(len(data)) == data
         assert await pipe.client.ended()
