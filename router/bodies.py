@@ -25,6 +25,13 @@ class RequestBody:
         self._left_bytes = framing.length_bytes or 0
         self._chunks = Chunks() if framing.chunked else None
 
+    @classmethod
+    def whole(cls, framing: Framing, data: bytes) -> "RequestBody":
+        """One that came at once, and may be sent again."""
+        body = cls(framing, len(data))
+        body.kept, body.complete = bytearray(data), True
+        return body
+
     @property
     def large(self) -> bool:
         """Whether it is more than is kept, as far as is known."""

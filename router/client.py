@@ -181,14 +181,17 @@ class Client(asyncio.Protocol):
         """The usual case, spelled out: one head, and no more, that can be passed on at once. Whether it was so."""
         lane = self._lane
         end = data.find(b"\r\n\r\n")
-        if end + 4 != len(data) or lane.behind or self.write_paused:
+        if end < 0 or end > LARGEST_LINE_BYTES or lane.behind or self.write_paused:
             return False
         head = self._reader.read(data, end)
-        if head is None or not head.fields.plain or end > LARGEST_LINE_BYTES:
+        if head is None or not head.fields.plain:
+            return False
+        body_bytes = head.fields.body_bytes
+        if len(data) - end - 4 != body_bytes or body_bytes > lane.replay_bytes:
             return False
         self._state, self.deadline, self._head_begun = _ANSWERING, inf, False
         passage = self.passage = Passage(lane, self, head)
-        if passage.sent_at_once():
+        if passage.sent_at_once(data[end + 4 :]):
             return True
         self._state, self.passage = _HEAD, None
         return False
@@ -240,7 +243,8 @@ class Client(asyncio.Protocol):
 
     def _shed(self, head: RequestHead) -> bool:
         """Refuse a request unseen, at the least cost; whether the next one can be read already."""
-        if not head.fields.plain or not head.minor or head.method == b"HEAD" or self._lane.leaving:
+        plain = head.fields.plain and not head.fields.body_bytes and head.minor == 1
+        if not plain or head.method == b"HEAD" or self._lane.leaving:
             self.refuse_head(overloaded(), "overload")
             return False
         self._head_begun = False

@@ -70,6 +70,8 @@ class Passage:
     held_until = 0.0
     """When waiting for the tenant's next cell is over, by the loop's clock; 0.0: it did not begin."""
     _keep_alive = True
+    _sent_body = b""
+    """What was sent at once of the body: all of it."""
     _plain = False
     """Whether nothing about the request asks for care."""
     _answering = False
@@ -108,10 +110,14 @@ class Passage:
 
     def begin(self, rest: bytes) -> bytes:
         """Take the request up; `rest` came after its head. Returns what of it belongs to the next request."""
-        return rest if self.head.fields.plain and self.sent_at_once() else self._begin_with_care(rest)
+        fields = self.head.fields
+        usual = fields.plain and not fields.body_bytes and self.sent_at_once(b"")
+        return rest if usual else self._begin_with_care(rest)
 
-    def sent_at_once(self) -> bool:
-        """The usual case, spelled out: a known tenant, no body, a kept connection. Whether it was so.
+    def sent_at_once(self, body: bytes) -> bool:
+        """The usual case, spelled out: a known tenant, no body or all of a small one, a kept connection.
+
+        Whether it was so.
 
         All that is skipped here was found out before about the same bytes (`RequestFields.plain`).
         """
@@ -152,8 +158,12 @@ class Passage:
             fields.trace or headers.fresh_trace(self.fresh),
             b"X-Request-Id: ",
             self.ident,
-            b"\r\n\r\n",
+            b"\r\n",
+            fields.framing_line,
+            b"\r\n",
+            body,
         )
+        self._sent_body = body
         try:
             connection.begin(self, head.method, b"".join(parts))
         except Unreached as unreached:
@@ -435,7 +445,7 @@ class Passage:
         self._count(pool, head, now)
         self._keep_alive = self._goes_on(head, head.framing)
         self._answering = True
-        self.client.write(self._answer_bytes(head, head.framing, now) + body)
+        self.client.write_soon(self._answer_bytes(head, head.framing, now) + body)
         self._end()
 
     def answered(self, head: ResponseHead, framing: Framing | None, body: bytes) -> None:
@@ -544,6 +554,8 @@ class Passage:
 
     def failed(self, error: RouterError) -> None:
         pool = self.pool
+        if self._sent_body and self.body is None:
+            self.body = RequestBody.whole(strict.request_framing(self.head), self._sent_body)
         self._let_go()
         self._failed(pool, error)
 

@@ -6,9 +6,9 @@ from router.rules import headers
 from router.rules.head import FIELDS, MOST_HEADERS, REQUEST_LINE, Repeated, Vocabulary, told_apart, without
 from router.rules.identify import Identified, Sources, Unidentified, identify
 from router.rules.memo import Memo
-from router.rules.strict import options, request_fault
+from router.rules.strict import options, request_fault, request_framing
 
-UNUSUAL = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"via", b"prefer"})
+UNUSUAL = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"via", b"prefer"})
 """A request with one of these is looked at with more care."""
 LARGEST_PLAIN_BYTES = 8192
 ORDINARY_OPTIONS = frozenset({b"keep-alive"})
@@ -17,7 +17,10 @@ ORDINARY_OPTIONS = frozenset({b"keep-alive"})
 class RequestFields:
     """What a block of header lines says, found out once for all requests that bring the same."""
 
-    __slots__ = ("claim", "count", "fault", "host", "ident", "lead", "lines", "named", "plain", "tenant", "trace")
+    __slots__ = (
+        "body_bytes", "claim", "count", "fault", "framing_line", "host", "ident", "lead", "lines", "named",
+        "plain", "tenant", "trace",
+    )  # fmt: skip
 
     def __init__(self, block: bytes, vocabulary: Vocabulary, sources: Sources) -> None:
         self.fault: str | None = None
@@ -29,7 +32,9 @@ class RequestFields:
         self.plain = False
         """Whether nothing here asks for care, whatever the target in origin form (but for a tenant named in it).
         """
-        self.host = self.lead = b""
+        self.host = self.lead = self.framing_line = b""
+        self.body_bytes = 0
+        """Of the body that follows, where this is plain; `framing_line` says so to the cell."""
         self.ident: bytes | None = None
         self.trace: bytes | None = None
         self.claim: Identified | Unidentified = Unidentified.NO_TENANT
@@ -60,6 +65,8 @@ class RequestFields:
         )
         if self.plain and isinstance(self.claim, Identified):
             self.tenant = self.claim.tenant
+            framing = request_framing(like)
+            self.body_bytes, self.framing_line = framing.length_bytes or 0, headers.framing_line(framing)
 
 
 class RequestHead:

@@ -78,8 +78,8 @@ def test_most_requests_ask_for_no_care(lines: tuple[Header, ...]) -> None:
 @pytest.mark.parametrize(
     "lines",
     [
-        ((b"Content-Length", b"0"),),
         ((b"Content-Length", b"x"),),
+        ((b"Content-Length", b"1"), (b"Content-Length", b"1")),
         ((b"Transfer-Encoding", b"chunked"),),
         ((b"Expect", b"100-continue"),),
         ((b"Expect", b""),),
@@ -97,6 +97,14 @@ def test_most_requests_ask_for_no_care(lines: tuple[Header, ...]) -> None:
 def test_whatever_is_unusual_is_looked_at_with_care(lines: tuple[Header, ...]) -> None:
     """Each time, for what it means depends on more than these lines."""
     assert not head(AUTHORIZED, *lines).fields.plain
+
+
+@pytest.mark.parametrize(("length", "line"), [(b"0", b"Content-Length: 0\r\n"), (b"7", b"Content-Length: 7\r\n")])
+def test_a_body_of_a_known_length_is_usual(length: bytes, line: bytes) -> None:
+    """How long it is was found out with the rest, and is said to the cell as it was said to the router."""
+    fields = head(AUTHORIZED, (b"Content-Length", length)).fields
+    assert fields.plain
+    assert (fields.body_bytes, fields.framing_line) == (int(length), line)
 
 
 @pytest.mark.parametrize("host", [None, b"", b"a b", b"beta.api.localhost", b"-.api.localhost"])
