@@ -41,7 +41,7 @@ NO_TENANT = "nothing names a tenant: use its host name, /t/<tenant>/…, the hea
 TICK_SECONDS = 0.1
 COUNT_SECONDS = 2.0
 """Between two counts of the busiest tenants: to count ten thousand takes 15 ms."""
-COUNTED_AT_ONCE = 500
+COUNTED_AT_ONCE = 50
 LAST_REQUEST_SECONDS = 0.5
 """How long a draining router waits for one more request on a kept connection, to answer it with `close`."""
 
