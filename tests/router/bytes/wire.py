@@ -10,11 +10,9 @@ import itertools
 import re
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
-
-import pytest
 
 from directory.memory_feed import MemoryFeed
 from router.app import Router
@@ -348,12 +346,11 @@ class Wire:
         assert [each.connection for each in self.cell.seen].count(connection) == 1
 
 
-@contextlib.contextmanager
-def never_late() -> Iterator[None]:
+class NeverLate(Lag):
     """The loop of tests stands still between them, and between examples: that is no overload."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Lag, "beat", lambda _lag, _late_seconds, _now: None)
-        yield
+
+    def beat(self, late_seconds: float, now: float) -> None:
+        return None
 
 
 @contextlib.asynccontextmanager
@@ -365,10 +362,10 @@ async def wired(**settings: object) -> AsyncIterator[Wire]:
     feed = MemoryFeed()
     await feed.fill(snapshot_of({"cell-1": address}, {"acme": ("cell-1", 5), "beta": ("cell-1", 7)}))
     try:
-        with never_late():
-            async with running(feed, **settings) as router:
-                await eventually(lambda: len(router.table))
-                yield Wire(router, cell)
+        async with running(feed, **settings) as router:
+            router.lane._lag = NeverLate()
+            await eventually(lambda: len(router.table))
+            yield Wire(router, cell)
     finally:
         server.close()
         for line in list(cell.open):
