@@ -269,7 +269,7 @@ async def test_what_piles_up_is_moved_into_the_large_map(here: Here, monkeypatch
         return held == expected and len(held) == 700
 
     await eventually(same)
-    assert len(here.export.exporter.teller._recent) <= 200
+    await eventually(lambda: len(here.export.exporter.teller._recent) <= 200)
 
 
 async def test_a_reloaded_haproxy_is_found_though_the_old_one_still_answers(here: Here) -> None:
