@@ -366,6 +366,9 @@ class Connection(asyncio.Protocol):
             except NotHttp as fault:
                 self._broken(str(fault))
                 return
+            if head.fault is not None:
+                self._broken(head.fault)
+                return
             if head.status >= 200:
                 self._final(head, data, end + 4)
                 return
@@ -397,9 +400,6 @@ class Connection(asyncio.Protocol):
             self._partial = data
 
     def _final(self, head: ResponseHead, data: bytes, end: int) -> None:
-        if head.fault is not None:
-            self._broken(head.fault)
-            return
         framing = response_framing(self._method, head)
         if framing is None:
             self._left, body = -1, data[end:]

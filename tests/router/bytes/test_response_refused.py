@@ -111,6 +111,10 @@ HEADS = {
         b"Content-Length: 2", line=b"HTTP/1.1 103 Early Hints", body=b"ok"
     ),
     "an interim answer in chunks": response(CHUNKED, line=b"HTTP/1.1 102 Processing", body=BODY),
+    "an interim answer with an odd length": response(b"Content-Length: +5", line=b"HTTP/1.1 103 Early Hints")
+    + sized(b"ok"),
+    "an interim answer with two lengths": response(FIVE, b"Content-Length: 6", line=b"HTTP/1.1 103 Early Hints")
+    + sized(b"ok"),
     "an interim answer with a fold": response(b"X: a\r\n b", line=b"HTTP/1.1 103 Early Hints") + sized(b"ok"),
     "an interim answer with a NUL": response(b"X: \x00", line=b"HTTP/1.1 103 Early Hints") + sized(b"ok"),
     "bytes behind a length": sized(b"ok") + b"X",

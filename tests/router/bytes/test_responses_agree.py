@@ -1,6 +1,6 @@
 """Whatever a cell answers: what a client gets is read alike by everybody, or is visibly broken off."""
 
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import HealthCheck, example, given, note, settings
 from hypothesis import strategies as st
 
 from tests.router.bytes.messages import request, sized
@@ -10,6 +10,7 @@ from tests.router.bytes.wire import Reply, Said, Wire
 
 EXAMPLES = 600
 VERSIONS = st.sampled_from([b"1.1", b"1.1", b"1.1", b"1.0"])
+ODD_HINTS = b"HTTP/1.1 103 Early Hints\r\nContent-Length: +5\r\n\r\n" + sized(b"hello")
 METHODS = st.sampled_from([b"GET", b"GET", b"GET", b"HEAD", b"POST"])
 
 
@@ -36,6 +37,7 @@ def agreed(said: Said, method: bytes) -> Answers:
 
 
 @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
+@example(ODD_HINTS, [], "close", b"GET", b"1.1")
 @given(
     mutated(RESPONSES, RESPONSE_LINES, most=2),
     st.lists(st.integers(0, 2**12), max_size=3),
