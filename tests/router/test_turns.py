@@ -1,0 +1,211 @@
+"""Whose turn it is at a cell: who takes its time takes nobody's place, and no tenant takes all of them."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from time import monotonic
+
+import pytest
+
+from directory.memory_feed import MemoryFeed
+from directory.resolver import CheckedResolver
+from directory.values import CellEntry
+from router.app import Router
+from router.rules.concurrency import Bounds, Concurrency
+from router.tenants import Tenant
+from router.upstream.pool import Limits, Pool, Sign
+from tests.router.upstreams import OK, FakeCell, Seen, ask, connected, get, running, serving, snapshot_of
+from tests.waiting import eventually
+
+TENANTS = ["acme", "beta", "gamma"]
+LONG_POLL = get(extra="Prefer: wait=30\r\n")
+UPLOAD_BYTES = 4000
+UPLOAD = get(method="POST", extra=f"Content-Length: {UPLOAD_BYTES}\r\n")
+LIMITS = Limits(connections=16, tenant_connections=1, wait_seconds=5.0)
+
+
+def of(tenant: str, data: bytes) -> bytes:
+    return data.replace(b"acme", tenant.encode())
+
+
+class Slow:
+    """A cell's script that lets tenants wait until they may `go_on`, but for those that it `spares`."""
+
+    def __init__(self, *spares: bytes) -> None:
+        self.spares = spares
+        self.go_on = asyncio.Event()
+
+    async def script(self, seen: Seen, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if seen.values(b"cellway-tenant")[0] not in self.spares:
+            await self.go_on.wait()
+        writer.write(OK)
+
+
+@pytest.fixture
+async def resolver() -> AsyncIterator[CheckedResolver]:
+    made = CheckedResolver()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def router(cell: FakeCell) -> AsyncIterator[Router]:
+    """A router with three tenants in one cell, whose bodies above 1000 bytes are passed on as they come."""
+    feed = MemoryFeed()
+    await feed.fill(snapshot_of({"cell-1": cell.address}, dict.fromkeys(TENANTS, ("cell-1", 5))))
+    async with running(feed, replay_bytes=1000) as made:
+        await eventually(lambda: len(made.table))
+        yield made
+
+
+def at_a_time(pool: Pool, number: int) -> None:
+    """Let the limit of requests at a time be so many."""
+    pool.concurrency = Concurrency(monotonic(), Bounds(least=1, first=number))
+    pool.adapt(monotonic())
+
+
+# --- a tenant's other cell ---
+
+
+async def test_what_a_tenant_gives_back_where_it_lived_before_is_its_turn_where_it_lives_now(
+    cell: FakeCell, resolver: CheckedResolver
+) -> None:
+    """Its share is of all its connections, whichever cell they lead to."""
+    async with serving(FakeCell()) as other:
+        old = Pool(CellEntry("old", "open", cell.address), LIMITS, resolver)
+        new = Pool(CellEntry("new", "open", other.address), LIMITS, resolver)
+        acme = Tenant(b"acme")
+        acme.pool = old
+        before = await old.take(acme)
+        acme.pool = new
+        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+            waiting = group.create_task(new.take(acme))
+            await eventually(lambda: new._queue)
+            old.give_back(before, monotonic())
+        new.give_back(waiting.result(), monotonic())
+        assert acme.borrowed == 0
+
+
+async def test_an_answer_from_where_a_tenant_lived_before_is_its_turn_where_it_lives_now(
+    cell: FakeCell, resolver: CheckedResolver
+) -> None:
+    """Also one that comes whole, after which the connection is kept without further ado."""
+    async with serving(FakeCell()) as other:
+        old = Pool(CellEntry("old", "open", cell.address), LIMITS, resolver)
+        new = Pool(CellEntry("new", "open", other.address), LIMITS, resolver)
+        acme = Tenant(b"acme")
+        acme.pool = old
+        before = await old.take(acme)
+        acme.pool = new
+        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+            waiting = group.create_task(new.take(acme))
+            await eventually(lambda: new._queue)
+            answered = asyncio.get_running_loop().create_future()
+            before.begin(Sign(answered), b"GET", get())
+            await answered
+        assert before.kept_at > 0
+        assert not before.closed
+        new.give_back(waiting.result(), monotonic())
+        assert acme.borrowed == 0
+        old.close()
+
+
+# --- who takes its time ---
+
+
+async def test_long_polls_take_nobodys_place(router: Router, cell: FakeCell) -> None:
+    """More of them than a cell is given at a time are sent, and what is usual is sent at once besides."""
+    slow = Slow(b"acme")
+    cell.script = slow.script
+    pool = router.cells.pool("cell-1")
+    at_a_time(pool, 4)
+    assert (await ask(router, get())).status == 200  # so that a connection is kept, over which the first is sent
+    polls = [asyncio.ensure_future(ask(router, of(each, LONG_POLL))) for each in ["beta", "gamma"] * 3]
+    await eventually(lambda: len(cell.seen) == 7)
+    assert (pool.awaiting, pool.patient) == (0, 6)
+    assert [(await ask(router, get())).status for _ in range(2)] == [200, 200]
+    slow.go_on.set()
+    assert [(await each).status for each in polls] == [200] * 6
+    assert (pool.awaiting, pool.patient) == (0, 0)
+
+
+async def test_uploads_take_nobodys_place_while_they_are_sent(router: Router, cell: FakeCell) -> None:
+    """How long that takes is their clients' doing."""
+    pool = router.cells.pool("cell-1")
+    at_a_time(pool, 4)
+    async with asyncio.timeout(60), contextlib.AsyncExitStack() as stack:
+        uploads = [await stack.enter_async_context(connected(router)) for _ in range(6)]
+        for number, client in enumerate(uploads):
+            client.send(of(["beta", "gamma"][number % 2], UPLOAD) + bytes(UPLOAD_BYTES // 2))
+        await eventually(lambda: pool.patient == 6)
+        assert pool.awaiting == 0
+        assert [(await ask(router, get())).status for _ in range(2)] == [200, 200]
+        for client in uploads:
+            client.send(bytes(UPLOAD_BYTES // 2))
+        assert [(await client.answer(b"POST")).status for client in uploads] == [200] * 6
+    assert (pool.awaiting, pool.patient) == (0, 0)
+
+
+async def test_whoever_waited_for_the_place_of_one_that_takes_its_time_has_it_at_once(
+    cell: FakeCell, resolver: CheckedResolver
+) -> None:
+    """That it does shows once it was sent, and until then its place is taken."""
+    pool = Pool(CellEntry("cell-1", "open", cell.address), LIMITS, resolver)
+    at_a_time(pool, 1)
+    patient = await pool.take(Tenant(b"acme"))
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        waiting = group.create_task(pool.take(Tenant(b"beta")))
+        await eventually(lambda: pool._queue)
+        pool.excuse(patient)
+    assert (pool.awaiting, pool.patient) == (1, 1)
+    for connection in (patient, waiting.result()):
+        pool.give_back(connection, monotonic())
+    assert (pool.awaiting, pool.patient) == (0, 0)
+
+
+async def test_a_long_poll_says_nothing_about_how_fast_a_cell_is(router: Router, cell: FakeCell) -> None:
+    """It counts as a request, but neither in the latency that is shown nor in the one that the limit follows."""
+    pool = router.cells.pool("cell-1")
+    requests, timed = pool.counts.requests, sum(pool.counts.buckets)
+    assert [(await ask(router, LONG_POLL)).status for _ in range(3)] == [200] * 3
+    assert (pool.counts.requests - requests, sum(pool.counts.buckets) - timed) == (3, 0)
+    assert not pool.concurrency.adapt(monotonic() + 60)  # there is nothing to learn from
+    assert (await ask(router, get())).status == 200
+    assert sum(pool.counts.buckets) - timed == 1
+    assert pool.concurrency.adapt(monotonic() + 60)
+
+
+async def test_a_large_upload_says_nothing_about_how_fast_a_cell_is(router: Router, cell: FakeCell) -> None:
+    """The limit does not follow it; a small one was there before it was sent, so it counts."""
+    pool = router.cells.pool("cell-1")
+    assert (await ask(router, UPLOAD + bytes(UPLOAD_BYTES), b"POST")).status == 200
+    assert not pool.concurrency.adapt(monotonic() + 60)
+    assert (await ask(router, get(method="POST", extra="Content-Length: 5\r\n") + b"small", b"POST")).status == 200
+    assert pool.concurrency.adapt(monotonic() + 60)
+
+
+# --- one tenant's part of the limit ---
+
+
+async def test_a_tenant_leaves_a_quarter_of_what_a_cell_is_given_at_a_time(router: Router, cell: FakeCell) -> None:
+    """However many requests it has, over connections that are opened and over those that were kept."""
+    slow = Slow(b"beta")
+    cell.script = slow.script
+    pool = router.cells.pool("cell-1")
+    at_a_time(pool, 8)
+    for kept in (0, 7):
+        cell.seen.clear()
+        slow.go_on.clear()
+        assert pool.open == kept
+        asking = [asyncio.ensure_future(ask(router, get())) for _ in range(12)]
+        await eventually(lambda: pool.waiting == 12 and len(cell.seen) >= 6)
+        assert pool.awaiting == len(cell.seen) == 6
+        assert (await ask(router, of("beta", get()))).status == 200
+        slow.go_on.set()
+        assert [(await each).status for each in asking] == [200] * 12
+
+
+async def test_a_tenant_can_send_to_a_cell_that_is_given_one_request_at_a_time(router: Router) -> None:
+    """A quarter less than one is none."""
+    at_a_time(router.cells.pool("cell-1"), 1)
+    assert [(await ask(router, get())).status for _ in range(2)] == [200, 200]
