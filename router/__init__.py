@@ -21,3 +21,16 @@ I/O happens in `follower` and `look_ups` (the directory's cache), `disk`, `upstr
 When the cache is away the table stays as it is; when a cell is away its tenants are told at once, and nobody else
 notices.
 """
+
+from runtime import compiled
+
+COMPILED = (
+    *("bodies", "client", "holds", "lane", "metrics", "outbox", "passage", "pipe", "tenants", "waits"),
+    *("upstream/connection", "upstream/pool"),
+    *("rules/breaker", "rules/budget", "rules/chunks", "rules/concurrency", "rules/decide", "rules/frames"),
+    *("rules/head", "rules/headers", "rules/identify", "rules/memo", "rules/rates"),
+    *("rules/requests", "rules/responses", "rules/strict", "rules/traces"),
+)
+"""What every request goes through."""
+
+compiled.prefer(__name__)

@@ -11,7 +11,7 @@ import struct
 from contextlib import suppress
 from enum import Enum
 from math import inf
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from router import metrics
 from router.errors import malformed, overloaded
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from router.pipe import Pipe
 
 log = logs.get("router.client")
-UNSENT_BYTES = 16_384
-READ_AHEAD_BYTES = 65_536
+UNSENT_BYTES: Final = 16_384
+READ_AHEAD_BYTES: Final = 65_536
 """What may come of further requests while one is answered; then the client waits."""
-LINGER_SECONDS = 2.0
+LINGER_SECONDS: Final = 2.0
 """How long an answered client may go on sending its body before the connection is closed."""
-HALF_CLOSED_SECONDS = 0.75
+HALF_CLOSED_SECONDS: Final = 0.75
 """A client that stopped sending and hears nothing for so long counts as gone: both look alike until one writes."""
 
 
@@ -50,12 +50,16 @@ class State(Enum):
     DEAF = "nothing any more"
 
 
-_HEAD, _ANSWERING = State.HEAD, State.ANSWERING
+_HEAD: Final = State.HEAD
+_ANSWERING: Final = State.ANSWERING
 """Looked up once: an enumeration is slow to be asked."""
 
 
-class Client(asyncio.Protocol):
-    """The protocol of the public port."""
+class Client:
+    """The protocol of the public port.
+
+    An `asyncio.Protocol` by shape: what inherits from outside cannot be compiled well.
+    """
 
     __slots__ = (
         "_half_closed", "_head_begun", "_held", "_lane", "_outbox", "_reader", "_reading", "_reading_paused",
@@ -236,7 +240,7 @@ class Client(asyncio.Protocol):
         self._state, self.deadline, self._head_begun = _ANSWERING, inf, False
         passage = self.passage = Passage(lane, self, head)
         self._rest = passage.begin(self._rest)
-        if self.passage is passage and passage.reading:
+        if self._serves(passage) and passage.reading:
             self._state = State.BODY
             self.deadline = inf if self._held else lane.now + lane.body_idle_seconds
         return self._state is _HEAD
@@ -258,7 +262,7 @@ class Client(asyncio.Protocol):
         if passage is None:
             return
         self._rest += passage.more(data)
-        if self.passage is not passage:
+        if not self._serves(passage):
             if self._state is _HEAD and self._rest:
                 self._read(b"")  # it was answered while its end was read, and another one follows
             return
@@ -267,6 +271,10 @@ class Client(asyncio.Protocol):
         elif self._state is State.BODY:
             self._state, self.deadline = State.ANSWERING, inf
             self.hold(False)
+
+    def _serves(self, passage: Passage) -> bool:
+        """Whether it was not answered yet."""
+        return self.passage is passage
 
     def _unread(self, data: bytes, *, complete: bool) -> None:
         """What came is no head, or (unless an empty line came: `complete`) not a whole one yet."""

@@ -12,7 +12,7 @@ import random
 import secrets
 from binascii import hexlify
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from directory.values import TenantEntry
 from router import metrics
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from router.passage import Passage
 
 log = logs.get("router.access")
-NO_TENANT = "nothing names a tenant: use its host name, /t/<tenant>/…, the header {} or its API key"
-TICK_SECONDS = 0.1
-COUNT_SECONDS = 2.0
+NO_TENANT: Final = "nothing names a tenant: use its host name, /t/<tenant>/…, the header {} or its API key"
+TICK_SECONDS: Final = 0.1
+COUNT_SECONDS: Final = 2.0
 """Between two counts of the busiest tenants: to count ten thousand takes 15 ms."""
-COUNTED_AT_ONCE = 50
-LAST_REQUEST_SECONDS = 0.5
+COUNTED_AT_ONCE: Final = 50
+LAST_REQUEST_SECONDS: Final = 0.5
 """How long a draining router waits for one more request on a kept connection, to answer it with `close`."""
 
 

@@ -10,8 +10,10 @@ with either of them connections are accepted here, and counted from then on.
 import asyncio
 import contextlib
 import errno
+import functools
 import socket
 import ssl
+from typing import cast
 
 from router import metrics
 from router.client import Client
@@ -63,7 +65,7 @@ class Listener:
             self._socket = listener
             loop.add_reader(listener.fileno(), self._accept)
         else:
-            self._server = await loop.create_server(lambda: Client(self._lane), sock=listener, backlog=BACKLOG)
+            self._server = await loop.create_server(self._client, sock=listener, backlog=BACKLOG)
 
     @property
     def _handshake_seconds(self) -> float | None:
@@ -159,11 +161,14 @@ class Listener:
             self._arriving.discard(accepted)
         with contextlib.suppress(OSError, ssl.SSLError):
             await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: Client(self._lane, sender),
+                functools.partial(self._client, sender),
                 accepted,
                 ssl=self._tls,
                 ssl_handshake_timeout=self._handshake_seconds,
             )
+
+    def _client(self, sender: Sender | None = None) -> asyncio.Protocol:
+        return cast(asyncio.Protocol, Client(self._lane, sender))  # it is one by shape
 
     def _sender(self, said: Proxied, peer: str) -> Sender:
         if said.address is None:

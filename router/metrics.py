@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import Final
 
 from prometheus_client import REGISTRY, Counter, Gauge
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
@@ -35,7 +36,7 @@ GAPS = Counter("cellway_router_gaps", "gaps in the numbers of changes, each foll
 SNAPSHOTS_REFUSED = Counter("cellway_router_snapshots_refused", "snapshots that were not believed", ["reason"])
 LOOK_UPS = Counter("cellway_router_look_ups", "look-ups of tenants that the table does not have", ["result"])
 
-BOUNDS_SECONDS = (
+BOUNDS_SECONDS: Final = (
     0.00025,
     0.0005,
     0.001,

@@ -5,7 +5,7 @@ let it fall asleep again, and have the kernel pay for both: with 64 connections 
 request costs. So small answers wait for the few microseconds until all of the turn is read.
 """
 
-import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from runtime import logs
@@ -21,19 +21,19 @@ class Sender(Protocol):
 
 
 class Outbox:
-    """One event loop's."""
+    """One event loop's, whose `call_soon` is given."""
 
-    __slots__ = ("_loop", "_senders")
+    __slots__ = ("_call_soon", "_senders")
 
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+    def __init__(self, call_soon: Callable[[Callable[[], None]], object]) -> None:
+        self._call_soon = call_soon
         self._senders: list[Sender] = []
 
     def add(self, sender: Sender) -> None:
         """Have `sender` flushed once all that came in this turn is read."""
-        if not self._senders:
-            self._loop.call_soon(self.flush)
         self._senders.append(sender)
+        if len(self._senders) == 1:
+            self._call_soon(self.flush)
 
     def flush(self) -> None:
         """Send all of it now."""

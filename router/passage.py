@@ -13,7 +13,7 @@ from binascii import hexlify
 from collections.abc import Awaitable, Callable
 from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from router import metrics, waits
 from router.bodies import CONTINUE, RequestBody
@@ -47,11 +47,11 @@ if TYPE_CHECKING:
     from router.lane import Lane
 
 log = logs.get("router.passage")
-EVENT_ENDS = (b"\n\n", b"\r\r", b"\r\n\r\n")
-CELL_FAULTS = frozenset({502, 503, 504})
+EVENT_ENDS: Final = (b"\n\n", b"\r\r", b"\r\n\r\n")
+CELL_FAULTS: Final = frozenset({502, 503, 504})
 """What a cell says of itself that counts against it."""
-CAREFUL = CELL_FAULTS | {401}
-CLOSE = b"Connection: close\r\n"
+CAREFUL: Final = CELL_FAULTS | {401}
+CLOSE: Final = b"Connection: close\r\n"
 
 
 class Passage:

@@ -7,6 +7,7 @@ is dropped is found out again, with its bucket full. So who is busy is not dropp
 from collections.abc import Iterator
 from itertools import islice
 from math import inf
+from typing import Final
 
 from directory.values import Rate
 from router.errors import Unreached
@@ -16,8 +17,8 @@ from router.table import Table
 from router.upstream.cells import Cells
 from router.upstream.pool import Pool
 
-MOST_ACTIVE = 32_768
-MOST_CANDIDATES = 8
+MOST_ACTIVE: Final = 32_768
+MOST_CANDIDATES: Final = 8
 """Tenants that are looked at for one who can be dropped, so that making room never takes long."""
 
 

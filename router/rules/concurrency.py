@@ -17,6 +17,7 @@ Only answers that did the cell's usual work are sampled: no long polls, streams,
 from dataclasses import dataclass
 from enum import Enum
 from math import sqrt
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +42,17 @@ class _Phase(Enum):
     RETURNING = "the limit is what it was; what comes back was sent before"
 
 
-NEARLY_USED = 0.8
+NEARLY_USED: Final = 0.8
 """The share of the limit that must have been in flight for it to grow."""
-HALF_USED = 0.5
+HALF_USED: Final = 0.5
 """Below this share the limit does not bind, so nothing is learnt of it."""
-IN_VAIN = 0.8
+IN_VAIN: Final = 0.8
 """Half of a queue goes with half of the limit. What keeps this share of its latency had no queue."""
-CONFIRMED = 0.1
+CONFIRMED: Final = 0.1
 """A look that differs from what was known by no more than this share confirms it; else the next look is deeper."""
-SMOOTHING = 0.2
+SMOOTHING: Final = 0.2
 """The weight of a window in the unloaded latency."""
-SHORTEST_SECONDS = 1e-6
+SHORTEST_SECONDS: Final = 1e-6
 """Nothing takes no time, whatever a coarse clock says."""
 
 

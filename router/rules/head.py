@@ -8,27 +8,27 @@ those that mean something here are looked at by name, and all others travel on a
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 Header = tuple[bytes, bytes]
 Named = Mapping[bytes, Sequence[bytes]]
 """Lower-case name → values in order, without the white space around them."""
 
-_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
-_TEXT = rb"[\t\x20-\x7e\x80-\xff]*+"
-REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") ([\x21\x22\x24-\x7e]++) HTTP/1\.([01])\r\n")
+_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+_TEXT: Final = rb"[\t\x20-\x7e\x80-\xff]*+"
+REQUEST_LINE: Final = re.compile(rb"(" + _TOKEN + rb") ([\x21\x22\x24-\x7e]++) HTTP/1\.([01])\r\n")
 """(method, target, minor version). A target is visible ASCII without `#` (RFC 9112 section 3.2)."""
-STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: (" + _TEXT + rb"))?\r\n")
+STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: (" + _TEXT + rb"))?\r\n")
 """(minor version, status, reason phrase)."""
-FIELDS = re.compile(rb"(?:" + _TOKEN + rb":" + _TEXT + rb"\r\n)*+\Z")
+FIELDS: Final = re.compile(rb"(?:" + _TOKEN + rb":" + _TEXT + rb"\r\n)*+\Z")
 """Header lines up to the empty one."""
-LINES = re.compile(rb"(?:[^\r\n]*+\r\n)*+[^\r\n]*+\r?\Z")
+LINES: Final = re.compile(rb"(?:[^\r\n]*+\r\n)*+[^\r\n]*+\r?\Z")
 """What the beginning of any head looks like: lines that end in CR LF, and the last perhaps not whole yet."""
-LARGEST_HEAD_BYTES = 65_536
-LARGEST_LINE_BYTES = 16_384
-MOST_HEADERS = 128
-MOST_SPELLINGS = 4096
-LONGEST_SPELLING_BYTES = 128
+LARGEST_HEAD_BYTES: Final = 65_536
+LARGEST_LINE_BYTES: Final = 16_384
+MOST_HEADERS: Final = 128
+MOST_SPELLINGS: Final = 4096
+LONGEST_SPELLING_BYTES: Final = 128
 
 
 class Meaning(NamedTuple):
@@ -168,6 +168,6 @@ class Framing:
         return not self.chunked and not self.length_bytes
 
 
-NO_BODY = Framing()
-EMPTY_BODY = Framing(0)
-CHUNKED = Framing(chunked=True)
+NO_BODY: Final = Framing()
+EMPTY_BODY: Final = Framing(0)
+CHUNKED: Final = Framing(chunked=True)

@@ -7,35 +7,36 @@ is a proxy that is trusted. Nothing that belongs to one connection travels on (R
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from router.rules import traces
 from router.rules.head import Framing, Head, Named, Vocabulary
 from router.rules.identify import Identified
 from router.rules.strict import AT_MOST_ONCE, STATUSES_WITHOUT_BODY
 
-HOP_BY_HOP = frozenset(
+HOP_BY_HOP: Final = frozenset(
     {
         b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization", b"te",
         b"trailer", b"transfer-encoding", b"upgrade", b"http2-settings",
     }
 )  # fmt: skip
-OURS = b"cellway-"
+OURS: Final = b"cellway-"
 """Headers between router and cell begin so. A client's are dropped, and a cell's are not shown."""
-FRAMING = frozenset({b"content-length", b"transfer-encoding"})
-REPLACED = frozenset({b"host", b"expect", b"x-request-id", b"traceparent", b"tracestate"}) | FRAMING
-ABOUT_THE_WAY = frozenset({b"forwarded", b"x-real-ip"})
-APPENDED = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-prefix"})
+FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
+REPLACED: Final = frozenset({b"host", b"expect", b"x-request-id", b"traceparent", b"tracestate"}) | FRAMING
+ABOUT_THE_WAY: Final = frozenset({b"forwarded", b"x-real-ip"})
+APPENDED: Final = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-prefix"})
 """Those are written anew, a trusted proxy's with our part at the end."""
-SEEN = frozenset({b"via", b"prefer", b"sec-websocket-key", b"sec-websocket-version"})
+SEEN: Final = frozenset({b"via", b"prefer", b"sec-websocket-key", b"sec-websocket-version"})
 """They travel, and are looked at."""
-TWINS_OF = (
+TWINS_OF: Final = (
     REPLACED | HOP_BY_HOP | ABOUT_THE_WAY | frozenset({b"via", b"x-tenant", b"authorization", b"idempotency-key"})
 )
 """`X_Tenant` and `X-Tenant` are one variable to a CGI-style server: twins of headers that matter are dropped."""
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}\Z")
-VIA = b"cellway"
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}\Z")
+VIA: Final = b"cellway"
 
-FROM_CELLS = Vocabulary(
+FROM_CELLS: Final = Vocabulary(
     travelling=(b"date", b"content-type", b"sec-websocket-accept"),
     staying=HOP_BY_HOP | FRAMING | {b"server", b"x-powered-by", b"x-request-id"},
     staying_prefixes=(OURS,),
@@ -128,7 +129,7 @@ def fresh_trace(fresh: bytes) -> bytes:
     return b"traceparent: %b\r\n" % traces.fresh_parent(fresh)
 
 
-UPGRADE = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+UPGRADE: Final = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 
 
 def framing_line(framing: Framing) -> bytes:

@@ -10,16 +10,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from directory.rules.names import NAME
 from router.rules.head import RequestLike
 from router.rules.strict import ABSOLUTE
 
-_NAME = re.compile(NAME.removesuffix("$").encode() + rb"\Z")
-_KEY = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +ck_([a-z0-9-]{2,40})_[A-Za-z0-9_-]{43}\Z")
-PATH_PREFIX = b"/t/"
-LONGEST_NAME_BYTES = 40
+_NAME: Final = re.compile(NAME.removesuffix("$").encode() + rb"\Z")
+_KEY: Final = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +ck_([a-z0-9-]{2,40})_[A-Za-z0-9_-]{43}\Z")
+PATH_PREFIX: Final = b"/t/"
+LONGEST_NAME_BYTES: Final = 40
 
 
 class Unidentified(Enum):

@@ -6,12 +6,12 @@ fact.
 """
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 ValueT = TypeVar("ValueT")
-MOST_ENTRIES = 12_288
-LARGEST_KEY_BYTES = 2048
-MOST_BYTES = 24 * 1024 * 1024
+MOST_ENTRIES: Final = 12_288
+LARGEST_KEY_BYTES: Final = 2048
+MOST_BYTES: Final = 24 * 1024 * 1024
 """Of a generation, by `cost_bytes`: entries of the usual size come near it when there are `MOST_ENTRIES`."""
 
 

@@ -8,11 +8,12 @@ The header fields follow draft-ietf-httpapi-ratelimit-headers-11 (`RateLimit-Pol
 """
 
 from math import ceil
+from typing import Final
 
-POLICY = b"requests"
+POLICY: Final = b"requests"
 """The name of our only policy, by which clients match the two fields."""
 
-SLACK = 5e-3
+SLACK: Final = 5e-3
 """The part of one request that may be missing."""
 
 

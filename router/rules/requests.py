@@ -1,6 +1,7 @@
 """A request's head: its line, and what its header lines say. Pure."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from router.rules import headers
 from router.rules.head import FIELDS, MOST_HEADERS, REQUEST_LINE, Repeated, Vocabulary, told_apart, without
@@ -8,10 +9,10 @@ from router.rules.identify import Identified, Sources, Unidentified, identify
 from router.rules.memo import Memo
 from router.rules.strict import options, request_fault, request_framing
 
-UNUSUAL = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"via", b"prefer"})
+UNUSUAL: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"via", b"prefer"})
 """A request with one of these is looked at with more care."""
-LARGEST_PLAIN_BYTES = 8192
-ORDINARY_OPTIONS = frozenset({b"keep-alive"})
+LARGEST_PLAIN_BYTES: Final = 8192
+ORDINARY_OPTIONS: Final = frozenset({b"keep-alive"})
 
 
 class RequestFields:

@@ -1,11 +1,13 @@
 """A response's head, as it came from a cell and as a client gets it. Pure."""
 
+from typing import Final
+
 from router.rules.head import FIELDS, LARGEST_HEAD_BYTES, STATUS_LINE, Framing, told_apart, without
 from router.rules.headers import FROM_CELLS, shown_framing
 from router.rules.memo import Memo
 from router.rules.strict import goes_on, options, response_fault, response_framing
 
-EVENT_STREAM = b"text/event-stream"
+EVENT_STREAM: Final = b"text/event-stream"
 
 
 class ResponseHead:
@@ -76,5 +78,5 @@ def _find_out(head: bytes) -> ResponseHead:
     return ResponseHead(1 if minor == b"1" else 0, int(status), reason or b"", block)
 
 
-HEADS = Memo(_find_out, most_entries=4096)
+HEADS: Final = Memo(_find_out, most_entries=4096)
 """head, with the empty line that ends it → what it says. NotHttp."""

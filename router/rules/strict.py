@@ -8,6 +8,7 @@ is what heads that fit it may not say. Pure.
 import functools
 import re
 from collections.abc import Sequence
+from typing import Final
 
 from router.rules.head import (
     CHUNKED,
@@ -22,16 +23,23 @@ from router.rules.head import (
     ResponseLike,
 )
 
-TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
-HOST = re.compile(rb"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*)|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?\Z")
-ABSOLUTE = re.compile(rb"https?://([^/?@]*)([/?].*)?\Z", re.IGNORECASE)
-LONGEST_HOST_BYTES = 261
+TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
+HOST: Final = re.compile(rb"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*)|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?\Z")
+ABSOLUTE: Final = re.compile(rb"https?://([^/?@]*)([/?].*)?\Z", re.IGNORECASE)
+LONGEST_HOST_BYTES: Final = 261
 """Of those that are remembered: a name of 255 (RFC 1035 section 2.3.4) and a port."""
-LENGTH = re.compile(rb"[0-9]{1,18}\Z")
-VERSION = re.compile(rb"[^\r\n]* HTTP/1\.[01]\r\n")
-REFUSED_METHODS = frozenset({b"CONNECT", b"TRACE"})
-AT_MOST_ONCE = (b"host", b"authorization", b"content-length", b"transfer-encoding", b"idempotency-key", b"expect")
-STATUSES_WITHOUT_BODY = frozenset({204, 304})
+LENGTH: Final = re.compile(rb"[0-9]{1,18}\Z")
+VERSION: Final = re.compile(rb"[^\r\n]* HTTP/1\.[01]\r\n")
+REFUSED_METHODS: Final = frozenset({b"CONNECT", b"TRACE"})
+AT_MOST_ONCE: Final = (
+    b"host",
+    b"authorization",
+    b"content-length",
+    b"transfer-encoding",
+    b"idempotency-key",
+    b"expect",
+)
+STATUSES_WITHOUT_BODY: Final = frozenset({204, 304})
 
 
 def unread_fault(data: bytes, *, complete: bool) -> tuple[int, str] | None:
@@ -135,7 +143,7 @@ def options(head: Head) -> frozenset[bytes]:
     )
 
 
-_USUAL_OPTIONS = {
+_USUAL_OPTIONS: Final = {
     spelled: frozenset({spelled.lower()})
     for spelled in (b"keep-alive", b"Keep-Alive", b"close", b"Close", b"upgrade", b"Upgrade")
 }

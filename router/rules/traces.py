@@ -8,14 +8,15 @@ of router and cell can always be joined. A `tracestate` that is invalid falls al
 
 import re
 from collections.abc import Iterable
+from typing import Final
 
-_IDS = rb"-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
-_PARENT = re.compile(rb"(?:00" + _IDS + rb"|(?!00|ff)[0-9a-f]{2}" + _IDS + rb"(?:-[\x21-\x7e]*)?)")
+_IDS: Final = rb"-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+_PARENT: Final = re.compile(rb"(?:00" + _IDS + rb"|(?!00|ff)[0-9a-f]{2}" + _IDS + rb"(?:-[\x21-\x7e]*)?)")
 """Of later versions all is unknown but that they begin like this one ("Versioning of traceparent")."""
-_MEMBER = re.compile(
+_MEMBER: Final = re.compile(
     rb"([a-z0-9][a-z0-9_\-*/@]{0,255})=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
 )
-MOST_MEMBERS = 32
+MOST_MEMBERS: Final = 32
 
 
 def valid_parent(value: bytes) -> bool:

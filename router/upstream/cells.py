@@ -27,7 +27,7 @@ class Cells:
         self, table: Table, limits: Limits, patience: Patience, tasks: Tasks, tls: ssl.SSLContext | None = None
     ) -> None:
         self._table, self._limits, self._patience, self._tasks, self._tls = table, limits, patience, tasks, tls
-        self.outbox = Outbox()
+        self.outbox = Outbox(asyncio.get_running_loop().call_soon)
         self._pools: dict[str, Pool] = {}
         self._leaving: list[Pool] = []
         """Of addresses that cells had before, for which somebody may still wait."""

@@ -11,7 +11,7 @@ from contextlib import suppress
 from enum import Enum
 from math import inf
 from time import monotonic
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from router.errors import RouterError, TransferBroken, Unreached
 from router.outbox import Outbox
@@ -21,12 +21,12 @@ from router.rules.head import LARGEST_HEAD_BYTES, LINES, Framing
 from router.rules.responses import HEADS, NotHttp, ResponseHead
 from router.rules.strict import response_framing
 
-WRITE_AHEAD_BYTES = 65_536
-LEAVE_SECONDS = 10.0
+WRITE_AHEAD_BYTES: Final = 65_536
+LEAVE_SECONDS: Final = 10.0
 """How long a cell may take to read what was sent to it by a client that is gone."""
-DISCLOSING = frozenset({b"server", b"x-powered-by"})
-BEGINNING = b"HTTP/1."
-APART = frozenset({*range(100, 200), 204, 304, 421})
+DISCLOSING: Final = frozenset({b"server", b"x-powered-by"})
+BEGINNING: Final = b"HTTP/1."
+APART: Final = frozenset({*range(100, 200), 204, 304, 421})
 """Statuses of responses that are not looked at in passing: their bodies have rules of their own, or they decide.
 """
 
@@ -100,12 +100,13 @@ class Phase(Enum):
     PIPE = "anything"
 
 
-_HEAD, _RESTING = Phase.HEAD, Phase.RESTING
+_HEAD: Final = Phase.HEAD
+_RESTING: Final = Phase.RESTING
 """Looked up once: an enumeration is slow to be asked."""
 
 
-class Connection(asyncio.Protocol):
-    """Used by one request at a time."""
+class Connection:
+    """Used by one request at a time. An `asyncio.Protocol` by shape, as `Client` is."""
 
     __slots__ = (
         "_chunks", "_interim_bytes", "_interim_of", "_left", "_method", "_outbox", "_partial", "_patron", "_phase",

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from time import monotonic
-from typing import Literal
+from typing import Final, Literal, cast
 from urllib.parse import urlsplit
 
 from aiohttp.abc import AbstractResolver
@@ -39,10 +39,10 @@ from runtime import logs
 log = logs.get("router.upstream")
 
 State = Literal["unknown", "answers", "stopped"]
-BREAKER_LEVELS = {breaker.State.CLOSED: 0, breaker.State.HALF_OPEN: 1, breaker.State.OPEN: 2}
-FIRST_CONCURRENCY = 256
+BREAKER_LEVELS: Final = {breaker.State.CLOSED: 0, breaker.State.HALF_OPEN: 1, breaker.State.OPEN: 2}
+FIRST_CONCURRENCY: Final = 256
 """Requests that a cell is given at a time before anything is known of it."""
-PROBE = b"GET /health/live HTTP/1.1\r\nHost: %s\r\nUser-Agent: cellway-router\r\nConnection: close\r\n\r\n"
+PROBE: Final = b"GET /health/live HTTP/1.1\r\nHost: %s\r\nUser-Agent: cellway-router\r\nConnection: close\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Pool:
         tls: ssl.SSLContext | None = None,
         outbox: Outbox | None = None,
     ) -> None:
-        self.outbox = outbox or Outbox()
+        self.outbox = outbox or Outbox(asyncio.get_running_loop().call_soon)
         self.cell_id, self.address = cell.cell_id, cell.address
         self.counts = metrics.of_cell(cell.cell_id)
         self.breaker, self.budget = Breaker(), Budget(monotonic())
@@ -337,13 +337,13 @@ class Pool:
 
     async def _connect_to(self, address: str, port: int, tls_name: str | None) -> Connection:
         _, protocol = await self._loop.create_connection(
-            lambda: Connection(self),
+            lambda: cast(asyncio.Protocol, Connection(self)),
             address,
             port,
             ssl=(self._tls or ssl.create_default_context()) if tls_name else None,
             server_hostname=tls_name,
         )
-        return protocol
+        return cast(Connection, protocol)
 
     def head_came(self, connection: Connection) -> None:
         """What was awaited on it came, or never will: another request may be sent."""

@@ -19,7 +19,7 @@ from directory.values import CellEntry, Change, Rate, Snapshot, TenantEntry
 from router.app import Router
 from router.bodies import CONTINUE
 from router.client import Client
-from router.outbox import Outbox, Sender
+from router.outbox import Outbox
 from router.passage import Passage
 from router.rules.breaker import Breaker
 from router.rules.memo import Memo
@@ -103,13 +103,6 @@ def _forget(memo: Memo[Any]) -> None:
     memo._old.clear()
 
 
-class AtOnce(Outbox):
-    """Waits for the end of no turn: here everything happens within one."""
-
-    def add(self, sender: Sender) -> None:
-        sender.flush()
-
-
 class Bench:
     """A router without sockets: what is written to it and by it is in memory."""
 
@@ -170,7 +163,8 @@ async def bench() -> AsyncIterator[Bench]:
     }
     await feed.fill(Snapshot(IDENTITY, 10, {"cell-1": CellEntry("cell-1", "open", "http://127.0.0.1:1")}, tenants))
     router = Router(settings(trusted_proxies="10.0.0.0/8"), feed)
-    router.cells.outbox = router.lane.outbox = AtOnce()
+    # No turn ends here: what is to be sent is sent at once.
+    router.cells.outbox = router.lane.outbox = Outbox(lambda flush: flush())
     await router.follower.step()
     yield Bench(router)
     await router.cells.close()
