@@ -42,29 +42,29 @@ class Compiled(MetaPathFinder):
         return None if file is None else importlib.util.spec_from_file_location(fullname, file)
 
 
-def prefer(package: str) -> bool:
+def prefer(package: str, root: Path = ROOT) -> bool:
     """From now on import what is compiled of a package; whether anything is. Call it in its `__init__`."""
-    folder = ROOT / package / FOLDER
+    folder = root / package / FOLDER
     if os.environ.get(INTERPRETED) or not folder.is_dir():
         return False
     try:
         made_from = (folder / DIGEST).read_text(encoding="ascii")
     except OSError:
         return False
-    if made_from != digest(package):
+    if made_from != digest(package, root):
         return False
     files = {_name(folder, file): file for file in folder.rglob(f"*{SUFFIX}")}
     sys.meta_path.insert(0, Compiled(files))
     return True
 
 
-def digest(package: str) -> str:
+def digest(package: str, root: Path = ROOT) -> str:
     """What a compiled form of a package depends on: its sources, those of what it imports, and this Python."""
     found = hashlib.sha256(SUFFIX.encode())
     for name in sorted({package, *SOURCES}):
-        for source in sorted((ROOT / name).rglob("*.py")):
+        for source in sorted((root / name).rglob("*.py")):
             content = source.read_bytes()
-            found.update(b"%b %d\n" % (str(source.relative_to(ROOT)).encode(), len(content)))
+            found.update(b"%b %d\n" % (str(source.relative_to(root)).encode(), len(content)))
             found.update(content)
     return found.hexdigest()
 

@@ -4,6 +4,8 @@ import argparse
 import importlib
 import shutil
 import sys
+import sysconfig
+from pathlib import Path
 
 from runtime.compiled import prefer
 from runtime.compiled.build import build
@@ -20,12 +22,21 @@ def main() -> int:
     if prefer(options.package):
         print(f"{options.package}: compiled already")
         return 0
-    if not any(shutil.which(program) for program in ("cc", "gcc", "clang")):
-        print(f"{options.package}: not compiled, for there is no C compiler (Debian: gcc, python3-dev)")
+    if lacking := _lacking():
+        print(f"{options.package}: not compiled, so its sources are interpreted: {lacking}")
         return 1 if options.required else 0
     place = build(options.package, importlib.import_module(options.package).COMPILED)
     print(f"{options.package}: compiled into {place}")
     return 0
+
+
+def _lacking() -> str | None:
+    """What there is not that compiling takes."""
+    if not any(shutil.which(program) for program in ("cc", "gcc", "clang")):
+        return "there is no C compiler (Debian: gcc)"
+    if not (Path(sysconfig.get_path("include")) / "Python.h").exists():
+        return "Python's headers are not there (Debian: python3-dev)"
+    return None
 
 
 if __name__ == "__main__":
