@@ -10,6 +10,7 @@ import itertools
 import re
 import socket
 import struct
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
@@ -90,7 +91,7 @@ class WireCell:
     faults: list[tuple[str, bytes]] = field(default_factory=list)
     broken: list[bytes] = field(default_factory=list)
     connections: int = 0
-    open: set["_Line"] = field(default_factory=set)
+    open: set["Line"] = field(default_factory=set)
 
     def forget(self) -> None:
         """Begin anew; connections stay."""
@@ -104,14 +105,16 @@ class WireCell:
         return [*self.broken, *(line.pending for line in self.open if line.pending)]
 
 
-class _Line(asyncio.Protocol):
-    """One connection to the cell."""
+class Line(asyncio.Protocol):
+    """One connection to the cell, which answers one request after the other."""
 
     def __init__(self, cell: WireCell) -> None:
         self._cell = cell
         self.pending = b""
         cell.connections += 1
         self._number = cell.connections
+        self._replies: deque[Reply] = deque()
+        """What is being told in pieces, and what comes after it."""
         self._telling: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -146,17 +149,21 @@ class _Line(asyncio.Protocol):
             return
         self._cell.seen.append(forwarded)
         reply = self._cell.answering(forwarded)
-        if len(reply.pieces) == 1:
+        if len(reply.pieces) == 1 and not self._replies:
             self._transport.write(reply.pieces[0])
             self._end(reply.then)
-        else:
-            self._telling = asyncio.get_running_loop().create_task(self._tell(reply))
+            return
+        # A request can come while the answer before it is told: when that goes on after its end.
+        self._replies.append(reply)
+        if len(self._replies) == 1:
+            self._telling = asyncio.get_running_loop().create_task(self._tell())
 
-    async def _tell(self, reply: Reply) -> None:
-        for piece in reply.pieces:
-            self._transport.write(piece)
-            await turns(4)
-        self._end(reply.then)
+    async def _tell(self) -> None:
+        while self._replies:
+            for piece in self._replies[0].pieces:
+                self._transport.write(piece)
+                await turns(4)
+            self._end(self._replies.popleft().then)
 
     def _end(self, then: str) -> None:
         if then == "close":
@@ -357,7 +364,7 @@ class NeverLate(Lag):
 async def wired(**settings: object) -> AsyncIterator[Wire]:
     """A router of its own, and its cell."""
     cell = WireCell()
-    server = await asyncio.get_running_loop().create_server(lambda: _Line(cell), "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(lambda: Line(cell), "127.0.0.1", 0)
     address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     feed = MemoryFeed()
     await feed.fill(snapshot_of({"cell-1": address}, {"acme": ("cell-1", 5), "beta": ("cell-1", 7)}))
