@@ -12,6 +12,8 @@ from tests.router.bytes.mutations import REQUEST_LINES, REQUESTS, cut, mutated
 from tests.router.bytes.views import Message, request_by_aiohttp, requests
 from tests.router.bytes.wire import Forwarded, Wire
 
+HOST = re.compile(rb"(?i)(.*)\.api\.localhost\.?(?::[0-9]*)?\Z")
+"""A host under the router's domain: what merely begins with one (`acme.api.localhost0`) is somebody else's."""
 KEY = re.compile(rb"(?i)bearer +ck_([a-z0-9-]+)_")
 ABSOLUTE = re.compile(rb"(?i)https?://([^/?]*)")
 PREFIX = re.compile(rb"/t/([^/?]*)")
@@ -23,8 +25,8 @@ def tenants_named(message: Message, host: bytes | None, prefix: bytes | None) ->
     """Every tenant that something in a request names, as h11 reads it."""
     named = set(message.values(b"x-tenant"))
     named |= {found[1] for value in message.values(b"authorization") if (found := KEY.match(value))}
-    if host is not None and b".api.localhost" in host.lower():
-        named.add(host.lower().partition(b".")[0])
+    if host is not None and (found := HOST.match(host)):
+        named.add(found[1].lower())
     return named | ({prefix} if prefix is not None else set())
 
 
@@ -108,3 +110,13 @@ async def test_what_reaches_a_cell_is_read_alike_by_everybody(wire: Wire, data: 
     """By h11 and by aiohttp; no more requests than h11 sees in what was sent, in order, for whom they named."""
     note(repr(cut(data, offsets)))
     await judge(wire, cut(data, offsets))
+
+
+async def test_a_host_that_only_looks_like_a_tenants_names_nobody(wire: Wire) -> None:
+    """Neither to the router nor to these tests: what is behind the domain makes it another."""
+    for host in (b"Host: beta.api.localhost0", b"Host: beta.api.localhost.example", b"Host: betaapi.localhost"):
+        seen = await wire.forwarded(request(host=host))
+        agreed(seen)
+        assert seen.values(b"cellway-tenant") == [b"acme"]
+    for host in (b"BETA.api.localhost", b"beta.api.localhost.", b"beta.api.localhost:80"):
+        assert tenants_named(Message((), ()), host, None) == {b"beta"}
