@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import re
 import sys
+import traceback
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import cast
@@ -53,6 +54,12 @@ class Behaviour:
     broken: bool
 
 
+def told(error: Exception) -> str:
+    """What did not hold, and where it was asked: outside pytest an assertion alone says nothing."""
+    asked = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({asked.name}: {asked.line})"
+
+
 def _form(seen: Forwarded) -> tuple[object, ...]:
     """What kind of request it is."""
     framing = (bool(seen.values(b"content-length")), bool(seen.values(b"transfer-encoding")))
@@ -77,7 +84,7 @@ class Shell:
         try:
             await self._judge(case, said)
         except (AssertionError, Unreadable) as error:
-            raise Found(f"{type(error).__name__}: {error}") from error
+            raise Found(told(error)) from error
         statuses = re.findall(rb"(?m)^HTTP/1\.1 (\d{3})", said.raw)
         return Behaviour(
             tuple(statuses[:4]),

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.router.bytes.messages import request
 from tests.router.fuzz.case import Case, Mood, load
 from tests.router.fuzz.hunt import hunted
 from tests.router.fuzz.mutate import seeds
 from tests.router.fuzz.network import MemoryLoop
+from tests.router.fuzz.shell import told
 
 CASES = 1500
 
@@ -36,3 +39,14 @@ def test_what_escapes_a_callback_is_noted() -> None:
     loop.guarded(lambda: [][0])
     loop.close()
     assert "IndexError" in loop.escaped[0]
+
+
+def test_what_did_not_hold_is_told() -> None:
+    """Outside pytest an assertion that fails has no words of its own."""
+    with pytest.raises(AssertionError) as caught:
+        _refuse(3)
+    assert "(_refuse: assert number < 0)" in told(caught.value)
+
+
+def _refuse(number: int) -> None:
+    assert number < 0
