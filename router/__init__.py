@@ -33,4 +33,5 @@ COMPILED = (
 )
 """What every request goes through."""
 
-compiled.prefer(__name__)
+IS_COMPILED = compiled.prefer(__name__)
+"""Whether it runs as C; else its sources are interpreted, which does the same at a higher cost."""

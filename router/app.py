@@ -10,7 +10,7 @@ from aiohttp import web
 from directory.announcing import announcement, open_registry
 from directory.feed import Feed
 from directory.redis_feed import RedisFeed
-from router import disk, files, metrics, tls
+from router import IS_COMPILED, disk, files, metrics, tls
 from router.errors import SnapshotRefused
 from router.follower import Follower
 from router.lane import Lane
@@ -21,12 +21,14 @@ from router.settings import RouterSettings
 from router.table import Table
 from router.upstream.cells import Cells
 from router.upstream.pool import Limits
-from runtime import admin
+from runtime import admin, logs
 from runtime.backoff import Backoff
 from runtime.health import Health
 from runtime.lifecycle import Lifecycle, Part
 from runtime.site import Site
 from runtime.tasks import Tasks
+
+log = logs.get("router.app")
 
 FIRST_ANSWER_SECONDS = 1.0
 """How long a starting router waits for the directory to say anything before it opens its port all the same."""
@@ -120,6 +122,8 @@ class Router:
 
     async def _start_serving(self) -> None:
         metrics.RESPONSES.tenants = self.lane.busiest
+        if not IS_COMPILED:
+            log.info("interpreted", hint="a request costs a third more than compiled: make compile")
         self.tasks.keep("look at deadlines", self.lane.tick)
         self.tasks.keep("count tenants", self.lane.count)
         if self._certificate is not None:

@@ -6,6 +6,7 @@ request costs. So small answers wait for the few microseconds until all of the t
 """
 
 from collections.abc import Callable
+from time import monotonic
 from typing import Protocol
 
 from runtime import logs
@@ -23,16 +24,20 @@ class Sender(Protocol):
 class Outbox:
     """One event loop's, whose `call_soon` is given."""
 
-    __slots__ = ("_call_soon", "_senders")
+    __slots__ = ("_began_at", "_call_soon", "_senders", "turn_seconds")
 
     def __init__(self, call_soon: Callable[[Callable[[], None]], object]) -> None:
         self._call_soon = call_soon
         self._senders: list[Sender] = []
+        self._began_at = 0.0
+        self.turn_seconds = 0.0
+        """How long the last turn took: so long may what came meanwhile have waited for this process."""
 
     def add(self, sender: Sender) -> None:
         """Have `sender` flushed once all that came in this turn is read."""
         self._senders.append(sender)
         if len(self._senders) == 1:
+            self._began_at = monotonic()
             self._call_soon(self.flush)
 
     def flush(self) -> None:
@@ -43,3 +48,4 @@ class Outbox:
                 sender.flush()
             except Exception as error:
                 log.error("not_sent", sender=repr(sender), error=repr(error), exc_info=error)
+        self.turn_seconds = monotonic() - self._began_at

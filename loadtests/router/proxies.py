@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+import router
 from loadtests.router import template
 from loadtests.router.fleet import Fleet
 from loadtests.router.pinned import PROXY_CORE, Pinned, program
@@ -91,8 +92,9 @@ def cellway(_fleet: Fleet, folder: Path, redis_url: str) -> Proxy:
         "LOG_FORMAT": "json",
     }
     environment = {f"CELLWAY_ROUTER_{name}": value for name, value in told.items()}
+    form = "compiled" if router.IS_COMPILED else "interpreted"
     process = Pinned("cellway", (sys.executable, "-m", "router"), PROXY_CORE, folder, environment)
-    return Proxy("cellway", port, process, f"Python {sys.version.split()[0]}, uvloop {version('uvloop')}")
+    return Proxy("cellway", port, process, f"Python {sys.version.split()[0]}, uvloop {version('uvloop')}, {form}")
 
 
 PROXIES: Mapping[str, Start] = {"nginx": nginx, "haproxy": haproxy, "aiohttp": aiohttp, "cellway": cellway}
