@@ -66,10 +66,15 @@ def meant(message: Message) -> tuple[object, ...]:
     return message.start[0], path if path.startswith(b"/") else b"/" + path, message.body, lines
 
 
-def without_repeats(came: Sequence[Forwarded]) -> Iterator[Forwarded]:
-    """An idempotent request without a body may come once more, byte for byte, when the cell broke it off."""
+def without_repeats(came: Sequence[Forwarded], *, disowned: bool) -> Iterator[Forwarded]:
+    """An idempotent request without a body may come once more, byte for byte, when the cell broke it off.
+
+    `disowned`: the cell says that tenants are not its own, after which any may come again, and that repeatedly.
+    """
     last: bytes | None = None
     for each in came:
+        if each.wire == last and disowned:
+            continue
         if each.wire == last and each.method in IDEMPOTENT and not each.body:
             last = None
         else:
@@ -77,10 +82,10 @@ def without_repeats(came: Sequence[Forwarded]) -> Iterator[Forwarded]:
             yield each
 
 
-def accounted(sent: Sequence[Message], came: Sequence[Forwarded]) -> None:
+def accounted(sent: Sequence[Message], came: Sequence[Forwarded], *, disowned: bool = False) -> None:
     """Each that came was sent, in this order, for the tenant that was named there."""
     remaining = iter(sent)
-    for each in without_repeats(came):
+    for each in without_repeats(came, disowned=disowned):
         agreed(each)
         tenants, meaning = set(each.values(b"cellway-tenant")), meant(each.message)
         # What was refused, because nobody knows for whom it is, may mean the same but for that.

@@ -116,6 +116,8 @@ class Line(asyncio.Protocol):
         self._replies: deque[Reply] = deque()
         """What is being told in pieces, and what comes after it."""
         self._telling: asyncio.Task[None] | None = None
+        self._switched = False
+        """Whether what comes is not HTTP any more."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -129,7 +131,8 @@ class Line(asyncio.Protocol):
             self._telling.cancel()
 
     def data_received(self, data: bytes) -> None:
-        self.pending += data
+        if not self._switched:
+            self.pending += data
         while self.pending:
             try:
                 message, rest, _ = next_request(self.pending)
@@ -142,6 +145,8 @@ class Line(asyncio.Protocol):
             wire = self.pending[: len(self.pending) - len(rest)]
             self.pending = rest
             self._came(Forwarded(self._number, wire, message))
+            if self._switched:
+                self.pending = b""
 
     def _came(self, forwarded: Forwarded) -> None:
         if forwarded.target == b"/health/live" and not forwarded.values(b"cellway-tenant"):
@@ -149,6 +154,7 @@ class Line(asyncio.Protocol):
             return
         self._cell.seen.append(forwarded)
         reply = self._cell.answering(forwarded)
+        self._switched = bool(forwarded.values(b"upgrade")) and b"HTTP/1.1 101 " in b"".join(reply.pieces)
         if len(reply.pieces) == 1 and not self._replies:
             self._transport.write(reply.pieces[0])
             self._end(reply.then)

@@ -11,10 +11,42 @@ from tests.router.bytes import (
     test_smuggling,
 )
 from tests.router.bytes import test_response_refused as refused
+from tests.router.bytes.messages import CHUNKED, CRLF, LAST, chunks, post, request, response, sized
 from tests.router.bytes.mutations import ODD_BYTES, REQUEST_LINES, REQUESTS, RESPONSE_LINES, RESPONSES, SEPARATORS
 from tests.router.fuzz.case import Case, Mood
 
 MOST_BYTES = 40_000
+UPGRADE = (b"Upgrade: websocket", b"Connection: Upgrade")
+NONCE = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+ACCEPT = b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+"""Both from RFC 6455 section 1.3."""
+HANDSHAKE = request(*UPGRADE, NONCE, b"Sec-WebSocket-Version: 13")
+FRAMES = b"\x81\x82\0\0\0\0hi\x88\x80\0\0\0\0"
+LARGE = post(b"Content-Length: 300", body=b"x" * 300)
+"""More than the router keeps here for a second attempt."""
+SAID = [
+    HANDSHAKE,
+    HANDSHAKE + FRAMES,
+    request(line=b"HEAD /x HTTP/1.1"),
+    request(b"Prefer: wait=10"),
+    LARGE.replace(CRLF, b"\r\nExpect: 100-continue\r\n", 1),
+    chunks(b"12c\r\n" + b"x" * 300 + b"\r\n" + LAST),
+    request(line=b"PUT /x HTTP/1.1") + LARGE + request(),
+]
+"""What the router treats in ways of their own."""
+SWITCHED = response(*UPGRADE, ACCEPT, line=b"HTTP/1.1 101 Switching Protocols", body=b"\x81\x02hi\x88\x00")
+DISOWNED = sized(b"", line=b"HTTP/1.1 421 Misdirected Request")
+ANSWERED = [
+    SWITCHED,
+    DISOWNED,
+    sized(b"", b"Cellway-Epoch: 6", line=b"HTTP/1.1 421 Misdirected Request"),
+    response(b"Content-Type: text/event-stream", CHUNKED, body=b"9\r\ndata: x\n\n\r\n"),
+    response(b"Content-Type: text/event-stream", body=b"data: x\n\n"),
+    sized(b"no", line=b"HTTP/1.1 401 Unauthorized"),
+    sized(b"no", line=b"HTTP/1.1 503 Service Unavailable"),
+    sized(b"x" * 30_000),
+]
+"""The same of a cell."""
 NUMBERS = [b"0", b"1", b"4294967296", b"9223372036854775807", b"18446744073709551616", b"ffffffffffffffff", b"-1"]
 MOODS = [*[Mood.ORDINARY] * 20, *[Mood.PATIENT] * 4, Mood.FLOOD, Mood.DEAF]
 Lines = list[bytes]
@@ -24,14 +56,16 @@ def seeds() -> list[Case]:
     """What every hunt begins with: all that the tables of `tests.router.bytes` hold."""
     said = [
         *REQUESTS,
+        *SAID,
         *test_request_framing.REFUSED.values(),
         *test_request_line.REFUSED.values(),
         *test_request_headers.REFUSED.values(),
         *test_smuggling.CLASSICS.values(),
     ]
-    answers = [*RESPONSES, *refused.HEADS.values(), *refused.BODIES.values()]
+    answers = [*RESPONSES, *ANSWERED, *refused.HEADS.values(), *refused.BODIES.values()]
     cases = [Case(data) for data in said if len(data) < MOST_BYTES]
     cases += [Case(REQUESTS[0], cell=data) for data in answers if len(data) < MOST_BYTES]
+    cases += [Case(each, cell=data) for each in SAID for data in ANSWERED]
     return cases
 
 

@@ -28,10 +28,12 @@ from tests.router.fuzz.network import MemoryLoop, MemoryTransport
 
 MOST_ACCEPTED_BYTES = 2_000_000
 """Of what nobody takes: read ahead, parsed, buffered in transports of this process."""
+REPLAY_BYTES = 100
+"""So that there are bodies of either kind: some are kept for a second attempt, others passed on as they come."""
 LARGEST_COMPARED_BYTES = 1_000_000
 """What h11 reads in little time."""
 FLOOD_BYTES = 4_000_000
-DEADLINE_STEPS_SECONDS = (1, 5, 11, 31, 61, 76, 301)
+DEADLINE_STEPS_SECONDS = (1, 5, 11, 31, 61, 76, 301, 3601)
 """Past each of the router's deadlines in turn, up to the longest."""
 TURNS_AFTER = 60
 """What is still on its way when the client leaves needs fewer."""
@@ -193,8 +195,14 @@ class Shell:
         if case.mood in (Mood.FLOOD, Mood.DEAF):
             data *= 1 + (20 * len(cell.seen))
         if len(data) < LARGEST_COMPARED_BYTES:
-            accounted(requests(data), cell.seen)
-        if case.mood is Mood.ORDINARY and len(requests(case.client)) == 1 and not case.client_cuts:
+            accounted(requests(data), cell.seen, disowned=b" 421" in case.cell)
+        switched = b"HTTP/1.1 101 " in said.raw
+        if (
+            case.mood is Mood.ORDINARY
+            and not switched
+            and len(requests(case.client)) == 1
+            and not case.client_cuts
+        ):
             method = cast(bytes, requests(case.client)[0].start[0])
             if cell.seen and method in (b"GET", b"POST", b"HEAD"):
                 rest = said.answers(method).rest
@@ -228,7 +236,7 @@ async def shelled() -> AsyncIterator[Shell]:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, MemoryLoop)
     with clock_of(loop):
-        async with wired() as wire:
+        async with wired(replay_bytes=REPLAY_BYTES) as wire:
             shell = Shell(wire, loop)
             await wire.exchange(request())
             await turns(200)

@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.router.bytes.messages import request
+from tests.router.bytes.messages import post, request
 from tests.router.fuzz.case import Case, Mood, load
-from tests.router.fuzz.hunt import hunted
-from tests.router.fuzz.mutate import seeds
+from tests.router.fuzz.hunt import hunted, repeated
+from tests.router.fuzz.mutate import DISOWNED, FRAMES, HANDSHAKE, LARGE, SWITCHED, seeds
 from tests.router.fuzz.network import MemoryLoop
 from tests.router.fuzz.shell import told
 
 CASES = 1500
+SMALL = post(b"Content-Length: 5", body=b"hello")
 
 
 def test_no_promise_is_broken_in_a_short_hunt(tmp_path: Path) -> None:
@@ -31,6 +32,25 @@ def test_a_case_is_repeated_from_its_file(tmp_path: Path) -> None:
 def test_seeds_are_what_the_tables_hold() -> None:
     """So that a new row of a table is hunted with too."""
     assert len(seeds()) > 300
+
+
+def test_a_hunt_comes_to_where_bytes_are_passed_on() -> None:
+    """What follows a handshake is no request, whatever it looks like."""
+    behaviour = repeated(Case(HANDSHAKE + FRAMES + request(), cell=SWITCHED, then="keep"))
+    assert (behaviour.statuses, len(behaviour.forwarded)) == ((b"101",), 1)
+
+
+def test_a_hunt_comes_to_a_tenant_that_is_not_at_home() -> None:
+    """Its request comes once more, and those who wait for it when the client leaves are forgotten."""
+    behaviour = repeated(Case(SMALL, cell=DISOWNED, mood=Mood.PATIENT))
+    assert (behaviour.statuses, len(behaviour.forwarded)) == ((b"503",), 2)
+    assert repeated(Case(SMALL, cell=DISOWNED)).statuses == ()
+
+
+def test_a_hunt_comes_to_a_body_that_is_not_kept() -> None:
+    """Which cannot be sent again."""
+    behaviour = repeated(Case(LARGE, cell=DISOWNED, mood=Mood.PATIENT))
+    assert (behaviour.statuses, len(behaviour.forwarded)) == ((b"503",), 1)
 
 
 def test_what_escapes_a_callback_is_noted() -> None:
