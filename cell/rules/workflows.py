@@ -1,0 +1,106 @@
+"""Workflows as data: steps, what each waits for, how it is tried again, and whether it can be undone. Pure.
+
+What a step *does* stands elsewhere, under its name; here is only what the orchestrator must know to decide. A
+workflow that has begun is finished by the version that it began with, so a version is never edited once it ran
+anywhere: a change is a new version beside the old one.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
+
+
+class Kind(Enum):
+    """What a step waits for."""
+
+    ACTION = "something is done"
+    TIMER = "a time comes"
+    SIGNAL = "somebody says so, or a time comes"
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How a failed attempt is repeated: exponential, with full jitter, up to a cap.
+
+    An outage of somebody outside does not count as an attempt: it ends by itself.
+    """
+
+    attempts: int = 5
+    first_seconds: float = 1.0
+    factor: float = 2.0
+    cap_seconds: float = 60.0
+
+    def wait_seconds(self, attempts: int, chance: float) -> float:
+        """How long after the failed attempt number `attempts` (from 1) the next one begins; `chance` in [0, 1)."""
+        longest = min(self.cap_seconds, self.first_seconds * self.factor ** min(attempts - 1, 64))
+        return longest * (0.5 + chance / 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step. `after`: the steps that must have ended well; None: the one that is declared before it."""
+
+    name: str
+    kind: Kind = Kind.ACTION
+    after: tuple[str, ...] | None = None
+    undoes: bool = False
+    """Whether it has a compensation. A step without effects outside the orchestration needs none."""
+    best_effort: bool = False
+    """Whether the rest goes on when it fails."""
+    retry: Retry = Retry()
+    deadline_seconds: float = 10.0
+    """Of one attempt."""
+
+    @property
+    def state(self) -> str:
+        """How states that are named by this step begin."""
+        return self.name.upper()
+
+
+class Malformed(ValueError):
+    """A workflow that could never be carried out."""
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A kind of orchestration. Malformed when a step waits for one that is not there, or for itself."""
+
+    name: str
+    version: int
+    steps: Sequence[Step]
+    cancellable: bool = True
+    waits: Mapping[str, frozenset[str]] = field(init=False, repr=False, compare=False)
+    """step → the steps that must have ended well before it."""
+
+    def __post_init__(self) -> None:
+        waits: dict[str, frozenset[str]] = {}
+        before: tuple[str, ...] = ()
+        for step in self.steps:
+            after = before if step.after is None else step.after
+            if not NAME.match(step.name) or step.name in waits:
+                raise Malformed(f"{self.name}: {step.name!r} is no name for a step, or names two")
+            if unknown := [name for name in after if name not in waits]:
+                raise Malformed(
+                    f"{self.name}: {step.name} waits for {unknown[0]}, which is not declared before it"
+                )
+            waits[step.name], before = frozenset(after), (step.name,)
+        if not waits or not NAME.match(self.name) or self.version < 1:
+            raise Malformed(f"{self.name!r} version {self.version} with {len(waits)} steps is no workflow")
+        object.__setattr__(self, "waits", waits)
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Step]:
+        """name → step."""
+        return {step.name: step for step in self.steps}
+
+    @cached_property
+    def followers(self) -> Mapping[str, frozenset[str]]:
+        """step → the steps that wait for it."""
+        return {
+            step.name: frozenset(other for other, after in self.waits.items() if step.name in after)
+            for step in self.steps
+        }

@@ -1,0 +1,1 @@
+"""The rules of the cell, without any I/O."""
