@@ -24,7 +24,9 @@ from router.rules.head import (
 )
 
 TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
-HOST: Final = re.compile(rb"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*)|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?\Z")
+HOST: Final = re.compile(
+    rb"(?:[A-Za-z0-9][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?\Z"
+)
 ABSOLUTE: Final = re.compile(rb"https?://([^/?@]*)([/?].*)?\Z", re.IGNORECASE)
 LONGEST_HOST_BYTES: Final = 261
 """Of those that are remembered: a name of 255 (RFC 1035 section 2.3.4) and a port."""
