@@ -77,6 +77,8 @@ class Passage:
     _answering = False
     """Whether bytes of a final response were written."""
     _ended = False
+    _tried: Pool | None = None
+    """Whose breaker was not closed and let it through: it is the one that tries the cell."""
     _chunked = False
     _events = False
     _between_events = True
@@ -313,9 +315,9 @@ class Passage:
         if self._ended:
             pool.give_back(connection, now)
             return
-        if not pool.breaker.closed and not pool.breaker.allows(now):
+        if not self._may_try(pool, now):
             pool.give_back(connection, now)
-            self._failed(None, Unreached(Outcome.OPEN))
+            self._failed(pool, Unreached(Outcome.OPEN))
             return
         self._plain = False
         upgrade = lane.pipes_open and strict.asks_websocket(head)
@@ -341,6 +343,15 @@ class Passage:
             pool.excuse(connection)  # how long it takes says nothing about the cell
         if self.pilot:
             asyncio.get_running_loop().call_later(lane.refresh_seconds, self._pilot_served, self.attempts)
+
+    def _may_try(self, pool: Pool, now: float) -> bool:
+        """Whether the breaker lets it through, as it does with what tried the cell before and learnt nothing."""
+        if pool.breaker.closed or self._tried is pool:
+            return True
+        if not pool.breaker.allows(now):
+            return False
+        self._tried = pool
+        return True
 
     def _head_bytes(self, tenant: Tenant, *, upgrade: bool) -> bytes:
         head, found, fields = self.head, self.found, self.head.fields
@@ -581,7 +592,9 @@ class Passage:
             self.cut("cell", error)
             return
         outcome, now = error.outcome, monotonic()
-        if pool is not None and outcome in FAULTS:
+        # Who is refused a connection was not let through yet: it tries the cell, unless another does just now.
+        unheard = outcome is Outcome.REFUSED and pool is not None and not self._may_try(pool, now)
+        if pool is not None and outcome in FAULTS and not unheard:
             pool.breaker.failed(self.found.tenant, now)
         action = decide(outcome, self._facts())
         if outcome is not Outcome.NOT_OURS or isinstance(action, GiveUp):
