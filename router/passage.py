@@ -419,6 +419,8 @@ class Passage:
             self.pipe.from_cell(data)
         if self.lane.draining:
             self.pipe.drain()
+        if self.client.write_paused:
+            self.client_busy(True)  # it was slow already, with the answers before this one
 
     def answered_whole(self, head: ResponseHead, body: bytes, now: float) -> None:
         pool, lane, client, tenant = self.pool, self.lane, self.client, self.tenant
