@@ -646,8 +646,10 @@ class Passage:
         if self._answering:
             self.cut("refused_late", error)
             return
-        # A body that nobody read would be taken for the next request.
-        read = self.body is None or self.body.complete
+        # A body that nobody read would be taken for the next request. And a large one that came all the same says
+        # no more than one that did not: a stranger's connection ends as it does where the tenant exists.
+        body = self.body
+        read = body is None or (body.complete and not (error.status == 401 and body.large))
         self._keep_alive = (
             self._keep_alive and read and not (close or self.lane.leaving or strict.asks_upgrade(self.head))
         )

@@ -80,20 +80,30 @@ async def test_a_stranger_is_not_told_of_a_tenants_limit_and_uses_nothing_up(
         assert await told() == (200, policy, [b"r=3"])
 
 
+@pytest.mark.parametrize("together", [False, True], ids=["apart", "together"])
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
 @pytest.mark.parametrize(("body_bytes", "connection"), [(900, []), (5000, [b"close"])])
 async def test_a_stranger_cannot_tell_by_a_body_whether_a_tenant_exists(
-    feed: MemoryFeed, cell: FakeCell, body_bytes: int, connection: list[bytes]
+    feed: MemoryFeed, cell: FakeCell, body_bytes: int, connection: list[bytes], chunked: bool, together: bool
 ) -> None:
-    """A large body is not read for a tenant that does not exist, so a 401 ends the connection in either case."""
-    head = get(method="POST", extra=f"Content-Length: {body_bytes}\r\n")
+    """A large body is not read for a tenant that does not exist, so a 401 ends the connection in either case.
+
+    It does also when the body was there at once, with its head.
+    """
+    head = get(method="POST", extra=CHUNKED if chunked else f"Content-Length: {body_bytes}\r\n")
+    body = chunk(bytes(body_bytes)) + b"0\r\n\r\n" if chunked else bytes(body_bytes)
     cell.answers = [WHOLE_401]
     async with resting(feed, replay_bytes=1000) as router:
         for tenant in (b"acme", b"nope"):
             async with connected(router) as client:
-                client.send(head.replace(b"acme", tenant))
-                [server_side] = await eventually(lambda: router.lane.clients)
-                await eventually(lambda asked=server_side: asked._state is not State.HEAD)
-                client.send(bytes(body_bytes))
+                asked = head.replace(b"acme", tenant)
+                if together:
+                    client.send(asked + body)
+                else:
+                    client.send(asked)
+                    [server_side] = await eventually(lambda: router.lane.clients)
+                    await eventually(lambda asked=server_side: asked._state is not State.HEAD)
+                    client.send(body)
                 answer = await client.answer(b"POST")
                 assert (answer.status, answer.values(b"connection")) == (401, connection)
             await eventually(lambda: not router.lane.clients)
