@@ -66,6 +66,8 @@ class Passage:
     pool: Pool | None = None
     _task: "asyncio.Task[None] | None" = None
     attempts = 0
+    stale_attempts = 0
+    """Of them, those over kept connections that cells had closed: they learnt nothing of whose the tenant is."""
     tried_epoch = 0
     held_until = 0.0
     """When waiting for the tenant's next cell is over, by the loop's clock; 0.0: it did not begin."""
@@ -617,6 +619,7 @@ class Passage:
             self.pilot = self.pilot or self.lane.holds.begin(self.found.tenant)
             self.later(waits.healed)
         else:
+            self.stale_attempts += 1
             self.later(functools.partial(waits.connected, pool=pool, fresh=True))
 
     def _give_up(self, outcome: Outcome, action: object, pool: Pool | None) -> None:
@@ -636,7 +639,7 @@ class Passage:
             has_body=body is not None,
             replayable=body is None or body.replayable,
             has_idempotency_key=b"idempotency-key" in self.head.named,
-            number=2 if last else 1 if moving else max(1, self.attempts),
+            number=2 if last else 1 if moving else max(1, self.attempts - self.stale_attempts),
         )
 
     def refuse(self, error: ApiError, reason: str, *, close: bool = False, about: bytes = b"") -> None:

@@ -296,6 +296,24 @@ async def test_a_cell_that_did_not_know_its_tenant_yet_is_asked_once_more(router
     assert len(cell.seen) == 2
 
 
+async def test_a_stale_connection_is_no_reason_not_to_ask_such_a_cell_once_more(
+    router: Router, cell: FakeCell
+) -> None:
+    """Nobody had said anything about where the tenant lives when the connection turned out to be closed."""
+
+    async def script(_seen: Seen, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(cell.seen) == 2:
+            writer.close()
+        else:
+            writer.write(NOT_OURS.replace(b"9", b"0") if len(cell.seen) == 3 else OK)
+
+    cell.script = script
+    assert (await ask(router, get("/first"))).status == 200
+    assert (await ask(router, get("/second"))).status == 200
+    assert [seen.target for seen in cell.seen] == [b"/first", *[b"/second"] * 3]
+    assert cell.connections == 2
+
+
 @pytest.mark.parametrize("epoch", [b"", b"Cellway-Epoch: 0\r\n", b"Cellway-Epoch: 9\r\n"])
 async def test_a_tenant_that_is_nowhere_is_a_retryable_503(feed: MemoryFeed, cell: FakeCell, epoch: bytes) -> None:
     """Two attempts, whatever the cell knows, and never a 421 for the client: it could do nothing with it."""
