@@ -332,6 +332,8 @@ class Connection:
         self._said_end = tls is None or _notified(tls)
         if self._phase is Phase.PIPE and self._receiver is not None:
             self._receiver.ended()  # it says no more, whatever it would still read
+        elif self._phase is Phase.RESTING:
+            self.abort()  # at once: `connection_lost` comes a turn later, and until then it could be lent
 
     def connection_lost(self, exc: Exception | None) -> None:
         phase, receiver = self._phase, self._receiver

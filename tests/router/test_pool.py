@@ -1,4 +1,4 @@
-"""The connections to one cell: a turn that came is never lost."""
+"""The connections to one cell: a turn that came is never lost, and none that is closed is lent."""
 
 import asyncio
 import time
@@ -32,4 +32,24 @@ async def test_a_turn_that_comes_as_the_time_is_over_is_taken(cell: FakeCell) ->
     pool.give_back(await pool.take(acme), monotonic())
     assert pool.open == 0
     pool.close()
+    await resolver.close()
+
+
+async def test_a_connection_that_its_cell_ended_is_lent_to_nobody(cell: FakeCell) -> None:
+    """Its end may come in the same turn of the loop as the next request: what is sent then meets nobody."""
+    resolver = CheckedResolver()
+    pool = Pool(CellEntry("cell-1", "open", cell.address), Limits(), resolver)
+    acme = Tenant(b"acme")
+    acme.pool = pool
+    connection = await pool.take(acme)
+    connection.complete = connection.keeps = connection._sent_all = True  # as after an answer
+    pool.give_back(connection, monotonic())
+    assert pool.lend(acme, monotonic()) is connection
+    pool.give_back(connection, monotonic())
+    connection.eof_received()
+    assert pool.lend(acme, monotonic()) is None
+    assert acme.borrowed == pool.awaiting == 0
+    other = await pool.take(acme)
+    assert other is not connection
+    pool.give_back(other, monotonic())
     await resolver.close()
