@@ -183,7 +183,7 @@ class Connection:
         """
         transport = self._transport
         if self.closed or transport is None:
-            raise Unreached(Outcome.CLOSED)
+            raise Unreached(Outcome.REFUSED, "it was closed before anything was sent")
         self._receiver, self._method, self._upgrade = receiver, method, upgrade
         self._phase, self._sent_all, self.complete = _HEAD, last, False
         self._chunks = None

@@ -4,11 +4,15 @@ import asyncio
 import time
 from time import monotonic
 
+import pytest
+
 from directory.resolver import CheckedResolver
 from directory.values import CellEntry
+from router.errors import Unreached
+from router.rules.decide import Outcome
 from router.tenants import Tenant
-from router.upstream.pool import Limits, Pool
-from tests.router.upstreams import FakeCell
+from router.upstream.pool import Limits, Pool, Sign
+from tests.router.upstreams import FakeCell, get
 
 
 def _stand_still(seconds: float) -> None:
@@ -52,4 +56,18 @@ async def test_a_connection_that_its_cell_ended_is_lent_to_nobody(cell: FakeCell
     other = await pool.take(acme)
     assert other is not connection
     pool.give_back(other, monotonic())
+    await resolver.close()
+
+
+async def test_what_a_new_connection_does_not_take_any_more_was_not_sent(cell: FakeCell) -> None:
+    """A cell that takes a connection and ends it at once refused it: even a POST may come again."""
+    resolver = CheckedResolver()
+    pool = Pool(CellEntry("cell-1", "open", cell.address), Limits(), resolver)
+    connection = await pool.take(Tenant(b"acme"))
+    connection.eof_received()
+    with pytest.raises(Unreached) as refused:
+        connection.begin(Sign(asyncio.get_running_loop().create_future()), b"POST", get(method="POST"))
+    assert refused.value.outcome is Outcome.REFUSED
+    pool.give_back(connection, monotonic())
+    assert pool.open == 0
     await resolver.close()
