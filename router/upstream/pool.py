@@ -42,6 +42,8 @@ State = Literal["unknown", "answers", "stopped"]
 BREAKER_LEVELS: Final = {breaker.State.CLOSED: 0, breaker.State.HALF_OPEN: 1, breaker.State.OPEN: 2}
 FIRST_CONCURRENCY: Final = 256
 """Requests that a cell is given at a time before anything is known of it."""
+NEXT_ADDRESS_SECONDS: Final = 0.25
+"""After so long of silence the next of a cell's addresses is tried as well (RFC 8305 section 8)."""
 PROBE: Final = b"GET /health/live HTTP/1.1\r\nHost: %s\r\nUser-Agent: cellway-router\r\nConnection: close\r\n\r\n"
 
 
@@ -94,6 +96,8 @@ class Pool:
         self._idle: list[Connection] = []
         self._all: set[Connection] = set()
         self._opening = 0
+        self._reached = ""
+        """The address of the last connection, of those that the cell's name means."""
         self._queue: deque[tuple[Borrower, asyncio.Future[None]]] = deque()
         """Tenants and their turns."""
         self._deadlines: set[asyncio.Timeout] = set()
@@ -327,13 +331,35 @@ class Pool:
         port = parts.port or (443 if tls else 80)
         found = await self._resolver.resolve(host, port, socket.AF_UNSPEC) if _is_name(host) else []
         addresses = [each["host"] for each in found] or [host]
-        for address in addresses:
-            try:
-                return await self._connect_to(address, port, host if tls else None)
-            except OSError:
-                if address == addresses[-1]:
-                    raise
-        raise OSError("the name means no address")
+        if len(addresses) == 1:
+            return await self._connect_to(addresses[0], port, host if tls else None)
+        # The one that was reached last is first: so one that is silent costs its time once, not each time.
+        addresses.sort(key=lambda address: address != self._reached)
+        return await self._connect_to_any(addresses, port, host if tls else None)
+
+    async def _connect_to_any(self, addresses: list[str], port: int, tls_name: str | None) -> Connection:
+        """To the first that answers; each is tried once the one before failed, or was silent for a while."""
+        left = deque(addresses)
+        tried: dict[asyncio.Task[Connection], str] = {}
+        try:
+            while True:
+                if left:
+                    address = left.popleft()
+                    tried[self._loop.create_task(self._connect_to(address, port, tls_name))] = address
+                patience = NEXT_ADDRESS_SECONDS if left else None
+                done, _ = await asyncio.wait(tried, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+                for each in done:
+                    address = tried.pop(each)
+                    failure = each.exception()
+                    if failure is None:
+                        self._reached = address
+                        return each.result()
+                    if not tried and not left:
+                        raise failure
+        finally:
+            for each in tried:
+                each.cancel()
+                each.add_done_callback(_abandon)
 
     async def _connect_to(self, address: str, port: int, tls_name: str | None) -> Connection:
         _, protocol = await self._loop.create_connection(
@@ -498,6 +524,12 @@ class Sign:
 
     def cell_busy(self, _busy: bool) -> None:
         return None
+
+
+def _abandon(connecting: "asyncio.Task[Connection]") -> None:
+    """Another address was quicker, or the time is over: what was made all the same is closed."""
+    if not connecting.cancelled() and connecting.exception() is None:
+        connecting.result().abort()
 
 
 def _is_name(host: str) -> bool:
