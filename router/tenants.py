@@ -26,8 +26,8 @@ class Tenant:
     """One that is being served."""
 
     __slots__ = (
-        "borrowed", "bucket", "cell_id", "epoch", "moved_at", "name", "policy", "pool", "requests", "stamp",
-        "version",
+        "borrowed", "bucket", "cell_id", "epoch", "lasting", "moved_at", "name", "policy", "pool", "requests",
+        "stamp", "version",
     )  # fmt: skip
 
     def __init__(self, name: bytes) -> None:
@@ -45,6 +45,8 @@ class Tenant:
         """What is said of its limit in every response."""
         self.borrowed = 0
         """Connections to cells that it has or is opening."""
+        self.lasting = 0
+        """Of them, those over which no usual answer is awaited: streams, long polls, bodies on their way."""
         self.moved_at = -inf
         """When it was seen to live elsewhere than before, by the monotonic clock."""
         self.requests = 0
@@ -54,7 +56,7 @@ class Tenant:
         return f"<Tenant {self.name.decode()} in {self.cell_id} at {self.epoch}>"
 
     def freed(self, pool: object) -> None:
-        """It gave a connection back to `pool`: if it waits in another, it may have its turn there."""
+        """It needs less of `pool`: if it waits in another, it may have its turn there."""
         if self.pool is not None and self.pool is not pool:
             self.pool.next_turn()
 

@@ -64,13 +64,15 @@ class Borrower(Protocol):
 
     borrowed: int
     """Connections that it has or is opening."""
+    lasting: int
+    """Of them, those over which no usual answer is awaited: streams, long polls, bodies on their way."""
 
     @property
     def pool(self) -> object:
         """Where it lives now."""
 
     def freed(self, pool: object) -> None:
-        """It gave one back to `pool`: if it waits in another, it may have its turn there."""
+        """It needs less of `pool`: if it waits in another, it may have its turn there."""
 
 
 class Patron(Protocol):

@@ -200,7 +200,7 @@ class Pool:
         idle = self._idle
         if not idle or self._queue or self.awaiting >= self.concurrency.limit:
             return None
-        if tenant.borrowed >= self._tenant_share:
+        if tenant.borrowed >= self._tenant_share and not self._has_share(tenant):
             return None
         connection = idle.pop()
         while connection.closed:
@@ -229,10 +229,12 @@ class Pool:
             again = True
 
     def _has_share(self, tenant: Borrower) -> bool:
-        return tenant.borrowed < self._tenant_share
+        """Of the connections, and of the requests at a time, in which what takes its time does not count."""
+        borrowed = tenant.borrowed
+        return borrowed < self._limits.tenant_connections and borrowed - tenant.lasting < self._tenant_share
 
     def _share(self) -> None:
-        """How much of the cell one tenant may have: not all that it is given at a time, but for the last few."""
+        """How many of one tenant's requests are awaited: not all that a cell is given, but for the last few."""
         self._tenant_share = min(self._limits.tenant_connections, -(-self.concurrency.limit * 3 // 4))
 
     async def _lend(self, tenant: Borrower, kept: Connection | None) -> Connection:
@@ -376,11 +378,19 @@ class Pool:
         if connection.awaited:
             connection.awaited = False
             self.awaiting -= 1
+            self._lasts(connection)
         elif connection.excused:
             connection.excused = False
             self.patient -= 1
         if self._queue:
             self._next()
+
+    def _lasts(self, connection: Connection) -> None:
+        """Until it is given back, it counts among its tenant's connections alone."""
+        tenant = connection.borrower
+        if tenant is not None:
+            tenant.lasting += 1
+            tenant.freed(self)
 
     def excuse(self, connection: Connection) -> None:
         """It may take its time: it waits, but not among those of which the cell is given so many at a time."""
@@ -388,6 +398,7 @@ class Pool:
             connection.awaited, connection.excused = False, True
             self.awaiting -= 1
             self.patient += 1
+            self._lasts(connection)
             if self._queue:
                 self._next()
 
@@ -401,6 +412,8 @@ class Pool:
         tenant, connection.borrower = connection.borrower, None
         if tenant is not None:
             tenant.borrowed -= 1
+            if not connection.awaited:
+                tenant.lasting -= 1
             tenant.freed(self)
         if connection.reusable and not self.closing and self.state != "stopped":
             connection.rest(now)
@@ -421,6 +434,7 @@ class Pool:
         connection.awaited = False
         self.awaiting -= 1
         if self._queue or self.closing or not connection.keeps or tenant.pool is not self:
+            tenant.lasting += 1  # which giving it back takes away, as of all whose head came
             self.give_back(connection, now)
             return
         connection.borrower = None

@@ -49,6 +49,7 @@ def left(router: Router) -> dict[str, int]:
         "waiting": sum(abs(pool.waiting) for pool in pools),
         "queued": sum(len(pool._queue) for pool in pools),
         "borrowed": sum(abs(tenant.borrowed) for tenant in lane.tenants),
+        "lasting": sum(abs(tenant.lasting) for tenant in lane.tenants),
         "holds": len(lane.holds.by_tenant),
         "held": int(metrics.HELD._value.get()),
         "pipes": int(metrics.PIPES._value.get()),
