@@ -14,6 +14,9 @@ from router.tenants import Tenant
 from router.upstream.pool import Limits, Pool
 from tests.router.upstreams import FakeCell
 
+WAKE_SECONDS = 0.05
+"""How often somebody is woken for nothing: several times while he has patience."""
+
 
 @pytest.fixture
 async def resolver() -> AsyncIterator[CheckedResolver]:
@@ -43,11 +46,16 @@ async def test_the_wait_ends_in_time_however_often_one_is_woken(
     """A turn that somebody else was quicker to use is no reason to begin to wait anew."""
     pool = pool_of(cell, resolver, Limits(connections=1, wait_seconds=0.3))
     held = await pool.take(who("acme"))
+    pool.head_came(held)  # there is room for another request, but no connection
+    woken = 0
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
         waiting = group.create_task(_outcome(pool, who("beta")))
         while not waiting.done():
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(WAKE_SECONDS)
+            in_line = len(pool._queue)
             pool._next()
+            woken += in_line - len(pool._queue)
+    assert woken > 1
     assert waiting.result() is Outcome.BUSY
     pool.give_back(held, monotonic())
 

@@ -8,7 +8,7 @@ import pytest
 
 from directory.memory_feed import MemoryFeed
 from router.app import Router
-from tests.router.faults.cells import CHUNKED, ENDLESS, PIECE, chunk, reset, saying
+from tests.router.faults.cells import CHUNKED, ENDLESS, PIECE, chunk, deaf, reset, saying
 from tests.router.faults.rest import resting
 from tests.router.upstreams import OK, Answer, FakeCell, Seen, ask, connected, get
 from tests.waiting import eventually
@@ -21,8 +21,8 @@ WHOLE = [
 
 
 async def reset_it(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    # What was said is on its way first: a reset would throw it away.
-    await asyncio.sleep(0.01)
+    # All that was said is on its way: a reset would throw away what is not.
+    assert writer.transport.get_write_buffer_size() == 0
     reset(writer)
 
 
@@ -127,18 +127,22 @@ async def test_bytes_behind_a_chunked_answer_reach_nobody(
     feed: MemoryFeed, cell: FakeCell, together: bool
 ) -> None:
     """Together with its head it is no answer at all; later its end stands, and the connection is closed."""
+    begun = asyncio.Event()
 
-    async def raw(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def raw(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(CHUNKED + (b"" if together else chunk(b"be")))
         if not together:
-            await writer.drain()
-            await asyncio.sleep(0.05)
+            await begun.wait()
         writer.write(chunk(b"gin") + b"0\r\n\r\n" + OK)
-        await writer.drain()
+        await deaf(reader, writer)  # so it is the router that closes the connection
 
     cell.raw = raw
     async with resting(feed) as router, connected(router) as client:
         client.send(get())
+        if not together:
+            came: bytearray = client.reader._buffer  # type: ignore[attr-defined]
+            await eventually(lambda: came.endswith(chunk(b"be")))
+            begun.set()
         answer = await client.answer()
         if together:
             assert (answer.status, answer.complete) == (502, True)
