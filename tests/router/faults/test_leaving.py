@@ -25,6 +25,10 @@ HANDSHAKE = get(
 )
 RESTART = (1012).to_bytes(2)
 PIECES = cycle([1, 7, 300, 2, 1500, 64, 3])
+BREATH_SECONDS = 0.001
+"""What whoever talks on and on rests between two pieces: it is a talk, and no flood."""
+LOOPS, IDLE = 16, 5
+"""Clients that ask again and again, and that asked once and stay."""
 
 
 class Busy:
@@ -67,7 +71,7 @@ class Busy:
             at = (at + len(piece)) % len(said)
             writer.write(chunk(piece) if chunked else piece)
             await writer.drain()
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(BREATH_SECONDS)
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         kind = BINARY
@@ -85,6 +89,8 @@ class Crowd:
         self.answered = self.streams = self.sockets = 0
         self.told_so = 0
         """Loops that ended because an answer said that the connection does."""
+        self.closed = 0
+        """Idle connections that ended."""
 
     async def loop(self, request: bytes, method: bytes) -> None:
         """Ask again and again, until told that this connection ends."""
@@ -99,13 +105,15 @@ class Crowd:
                     assert await client.reader.read() == b""
                     return
 
-    async def slow_upload(self) -> None:
-        """One request whose body takes longer than the others' patience."""
+    async def late_upload(self) -> None:
+        """One request whose body goes on when all loops and all idle connections have ended."""
         async with connected(self._router) as client:  # type: ignore[arg-type]
             client.send(get(method="POST", extra="Content-Length: 60\r\n"))
-            for _ in range(60):
+            client.send(bytes(20))
+            await eventually(lambda: (self.told_so, self.closed) == (LOOPS, IDLE))
+            for _ in range(40):
                 client.send(b"x")
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0)
             answer = await client.answer(b"POST")
             assert (answer.status, answer.complete) == (200, True)
 
@@ -115,6 +123,7 @@ class Crowd:
             client.send(get())
             assert (await client.answer()).status == 200
             assert await client.reader.read() == b""
+            self.closed += 1
 
     async def events(self) -> None:
         """Whole to its last chunk, which is the end of an event."""
@@ -147,7 +156,7 @@ class Crowd:
         while not closing.is_set():
             for start in range(0, len(said), 333):
                 writer.write(said[start : start + 333])
-                await asyncio.sleep(0.001)
+                await asyncio.sleep(BREATH_SECONDS)
         writer.write(frame(CLOSE, RESTART, masked=True))
 
 
@@ -161,19 +170,20 @@ async def test_a_router_that_is_told_to_leave_fails_nobody(
     async with started(redis_url, project_root, cell, drain_seconds=8) as router:
         crowd = Crowd(router)
         async with asyncio.timeout(40), asyncio.TaskGroup() as group:
-            for number in range(16):
+            for number in range(LOOPS):
                 group.create_task(crowd.loop(*((post, b"POST") if number % 2 else (get(), b"GET"))))
             for _ in range(5):
                 group.create_task(crowd.events())
                 group.create_task(crowd.socket())
+            for _ in range(IDLE):
                 group.create_task(crowd.idle())
             await eventually(lambda: crowd.answered > 300 and crowd.streams == crowd.sockets == 5)
             await eventually(lambda: busy.received > 20)
-            group.create_task(crowd.slow_upload())
+            group.create_task(crowd.late_upload())
             seen = len(cell.seen)
             await eventually(lambda: len(cell.seen) > seen + 20)
             router.process.send_signal(signal.SIGTERM)
-        assert crowd.told_so == 16
+        assert crowd.told_so == LOOPS
         assert await asyncio.wait_for(router.process.wait(), 10.0) == 0
         assert busy.told == [RESTART] * 5
 

@@ -1,6 +1,7 @@
 """Clients that trickle, stall, or do not read: each costs a bounded amount of time and memory, and no cell."""
 
 import asyncio
+import socket
 from typing import cast
 
 import pytest
@@ -14,6 +15,9 @@ from tests.router.upstreams import Client as Far
 from tests.router.upstreams import FakeCell, connected, get
 from tests.waiting import eventually
 
+TRICKLE_SECONDS = 0.02
+"""Between two bytes: never so long that one of them is late."""
+
 
 async def trickle(client: Far, data: bytes) -> None:
     """Byte by byte, as long as somebody listens."""
@@ -21,7 +25,7 @@ async def trickle(client: Far, data: bytes) -> None:
         if client.writer.transport.is_closing():
             return
         client.send(data[start : start + 1])
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(TRICKLE_SECONDS)
 
 
 @pytest.mark.parametrize("begun", [b"", get()])
@@ -132,14 +136,17 @@ async def test_a_client_that_reads_slowly_gets_all_of_a_stream(feed: MemoryFeed,
 
     cell.script = script
     async with resting(feed) as router, connected(router, receive_bytes=4096) as client:
-        wire = cast(asyncio.Transport, client.writer.transport)
+        [server_side] = await eventually(lambda: router.lane.clients)
+        assert isinstance(server_side, Client)
+        assert server_side._transport is not None
+        # Without it the kernel would take everything, and nobody would have to stop.
+        wire = server_side._transport.get_extra_info("socket")
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         client.send(get())
-        waiting = asyncio.ensure_future(client.answer(seconds=20.0))
-        while not waiting.done():
-            wire.pause_reading()
-            await asyncio.sleep(0.001)
-            wire.resume_reading()
-            await asyncio.sleep(0.001)
-        answer = waiting.result()
+        for _ in range(5):
+            await eventually(lambda: server_side.write_paused, every=0.001)
+            while server_side.write_paused:
+                client._rest += await client.reader.read(65_536)
+        answer = await client.answer(seconds=20.0)
         assert answer.complete
         assert answer.body == b"".join(b"%08d" % number * 500 for number in range(count))
