@@ -413,8 +413,9 @@ async def test_waiting_ends_when_a_change_comes(truth: Directory) -> None:
     await open_cell(truth)
     head = await truth.head()
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
-        group.create_task(truth.wait(head, 600.0))
+        waiting = group.create_task(truth.wait(head, 600.0))
         await asyncio.sleep(0)
+        assert not waiting.done()
         await truth.create_tenant(new_tenant(), "cell-1")
 
 

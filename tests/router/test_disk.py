@@ -120,5 +120,5 @@ async def test_a_broken_file_does_not_keep_a_router_from_starting(tmp_path: Path
     path.write_text("nonsense")
     async with running(feed, snapshot_path=str(path)) as router:
         await eventually(lambda: len(router.table))
-        await eventually(lambda: disk.load(path))
-        await asyncio.sleep(0)
+        written = await eventually(lambda: disk.load(path))
+        assert written == await feed.snapshot()

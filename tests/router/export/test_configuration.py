@@ -68,11 +68,12 @@ async def test_every_kind_of_address_can_be_added_at_run_time() -> None:
             runtime = RuntimeSocket(export.haproxy.folder / "haproxy.sock")
             await runtime.connect()
 
-            async def servers() -> bool:
+            async def all_are_servers() -> bool:
                 [said] = await runtime.ask(["show servers state cells"])
-                return {name.partition(".")[0] for name in told.servers(said)} == set(CELLS)
+                assert {name.partition(".")[0] for name in told.servers(said)} == set(CELLS)
+                return True
 
-            await eventually(servers)
+            await eventually(all_are_servers)
             await runtime.close()
 
 

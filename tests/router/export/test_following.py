@@ -27,8 +27,25 @@ from tests.router.export.proxies import (
     seconds_until,
     short_folder,
 )
-from tests.router.upstreams import IDENTITY, OK, FakeCell, Seen, ask, connected, get, move, serving, snapshot_of
+from tests.router.upstreams import (
+    IDENTITY,
+    OK,
+    Answer,
+    FakeCell,
+    Seen,
+    ask,
+    connected,
+    get,
+    move,
+    serving,
+    snapshot_of,
+)
 from tests.waiting import eventually
+
+ACMES = get()
+OTHERS, NOBODYS = (
+    get("/x", key=key).replace(b"acme.api.localhost", b"127.0.0.1") for key in (OTHER_KEY, "ck_nobody_" + "k" * 43)
+)
 
 
 @dataclass
@@ -50,6 +67,16 @@ class Here:
         answer = await self.haproxy.get()
         assert answer.status in (200, 503)
         return int(cell.seen[0].values(b"cellway-epoch")[0]) if cell.seen else None
+
+    async def answered(self, request: bytes, status: int) -> Answer:
+        """The answer to a request, once it has this status."""
+
+        async def asked() -> Answer:
+            answer = await ask(self.haproxy, request)  # type: ignore[arg-type]
+            assert answer.status == status
+            return answer
+
+        return await eventually(asked)
 
     async def publish(self, entry: CellEntry | TenantEntry) -> None:
         """The next change."""
@@ -84,23 +111,15 @@ async def test_a_tenant_that_moves_is_followed_without_a_reload(here: Here) -> N
 
 async def test_a_new_tenant_is_served_and_a_deleted_one_is_not(here: Here) -> None:
     """As if it had never been there: the answer is that for a wrong key."""
+    wrong = await here.answered(NOBODYS, 401)
     await here.publish(TenantEntry("other", "cell-2", 6))
-    await eventually(lambda: _other(here, 200))
+    assert (await here.answered(OTHERS, 200)).body == b"ok"
     await here.publish(TenantEntry("other", None, 7))
-    await eventually(lambda: _other(here, 401))
+    assert (await here.answered(OTHERS, 401)).body == wrong.body
     await here.publish(TenantEntry("other", "cell-1", 8))
-    await eventually(lambda: _other(here, 200))
+    assert (await here.answered(OTHERS, 200)).body == b"ok"
     await here.publish(TenantEntry("acme", None, 9))
-    await eventually(lambda: _acme(here, 401))
-
-
-async def _other(here: Here, status: int) -> bool:
-    request = get("/x", key=OTHER_KEY).replace(b"acme.api.localhost", b"127.0.0.1")
-    return (await ask(here.haproxy, request)).status == status  # type: ignore[arg-type]
-
-
-async def _acme(here: Here, status: int) -> bool:
-    return (await here.haproxy.get()).status == status
+    assert (await here.answered(ACMES, 401)).body == wrong.body
 
 
 async def test_a_new_cell_is_served_from_the_first_tenant_on(here: Here) -> None:
@@ -171,7 +190,7 @@ async def test_a_restarted_haproxy_is_brought_up_to_date(here: Here) -> None:
     seconds = await seconds_until(lambda: here.epoch_at(here.two))
     print(f"HAProxy is current {seconds * 1000:.1f} ms after it is up again")
     await move(here.feed, "acme", "cell-1", 7)
-    await eventually(lambda: here.epoch_at(here.one))
+    assert await eventually(lambda: here.epoch_at(here.one)) == 7
 
 
 async def test_a_restart_begins_from_current_files(here: Here) -> None:
@@ -193,7 +212,7 @@ async def test_while_haproxy_is_away_the_files_are_kept(here: Here) -> None:
     await move(here.feed, "acme", "cell-2", 6)
     await eventually(lambda: "acme cell-2:6" in (here.haproxy.folder / "tenants.map").read_text())
     await here.haproxy.start()
-    await eventually(lambda: here.epoch_at(here.two))
+    assert await eventually(lambda: here.epoch_at(here.two)) == 6
 
 
 async def test_without_the_directory_haproxy_goes_on_and_catches_up_later(here: Here) -> None:
@@ -211,8 +230,9 @@ async def test_a_snapshot_that_replaces_everything_is_followed(here: Here) -> No
     """A gap in the changes: some tenants are gone, some are new, some moved."""
     cells = {"cell-1": here.one.address, "cell-2": here.two.address}
     await here.feed.fill(snapshot_of(cells, {"acme": ("cell-2", 9), "other": ("cell-2", 8)}, seq=90))
-    await eventually(lambda: here.epoch_at(here.two))
-    await eventually(lambda: _other(here, 200))
+    assert await eventually(lambda: here.epoch_at(here.two)) == 9
+    assert (await here.answered(OTHERS, 200)).body == b"ok"
+    assert here.two.seen[-1].values(b"cellway-epoch") == [b"8"]
 
 
 async def test_ten_thousand_changes_arrive_in_seconds(here: Here) -> None:
@@ -290,7 +310,7 @@ async def test_a_reloaded_haproxy_is_found_though_the_old_one_still_answers(here
         process.send_signal(signal.SIGUSR2)
         await eventually(lambda: again.teller.process not in (None, first))
         await move(feed, "acme", "cell-2", 6)
-        await eventually(lambda: here.epoch_at(here.two))
+        assert await eventually(lambda: here.epoch_at(here.two)) == 6
     finally:
         await again.stop()
         process.terminate()
@@ -346,7 +366,7 @@ async def test_what_somebody_else_told_haproxy_is_put_right(here: Here) -> None:
     await runtime.close()
     assert (await here.haproxy.get()).status == 401
     await move(here.feed, "acme", "cell-1", 7)
-    await eventually(lambda: _acme(here, 200))
+    await here.answered(ACMES, 200)
     assert await here.epoch_at(here.one) == 7
 
 
@@ -363,9 +383,9 @@ async def test_a_server_that_haproxy_will_not_have_keeps_nobody_waiting(
     monkeypatch.setattr(told, "added", added)
     await here.publish(CellEntry("cell-3", "open", here.one.address))
     await here.publish(TenantEntry("other", "cell-3", 6))
-    await eventually(lambda: _other(here, 503))
+    await here.answered(OTHERS, 503)
     await move(here.feed, "acme", "cell-2", 7)
-    await eventually(lambda: here.epoch_at(here.two))
+    assert await eventually(lambda: here.epoch_at(here.two)) == 7
 
 
 async def test_one_folder_has_one_follower(here: Here) -> None:

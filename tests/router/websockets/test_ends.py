@@ -178,6 +178,6 @@ async def test_many_pipes_leave_nothing_behind(router: Router, cell: FakeCell) -
     ):
         async with piped(router, cell) as pipe:
             pipe.client.send(frame(b"up", masked=True))
-            await pipe.cell.frame()
+            assert (await pipe.cell.frame()).payload == b"up"
             leave(pipe.client if first == "client" else pipe.cell)
     await at_rest(router)

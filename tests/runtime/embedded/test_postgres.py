@@ -114,12 +114,14 @@ def test_a_folder_of_another_version_is_one_sentence(tmp_path: Path) -> None:
         PostgresServer(data, PASSWORD).start()
 
 
-def test_the_postgres_that_wrote_a_folder_is_preferred(server: PostgresServer) -> None:
+async def test_the_postgres_that_wrote_a_folder_is_preferred(server: PostgresServer) -> None:
     """Installing a newer Postgres on the machine must not lock anybody out of the data."""
+    async with connected(server) as connection:
+        wrote = connection.get_server_version()
     server.stop()
-    again = PostgresServer(server.data, PASSWORD)
-    again.start()
-    again.stop()
+    with PostgresServer(server.data, PASSWORD) as again:
+        async with connected(again) as connection:
+            assert connection.get_server_version().major == wrote.major
     server.start()
 
 
