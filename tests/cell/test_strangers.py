@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+from cell.api.serving import AT_ONCE_SECONDS
 from tests.cell.cells import Client, RunningCell, ask
 
 
@@ -30,7 +31,7 @@ async def test_a_body_in_pieces_is_waited_for_when_the_key_is_good(client: Clien
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     writer.write(head.encode())
-    await asyncio.sleep(0.2)  # longer than a body may take that is there at once
+    await asyncio.sleep(4 * AT_ONCE_SECONDS)  # so the key has been looked at without the body
     writer.write(body)
     assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 201")
     writer.close()

@@ -174,6 +174,9 @@ async def test_a_websocket_becomes_a_pipe(served: tuple[Haproxy, FakeCell]) -> N
 
 # --- 421 ---
 
+LATE_SECONDS = 1.2
+"""How long a cell thinks before its late 421: more than the second that HAProxy would wait of its own accord."""
+
 
 @dataclass
 class Two:
@@ -221,7 +224,7 @@ async def test_a_late_421_is_healed_too(two: Two) -> None:
     """However long the cell thought about it."""
 
     async def script(_seen: Seen, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(1.2)  # what is waited for is HAProxy's own second
+        await asyncio.sleep(LATE_SECONDS)
         await move(two.feed, "acme", "cell-2", 6)
         writer.write(MISDIRECTED)
 

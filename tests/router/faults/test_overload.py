@@ -15,6 +15,12 @@ from tests.router.upstreams import OK, FakeCell, Seen, ask, connected, get, snap
 from tests.waiting import eventually
 
 TENANTS = [f"tenant-{number}" for number in range(8)]
+LATE_SECONDS = 0.5
+"""How late a loop is made; more than what counts as late."""
+TICK_SECONDS = 0.004
+"""How often whoever offers a rate looks how many requests are due."""
+PEACE_SECONDS = 0.01
+"""What one who asks in peace rests between an answer and the next request."""
 
 
 def of(tenant: str) -> bytes:
@@ -32,7 +38,7 @@ async def test_a_router_that_is_behind_refuses_at_once_and_recovers(feed: Memory
         router.lane._lag = Lag(calm_seconds=0.05, most_seconds=0.2)
 
         async def behind() -> bool:
-            time.sleep(0.5)  # noqa: ASYNC251 this is what makes it late
+            time.sleep(LATE_SECONDS)  # noqa: ASYNC251 this is what makes it late
             return router.lane._lag.share == 1.0
 
         await eventually(behind)
@@ -75,7 +81,7 @@ class Arrivals:
                 caller = self.free.popleft() if self.free else await self._connect()
                 self._requests.rotate(1)
                 caller.ask(self._requests[0])
-            await asyncio.sleep(0.004)
+            await asyncio.sleep(TICK_SECONDS)
         return (self.good - before) / passed
 
     async def _connect(self) -> "_Caller":
@@ -129,7 +135,7 @@ async def ask_in_peace(router: Router, done: asyncio.Event) -> Counter[int]:
         while not done.is_set():
             client.send(get())
             found[(await client.answer()).status] += 1
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(PEACE_SECONDS)
     return found
 
 
