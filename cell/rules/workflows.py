@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 
+from runtime.backoff import Backoff
+
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 
 
@@ -24,20 +26,17 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How a failed attempt is repeated: exponential, with full jitter, up to a cap.
+    """How often an action is tried, and how long it waits in between.
 
     An outage of somebody outside does not count as an attempt: it ends by itself.
     """
 
     attempts: int = 5
-    first_seconds: float = 1.0
-    factor: float = 2.0
-    cap_seconds: float = 60.0
+    backoff: Backoff = Backoff(initial_seconds=1.0, cap_seconds=60.0, floor_seconds=0.2)
 
     def wait_seconds(self, attempts: int, chance: float) -> float:
-        """How long after the failed attempt number `attempts` (from 1) the next one begins; `chance` in [0, 1)."""
-        longest = min(self.cap_seconds, self.first_seconds * self.factor ** min(attempts - 1, 64))
-        return longest * (0.5 + chance / 2)
+        """How long after the failed attempt number `attempts` (from 1) the next may begin; `chance` in [0, 1)."""
+        return self.backoff.wait_seconds(max(0, attempts - 1), chance)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from cell.rules.orchestration import (
     moves,
     state,
 )
-from cell.rules.workflows import Malformed, Retry, Step, Workflow
+from cell.rules.workflows import Malformed, Step, Workflow
 
 LINE = Workflow("line", 1, [Step("auth", undoes=True), Step("prov", undoes=True), Step("mail", best_effort=True)])
 DIAMOND = Workflow(
@@ -244,11 +244,3 @@ def test_a_workflow_that_could_never_end_is_refused(steps: list[Step]) -> None:
     """Where it is declared, not where it runs."""
     with pytest.raises(Malformed):
         Workflow("w", 1, steps)
-
-
-def test_waits_grow_up_to_their_cap() -> None:
-    """And are spread, so that those who failed together do not come back together."""
-    retry = Retry(first_seconds=1.0, factor=2.0, cap_seconds=10.0)
-    longest = [retry.wait_seconds(attempt, 1.0) for attempt in range(1, 7)]
-    assert longest == [1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
-    assert [retry.wait_seconds(attempt, 0.0) for attempt in (1, 3, 10_000)] == [0.5, 2.0, 5.0]
