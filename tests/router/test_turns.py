@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from time import monotonic
 
 import pytest
@@ -14,6 +14,7 @@ from router.app import Router
 from router.rules.concurrency import Bounds, Concurrency
 from router.rules.responses import HEADS
 from router.tenants import Tenant
+from router.upstream.connection import Connection
 from router.upstream.pool import Limits, Pool, Sign
 from tests.router.upstreams import OK, FakeCell, Seen, ask, connected, get, running, serving, snapshot_of
 from tests.waiting import eventually
@@ -86,30 +87,26 @@ def at_a_time(pool: Pool, number: int) -> None:
 # --- a tenant's other cell ---
 
 
-async def test_what_a_tenant_gives_back_where_it_lived_before_is_its_turn_where_it_lives_now(
-    cell: FakeCell, resolver: CheckedResolver
-) -> None:
-    """Its share is of all its connections, whichever cell they lead to."""
-    async with serving(FakeCell()) as other:
-        old = Pool(CellEntry("old", "open", cell.address), LIMITS, resolver)
-        new = Pool(CellEntry("new", "open", other.address), LIMITS, resolver)
-        acme = Tenant(b"acme")
-        acme.pool = old
-        before = await old.take(acme)
-        acme.pool = new
-        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
-            waiting = group.create_task(new.take(acme))
-            await eventually(lambda: new._queue)
-            old.give_back(before, monotonic())
-        new.give_back(waiting.result(), monotonic())
-        assert acme.borrowed == acme.lasting == 0
+async def broken_off(connection: Connection, pool: Pool) -> None:
+    """Whoever had borrowed it gives it back."""
+    pool.give_back(connection, monotonic())
 
 
-async def test_an_answer_from_where_a_tenant_lived_before_is_its_turn_where_it_lives_now(
-    cell: FakeCell, resolver: CheckedResolver
-) -> None:
-    """Also one that comes whole, after which the connection is kept without further ado."""
+async def answered_whole(connection: Connection, _pool: Pool) -> None:
+    """It gives itself back, and is kept without further ado."""
     HEADS.find(OK[: -len(b"ok")])  # an answer with an unknown head is looked at with more care
+    answered = asyncio.get_running_loop().create_future()
+    connection.begin(Sign(answered), b"GET", get())
+    await answered
+    assert connection.kept_at > 0
+    assert not connection.closed
+
+
+@pytest.mark.parametrize("over", [broken_off, answered_whole])
+async def test_what_a_tenant_gives_back_where_it_lived_before_is_its_turn_where_it_lives_now(
+    cell: FakeCell, resolver: CheckedResolver, over: Callable[[Connection, Pool], Awaitable[None]]
+) -> None:
+    """Its share is of all its connections, whichever cell they lead to and however a request is over."""
     async with serving(FakeCell()) as other:
         old = Pool(CellEntry("old", "open", cell.address), LIMITS, resolver)
         new = Pool(CellEntry("new", "open", other.address), LIMITS, resolver)
@@ -120,11 +117,7 @@ async def test_an_answer_from_where_a_tenant_lived_before_is_its_turn_where_it_l
         async with asyncio.timeout(20), asyncio.TaskGroup() as group:
             waiting = group.create_task(new.take(acme))
             await eventually(lambda: new._queue)
-            answered = asyncio.get_running_loop().create_future()
-            before.begin(Sign(answered), b"GET", get())
-            await answered
-        assert before.kept_at > 0
-        assert not before.closed
+            await over(before, old)
         new.give_back(waiting.result(), monotonic())
         assert acme.borrowed == acme.lasting == 0
         old.close()
