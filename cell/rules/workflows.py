@@ -24,6 +24,9 @@ class Kind(Enum):
     SIGNAL = "somebody says so, or a time comes"
 
 
+PATIENT = Backoff(initial_seconds=1.0, cap_seconds=60.0, floor_seconds=0.2)
+
+
 @dataclass(frozen=True, slots=True)
 class Retry:
     """How often an action is tried, and how long it waits in between.
@@ -32,7 +35,7 @@ class Retry:
     """
 
     attempts: int = 5
-    backoff: Backoff = Backoff(initial_seconds=1.0, cap_seconds=60.0, floor_seconds=0.2)
+    backoff: Backoff = PATIENT
 
     def wait_seconds(self, attempts: int, chance: float) -> float:
         """How long after the failed attempt number `attempts` (from 1) the next may begin; `chance` in [0, 1)."""
