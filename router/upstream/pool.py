@@ -342,26 +342,34 @@ class Pool:
     async def _connect_to_any(self, addresses: list[str], port: int, tls_name: str | None) -> Connection:
         """To the first that answers; each is tried once the one before failed, or was silent for a while."""
         left = deque(addresses)
-        tried: dict[asyncio.Task[Connection], str] = {}
+        tried: dict[asyncio.Task[Connection | OSError], str] = {}
+        found: Connection | OSError = OSError("the name means no address")
         try:
-            while True:
-                if left:
-                    address = left.popleft()
-                    tried[self._loop.create_task(self._connect_to(address, port, tls_name))] = address
-                patience = NEXT_ADDRESS_SECONDS if left else None
-                done, _ = await asyncio.wait(tried, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-                for each in done:
-                    address = tried.pop(each)
-                    failure = each.exception()
-                    if failure is None:
-                        self._reached = address
-                        return each.result()
-                    if not tried and not left:
-                        raise failure
+            async with asyncio.TaskGroup() as group:
+                while not isinstance(found, Connection) and (left or tried):
+                    if left:
+                        address = left.popleft()
+                        tried[group.create_task(self._attempt(address, port, tls_name))] = address
+                    patience = NEXT_ADDRESS_SECONDS if left else None
+                    done, _ = await asyncio.wait(tried, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+                    for each in done:
+                        if not isinstance(found, Connection):
+                            address, found = tried.pop(each), each.result()
+                            self._reached = address if isinstance(found, Connection) else ""
+                for each in tried:
+                    each.cancel()
         finally:
-            for each in tried:
-                each.cancel()
-                each.add_done_callback(_abandon)
+            for each in tried:  # another was quicker, or the time is over
+                _abandon(each)
+        if isinstance(found, Connection):
+            return found
+        raise found
+
+    async def _attempt(self, address: str, port: int, tls_name: str | None) -> Connection | OSError:
+        try:
+            return await self._connect_to(address, port, tls_name)
+        except OSError as error:
+            return error
 
     async def _connect_to(self, address: str, port: int, tls_name: str | None) -> Connection:
         _, protocol = await self._loop.create_connection(
@@ -540,10 +548,11 @@ class Sign:
         return None
 
 
-def _abandon(connecting: "asyncio.Task[Connection]") -> None:
-    """Another address was quicker, or the time is over: what was made all the same is closed."""
-    if not connecting.cancelled() and connecting.exception() is None:
-        connecting.result().abort()
+def _abandon(attempt: "asyncio.Task[Connection | OSError]") -> None:
+    """Close what was made all the same."""
+    made = attempt.result() if attempt.done() and not attempt.cancelled() else None
+    if isinstance(made, Connection):
+        made.abort()
 
 
 def _is_name(host: str) -> bool:
