@@ -187,7 +187,7 @@ async def test_who_waits_for_room_goes_on_when_the_limit_grows(feed: MemoryFeed,
         pool.concurrency = Concurrency(time.monotonic(), Bounds(first=4))
         pool.adapt(time.monotonic())
         asking = [asyncio.ensure_future(ask(router, get())) for _ in range(20)]
-        await eventually(lambda: len(pool._queue) == 17)
+        await eventually(lambda: len(pool._queue) == 17 and len(cell.seen) >= 3)
         assert len(cell.seen) == 3
         pool.concurrency = Concurrency(time.monotonic(), Bounds(first=12))
         await eventually(lambda: len(cell.seen) == 9)
