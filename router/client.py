@@ -166,12 +166,20 @@ class Client:
         if self._state is State.PIPE:
             self._pipe_goes_on()
         elif self._state is not State.DEAF:
-            self.deadline = inf if self.passage is not None else self._lane.now + self._lane.idle_seconds
+            self.deadline = self._lane.now + self._patience_seconds()
         if self.passage is not None:
             self.passage.client_busy(False)
         self._resume()
         if self._state is State.HEAD and self._rest and not self._reading:
             self._read(b"")
+
+    def _patience_seconds(self) -> float:
+        """How long it may stay silent, now that it took what it was sent."""
+        if self.passage is None:
+            return self._lane.idle_seconds
+        if self._half_closed:
+            return HALF_CLOSED_SECONDS
+        return self._lane.body_idle_seconds if self._state is State.BODY and not self._held else inf
 
     def _pipe_goes_on(self) -> None:
         """Both sides of a WebSocket are as they should be; a client that takes nothing has a deadline already."""

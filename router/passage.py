@@ -525,7 +525,7 @@ class Passage:
         else:
             pool.counts.answered(status, now - self.started)
             if self.body is None or self.body.replayable:
-                pool.concurrency.sample(now - self._sent_at, pool.awaiting + 1)
+                pool.sample(now - self._sent_at)
         self.lane.logged_after -= 1
         if not self.lane.logged_after:
             self.lane.access(self, pool, status, now)

@@ -44,6 +44,8 @@ FIRST_CONCURRENCY: Final = 256
 """Requests that a cell is given at a time before anything is known of it."""
 NEXT_ADDRESS_SECONDS: Final = 0.25
 """After so long of silence the next of a cell's addresses is tried as well (RFC 8305 section 8)."""
+OWN_TURNS: Final = 3
+"""An answer that took no longer than so many turns of the event loop says nothing about its cell."""
 PROBE: Final = b"GET /health/live HTTP/1.1\r\nHost: %s\r\nUser-Agent: cellway-router\r\nConnection: close\r\n\r\n"
 
 
@@ -457,7 +459,15 @@ class Pool:
         counts.by_class[status // 100] += 1
         counts.buckets[bisect_left(BOUNDS_SECONDS, seconds)] += 1
         counts.seconds += seconds
-        self.concurrency.sample(seconds, self.awaiting + 1)
+        self.sample(seconds)
+
+    def sample(self, seconds: float) -> None:
+        """Let the limit of requests at a time learn from an answer, unless it was this process that took long.
+
+        What is sent at the end of a turn and comes during the next one is read in the one after that.
+        """
+        if seconds > OWN_TURNS * self.outbox.turn_seconds:
+            self.concurrency.sample(seconds, self.awaiting + 1)
 
     def lost(self, connection: Connection) -> None:
         """A connection is closed, whoever closed it."""
