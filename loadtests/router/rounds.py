@@ -49,7 +49,7 @@ class Run:
         requests = self.folder / f"{scenario.name}.requests"
         write_requests(scenario, requests)
         rounds: dict[str, list[Figures]] = {name: [] for name in names}
-        for number in range(self.plan.rounds):
+        for number in range(self.plan.rounds * scenario.times):
             for name in _turned(names, number):
                 rounds[name].append(self._quietest(self.proxies[name], scenario, requests))
         self.found[scenario.name] = {name: summary(rounds[name], scenario.moved_bytes) for name in names}

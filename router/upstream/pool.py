@@ -466,8 +466,11 @@ class Pool:
 
         What is sent at the end of a turn and comes during the next one is read in the one after that.
         """
-        if seconds > OWN_TURNS * self.outbox.turn_seconds:
-            self.concurrency.sample(seconds, self.awaiting + 1)
+        learns = self.concurrency
+        if seconds <= OWN_TURNS * self.outbox.turn_seconds:
+            seconds = learns.unloaded_seconds  # no evidence that it needed longer than it does
+        if seconds:
+            learns.sample(seconds, self.awaiting + 1)
 
     def lost(self, connection: Connection) -> None:
         """A connection is closed, whoever closed it."""

@@ -33,6 +33,7 @@ async def test_a_cell_is_not_blamed_for_long_turns_of_the_router(turn_seconds: f
     for _ in range(5):
         answered(SLOW_SECONDS, first)
     assert (pool.concurrency.limit < first) == falls
+    assert (pool.concurrency.limit > first) == (not falls)
     pool.awaiting = 0
     pool.close()
     await resolver.close()
