@@ -123,7 +123,7 @@ class Router:
     async def _start_serving(self) -> None:
         metrics.RESPONSES.tenants = self.lane.busiest
         if not IS_COMPILED:
-            log.info("interpreted", hint="a request costs a third more than compiled: make compile")
+            log.info("interpreted", hint="a request costs about a quarter more than compiled: make compile")
         self.tasks.keep("look at deadlines", self.lane.tick)
         self.tasks.keep("count tenants", self.lane.count)
         if self._certificate is not None:
