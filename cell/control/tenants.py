@@ -25,7 +25,10 @@ LOCK_TIMEOUT = "SET LOCAL lock_timeout = '250ms'"
 _AGAIN = Backoff(initial_seconds=0.05, cap_seconds=0.5, floor_seconds=0.01)
 DELETE_SECONDS = 2.0
 """For removing rows in one call, which then says that there are more: other tenants' orders wait behind it."""
-TABLES = ("jobs", "operations", "allocations", "namespaces", "accounts", "api_keys", "idempotency_keys", "tenants")
+TABLES = (
+    *("orchestration_signals", "orchestration_steps", "orchestrations", "jobs", "operations", "allocations"),
+    *("namespaces", "accounts", "api_keys", "idempotency_keys", "tenants"),
+)
 """All tenant tables, whoever refers to others first."""
 BITE = 5000
 

@@ -1,0 +1,208 @@
+"""One owner's time with an orchestration: claim it, act, record, until there is nothing to do now.
+
+What is intended is recorded before it is done, together with the result of the step before. After a crash the next
+owner finds the intent, and asks the party what became of it before it does anything again. Who has lost the lease
+writes nothing: the number that `claim` gave out matches no row any more, and a `Here` is rolled back with it.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cell.access import enter_at
+from cell.database import again, transaction
+from cell.errors import LeaseLost, NotAllowed, NotHere, Unavailable, Unfit
+from cell.orchestrator import journal
+from cell.orchestrator.actions import After, Here, Outage, There, Told
+from cell.orchestrator.journal import Owned
+from cell.orchestrator.registry import Bound, Registry, Unknown
+from cell.rules.orchestration import Event, Status
+from cell.rules.turns import Entry, Facts, Output, Turn, failed, postponed, turn
+from runtime import logs
+from runtime.database import Connection, Pool
+
+log = logs.get("cell.orchestrator")
+OUTAGE_SECONDS = 5.0
+"""Between two looks whether a party is there again."""
+
+
+class Runner:
+    """Carries out orchestrations that hints tell of. Whatever happens, Postgres knows the rest."""
+
+    def __init__(
+        self, pool: Pool, registry: Registry, lease_seconds: float, chance: Callable[[], float] = random.random
+    ) -> None:
+        self._pool, self._registry, self._lease_seconds, self._chance = pool, registry, lease_seconds, chance
+
+    def __repr__(self) -> str:
+        return f"<Runner of {self._registry!r}>"
+
+    async def run(self, tenant_id: str, orchestration_id: str, epoch: int) -> None:
+        """All that can be done now, if it is due and nobody is at it."""
+        with logs.bound(tenant=tenant_id, orchestration=orchestration_id, epoch=epoch):
+            try:
+                ownership = await again(lambda: self._claim(tenant_id, orchestration_id, epoch))
+                if ownership is not None:
+                    await ownership.use()
+            except Unknown as workflow:
+                # Left to a worker that knows it: during an upgrade there are both.
+                log.warning("workflow_unknown", workflow=str(workflow))
+            except NotHere:
+                log.info("hint_dropped", reason="the tenant is not here at that epoch")
+            except (LeaseLost, Unavailable) as reason:
+                log.warning("orchestration_let_go", reason=str(reason))  # the lease runs out, and another goes on
+
+    async def _claim(self, tenant_id: str, orchestration_id: str, epoch: int) -> "_Ownership | None":
+        async with transaction(self._pool) as connection:
+            await enter_at(connection, tenant_id, epoch)
+            owned = await journal.claim(connection, tenant_id, orchestration_id, self._lease_seconds)
+            if owned is None:
+                return None
+            bound = self._registry.get(owned.workflow, owned.version)
+            if bound is None:
+                raise Unknown(f"{owned.workflow} version {owned.version}")  # which undoes the claim
+            ownership = _Ownership(self._pool, epoch, owned, bound, self._lease_seconds, self._chance)
+            ownership.begun = await ownership.advance(connection, {})
+            return ownership
+
+
+class _Ownership:
+    """The time between a claim and letting go."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        epoch: int,
+        owned: Owned,
+        bound: Bound,
+        lease_seconds: float,
+        chance: Callable[[], float],
+    ) -> None:
+        self._pool, self._epoch, self._owned, self._bound = pool, epoch, owned, bound
+        self._lease_seconds, self._chance = lease_seconds, chance
+        self._alone = asyncio.Lock()
+        """Branches end at the same time, but are recorded one after the other."""
+        self._under_way: frozenset[str] = frozenset()
+        self.begun: tuple[str, ...] = ()
+
+    async def use(self) -> None:
+        """Act until nothing is left to do now. LeaseLost, NotHere, Unavailable: then nothing more is written."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for name in self.begun:
+                    group.create_task(self._carry_out(name, group))
+        except* (LeaseLost, NotHere, Unavailable) as ended:
+            raise ended.exceptions[0] from None
+
+    async def _carry_out(self, name: str, group: asyncio.TaskGroup) -> None:
+        for following in await self._perform(name):
+            group.create_task(self._carry_out(following, group))
+
+    async def advance(self, connection: Connection, changed: Mapping[str, Entry]) -> tuple[str, ...]:
+        """Record what changed, and the intent of what comes next; which steps that begins.
+
+        In the caller's transaction; `_commit` follows it.
+        """
+        owned = self._owned
+        steps = {**owned.steps, **changed}
+        under_way = self._under_way - set(changed)
+        facts = Facts(owned.cancelled, owned.signals, under_way)
+        next_turn = turn(self._bound.workflow, steps, facts, self._seconds)
+        whole = Turn(
+            {**changed, **next_turn.changed},
+            next_turn.begun,
+            next_turn.state,
+            next_turn.outcome,
+            next_turn.wake_seconds,
+        )
+        busy = bool(under_way or whole.begun)
+        await journal.record(connection, owned, whole, self._lease_seconds if busy else None)
+        owned.steps = {**steps, **whole.changed}
+        self._under_way = under_way | set(whole.begun)
+        return whole.begun
+
+    def _seconds(self, name: str) -> float | None:
+        action = self._bound.actions[name]
+        if isinstance(action, After | Told) and action.seconds is not None:
+            return max(0.0, action.seconds(self._owned.call(name)))
+        return None
+
+    async def _perform(self, name: str) -> tuple[str, ...]:
+        """One attempt at one step, forward or back; which steps follow."""
+        action, step = self._bound.actions[name], self._bound.workflow.by_name[name]
+        try:
+            async with asyncio.timeout(step.deadline_seconds):
+                if isinstance(action, Here):
+                    return await self._here(name, action)
+                if not isinstance(action, There):
+                    raise TypeError(f"{name} has nothing to be carried out")
+                ended = await self._there(name, action)
+        except (NotHere, LeaseLost):
+            raise
+        except Outage as outage:
+            entry = postponed(self._owned.steps[name], _described(outage), OUTAGE_SECONDS)
+            log.info("party_away", step=name, reason=str(outage))
+        except Exception as error:
+            hopeless = isinstance(error, Unfit | NotAllowed)
+            entry = failed(step, self._owned.steps[name], _described(error), self._chance(), hopeless=hopeless)
+            log.warning("step_failed", step=name, status=entry.status.name, error=repr(error))
+            if entry.status is Status.STUCK:
+                log.error("step_stuck", step=name, error=repr(error))
+        else:
+            entry = ended
+        return await self._recorded(name, entry)
+
+    async def _here(self, name: str, action: Here) -> tuple[str, ...]:
+        async with self._alone, transaction(self._pool) as connection:
+            await enter_at(connection, self._owned.tenant_id, self._epoch)
+            entry, call = self._owned.steps[name], self._owned.call(name)
+            before, under_way = self._owned.steps, self._under_way
+            try:
+                if entry.status is Status.STARTED:
+                    ended = entry.after(Event.SUCCEED, output=await action.act(connection, call), error=None)
+                else:
+                    if action.undo is not None:
+                        await action.undo(connection, call)
+                    ended = entry.after(Event.UNDONE, error=None)
+                return await self.advance(connection, {name: ended})
+            except BaseException:
+                self._owned.steps, self._under_way = before, under_way  # the transaction is rolled back
+                raise
+
+    async def _there(self, name: str, action: There) -> Entry:
+        entry, call = self._owned.steps[name], self._owned.call(name)
+        if entry.status is not Status.STARTED:
+            await action.party.undo(call)
+            return entry.after(Event.UNDONE, error=None)
+        output: Output | None = None
+        if entry.attempts > 1:
+            output = await action.party.find(call)  # the one before may have been done after all
+        if output is None:
+            output = await action.party.act(call)
+        return entry.after(Event.SUCCEED, output=output, error=None)
+
+    async def _recorded(self, name: str, entry: Entry) -> tuple[str, ...]:
+        async def write() -> tuple[str, ...]:
+            before, under_way = self._owned.steps, self._under_way
+            try:
+                async with transaction(self._pool) as connection:
+                    await enter_at(connection, self._owned.tenant_id, self._epoch)
+                    return await self.advance(connection, {name: entry})
+            except BaseException:
+                self._owned.steps, self._under_way = before, under_way
+                raise
+
+        async with self._alone:
+            return await again(write)
+
+
+def _described(error: Exception) -> dict[str, Any]:
+    """For the tenant: our own errors say what happened, others only that it was our fault."""
+    if isinstance(error, Outage | Unavailable):
+        return {"code": "UNAVAILABLE", "message": str(error)}
+    if isinstance(error, Unfit | NotAllowed):
+        return {"code": "FAILED_PRECONDITION", "message": str(error)}
+    if isinstance(error, TimeoutError):
+        return {"code": "UNAVAILABLE", "message": "it took too long"}
+    return {"code": "INTERNAL", "message": "a fault of this service; it has been logged"}

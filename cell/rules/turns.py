@@ -1,0 +1,170 @@
+"""One owner's next step with an orchestration: what it begins, what ends by itself, and when to look again. Pure.
+
+An attempt is counted when it begins, so that one which takes its process along counts as well.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cell.rules.orchestration import STEPS, Event, Moves, Status, moves, state
+from cell.rules.workflows import Kind, Retry, Step, Workflow
+
+Output = Mapping[str, Any]
+UNDOING = Retry(attempts=3)
+"""After so many vain attempts a person must look at it."""
+GIVEN_UP = {"code": "INTERNAL", "message": "it never came to an end"}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is recorded of a step."""
+
+    status: Status
+    attempts: int = 0
+    undo_attempts: int = 0
+    waits_seconds: float | None = None
+    """Until its next attempt, or until its time comes; 0.0 when that is over. None: it waits for no time."""
+    output: Output | None = None
+    error: Mapping[str, Any] | None = None
+
+    def after(self, event: Event, **changes: Any) -> "Entry":
+        """What it is once `event` has happened."""
+        return replace(self, status=STEPS[self.status, event], **{"waits_seconds": None, **changes})
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What an owner knows beside the steps. `under_way`: what it has begun itself and not ended."""
+
+    cancelled: bool
+    signals: Mapping[str, Output]
+    under_way: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What to record and do next. `wake_seconds`: when to look again, None for never, while nothing is begun."""
+
+    changed: Mapping[str, Entry]
+    begun: tuple[str, ...]
+    state: str
+    outcome: str | None
+    wake_seconds: float | None
+
+
+def turn(
+    workflow: Workflow,
+    steps: Mapping[str, Entry],
+    facts: Facts,
+    seconds: Callable[[str], float | None],
+) -> Turn:
+    """The next turn. `seconds`: how long a timer or a signal that begins now waits."""
+    known, begun = dict(steps), set[str]()
+    while True:
+        now = moves(workflow, _statuses(known), cancelled=facts.cancelled)
+        if not _by_themselves(workflow, known, facts, now, seconds):
+            break
+    if not (now.undo and facts.under_way):  # what is under way ends before anything is undone
+        for name in (*now.run, *now.undo):
+            if name not in facts.under_way and _may_go_on(workflow.by_name[name], known.get(name)):
+                known[name] = _begun(known.get(name))
+                begun.add(name)
+    waiting = [entry.waits_seconds for name, entry in known.items() if name in (*now.run, *now.undo)]
+    timed = [wait for wait in waiting if wait is not None]
+    return Turn(
+        changed={name: entry for name, entry in known.items() if steps.get(name) != entry},
+        begun=tuple(step.name for step in workflow.steps if step.name in begun),
+        state=state(workflow, _statuses(known), cancelled=facts.cancelled),
+        outcome=now.end,
+        wake_seconds=min(timed, default=None),
+    )
+
+
+def _by_themselves(
+    workflow: Workflow,
+    known: dict[str, Entry],
+    facts: Facts,
+    now: Moves,
+    seconds: Callable[[str], float | None],
+) -> bool:
+    """Let happen what takes no action. Whether anything did, so that more may follow from it."""
+    happened = False
+    for name in now.run:
+        step, entry = workflow.by_name[name], known.get(name)
+        ended = None if name in facts.under_way else _ended(step, entry, facts)
+        if ended is not None:
+            known[name] = ended
+        elif entry is None and step.kind is not Kind.ACTION:
+            known[name] = Entry(Status.STARTED, attempts=1, waits_seconds=seconds(name))
+        else:
+            continue
+        happened = True
+    for name in () if facts.under_way else now.undo:
+        entry = known[name]
+        if not workflow.by_name[name].undoes:
+            known[name] = entry.after(Event.UNDO).after(Event.UNDONE)
+        elif (
+            entry.status is Status.UNDOING and not entry.waits_seconds and _exhausted(entry.undo_attempts, UNDOING)
+        ):
+            known[name] = entry.after(Event.GIVE_UP)
+        else:
+            continue
+        happened = True
+    return happened
+
+
+def _ended(step: Step, entry: Entry | None, facts: Facts) -> Entry | None:
+    """How a step that was begun before ends without an action; None when it does not."""
+    if entry is None:
+        return None
+    over = entry.waits_seconds == 0.0
+    if step.kind is Kind.SIGNAL and (over or step.name in facts.signals):
+        return entry.after(Event.SUCCEED, output=facts.signals.get(step.name))
+    if step.kind is Kind.TIMER and over:
+        return entry.after(Event.SUCCEED)
+    if step.kind is Kind.ACTION and not entry.waits_seconds and _exhausted(entry.attempts, step.retry):
+        return entry.after(Event.FAIL, error=entry.error or GIVEN_UP)
+    return None
+
+
+def _exhausted(attempts: int, retry: Retry) -> bool:
+    return attempts >= retry.attempts
+
+
+def _may_go_on(step: Step, entry: Entry | None) -> bool:
+    """Whether its next attempt may begin now; timers and signals have none."""
+    undoing = entry is not None and entry.status is not Status.STARTED
+    return (undoing or step.kind is Kind.ACTION) and (entry is None or not entry.waits_seconds)
+
+
+def _begun(entry: Entry | None) -> Entry:
+    if entry is None:
+        return Entry(Status.STARTED, attempts=1)
+    if entry.status is Status.STARTED:
+        return entry.after(Event.BEGIN, attempts=entry.attempts + 1)
+    return entry.after(Event.UNDO, undo_attempts=entry.undo_attempts + 1)
+
+
+def _statuses(known: Mapping[str, Entry]) -> dict[str, Status]:
+    return {name: entry.status for name, entry in known.items()}
+
+
+def failed(step: Step, entry: Entry, error: Mapping[str, Any], chance: float, *, hopeless: bool = False) -> Entry:
+    """What becomes of a step whose attempt failed: another attempt later, or none. `chance` in [0, 1)."""
+    if entry.status is Status.STARTED:
+        if hopeless or _exhausted(entry.attempts, step.retry):
+            return entry.after(Event.FAIL, error=error)
+        waits_seconds = step.retry.wait_seconds(entry.attempts, chance)
+    else:
+        if _exhausted(entry.undo_attempts, UNDOING):
+            return entry.after(Event.GIVE_UP, error=error)
+        waits_seconds = UNDOING.wait_seconds(entry.undo_attempts, chance)
+    return replace(entry, waits_seconds=waits_seconds, error=error)
+
+
+def postponed(entry: Entry, error: Mapping[str, Any], waits_seconds: float) -> Entry:
+    """What becomes of a step whose party is away: the attempt does not count."""
+    if entry.status is Status.STARTED:
+        return replace(entry, attempts=entry.attempts - 1, waits_seconds=waits_seconds, error=error)
+    return replace(entry, undo_attempts=entry.undo_attempts - 1, waits_seconds=waits_seconds, error=error)

@@ -1,0 +1,8 @@
+-- A new owner, by a higher number than all before: also of one whose lease ran out. SKIP LOCKED: somebody is at it.
+UPDATE cell.orchestrations o
+SET fencing = o.fencing + 1, leased = true, wake_at = clock_timestamp() + make_interval(secs => $2), updated_at = now()
+FROM (
+    SELECT orchestration_id FROM cell.orchestrations
+    WHERE orchestration_id = $1 AND wake_at <= clock_timestamp() FOR UPDATE SKIP LOCKED
+) due
+WHERE o.orchestration_id = due.orchestration_id RETURNING o.*

@@ -1,0 +1,3 @@
+-- Begun if and only if what asked for it was committed.
+INSERT INTO cell.orchestrations (orchestration_id, workflow, version, target, state, payload, priority)
+VALUES ($1, $2, $3, $4, 'PENDING', $5, $6) RETURNING *

@@ -1,0 +1,1 @@
+"""The orchestrator on a real Postgres."""

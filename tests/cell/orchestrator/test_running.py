@@ -1,0 +1,355 @@
+"""Every effect happens once, and none is left behind."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from cell.access import enter_at
+from cell.database import COMMAND_SECONDS, transaction
+from cell.errors import NotAllowed
+from cell.orchestrator.actions import Action, After, Call, Here, There, Told
+from cell.orchestrator.registry import Bound, Registry
+from cell.orchestrator.starting import cancel
+from cell.rules.workflows import Kind, Malformed, Retry, Step, Workflow
+from runtime.database import Connection, open_pool
+from tests.cell.cells import CellDatabase, next_epoch
+from tests.cell.orchestrator.outside import Ledger
+from tests.cell.orchestrator.stage import Stage
+from tests.waiting import eventually
+
+
+@pytest.fixture
+async def stage(cell_database: CellDatabase) -> AsyncIterator[Stage]:
+    """A tenant of its own."""
+    tenant_id, epoch = f"t-{secrets.token_hex(4)}", next_epoch()
+    control = await cell_database.connect("cell_control")
+    try:
+        await control.execute("SELECT cellway.set_fence($1, $2, 'active', NULL)", tenant_id, epoch)
+    finally:
+        await control.close()
+    pool = await open_pool(
+        cell_database.dsns["cell_app"], name="test", size=4, command_seconds=COMMAND_SECONDS, stateless=True
+    )
+    yield Stage(pool, tenant_id, epoch)
+    await pool.close()
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    """A party outside."""
+    return Ledger()
+
+
+def bound(*steps: tuple[Step, Action], version: int = 1, cancellable: bool = True) -> Bound:
+    """A workflow of these."""
+    workflow = Workflow("made_up", version, [step for step, _ in steps], cancellable)
+    return Bound(workflow, {step.name: action for step, action in steps})
+
+
+def outside(ledger: Ledger, *names: str, **more: Any) -> list[tuple[Step, Action]]:
+    """Steps that act at the ledger's, one after the other."""
+    return [(Step(name, undoes=True, **more), There(ledger)) for name in names]
+
+
+async def _account(connection: Connection, call: Call) -> dict[str, Any]:
+    await connection.execute("INSERT INTO cell.accounts (account_id, display_name) VALUES ('made', $1)", call.key)
+    return {"from": dict(call.outputs.get("one", {})), "payload": dict(call.payload)}
+
+
+async def _no_account(connection: Connection, call: Call) -> None:
+    await connection.execute("DELETE FROM cell.accounts WHERE display_name = $1", call.key)
+
+
+ACCOUNT = (Step("account", undoes=True), Here(_account, _no_account))
+
+
+async def accounts(stage: Stage) -> int:
+    """How many the tenant has."""
+    async with transaction(stage.pool) as connection:
+        await enter_at(connection, stage.tenant_id, stage.epoch)
+        return int(await connection.fetchval("SELECT count(*) FROM cell.accounts"))
+
+
+async def test_steps_run_in_order_and_hand_on_what_they_made(stage: Stage, ledger: Ledger) -> None:
+    """With one hint, as far as nothing has to be waited for."""
+    made = bound(*outside(ledger, "one"), ACCOUNT, *outside(ledger, "two"))
+    seen = await stage.run(await stage.begin(made, {"plan": "free"}), made)
+    assert (seen.state, seen.outcome, seen.wakes) == ("COMPLETED", "COMPLETED", False)
+    assert ledger.effects == ["one", "two"]
+    assert seen.outputs["account"] == {"from": {"made": "one"}, "payload": {"plan": "free"}}
+    assert await accounts(stage) == 1
+
+
+async def test_what_was_done_is_undone_in_reverse_when_a_step_is_given_up(stage: Stage, ledger: Ledger) -> None:
+    """Nothing is left, neither outside nor here."""
+    other = Ledger()
+    other.failures = 99
+    last = (Step("three", undoes=True, retry=Retry(attempts=2)), There(other))
+    made = bound(*outside(ledger, "one", "two"), ACCOUNT, last)
+    seen = await stage.finish(await stage.begin(made), made)
+    assert (seen.state, seen.outcome) == ("ROLLED_BACK", "ROLLED_BACK")
+    assert set(seen.steps.values()) == {"UNDONE"}
+    assert seen.attempts["three"] == 2
+    assert ledger.effects == ["one", "two", "-two", "-one"]
+    assert await accounts(stage) == 0
+
+
+async def test_a_step_that_fails_now_and_then_is_tried_again(stage: Stage, ledger: Ledger) -> None:
+    """After a wait that is a row, not a sleeping process."""
+    ledger.failures = 2
+    made = bound(*outside(ledger, "one"))
+    name = await stage.begin(made)
+    seen = await stage.run(name, made)
+    assert (seen.state, seen.attempts, seen.wakes) == ("ONE_IN_PROGRESS", {"one": 1}, True)
+    assert (await stage.run(name, made)).attempts == {"one": 1}  # not yet
+    seen = await stage.finish(name, made)
+    assert (seen.outcome, seen.attempts) == ("COMPLETED", {"one": 3})
+    assert ledger.effects == ["one"]
+
+
+async def test_nothing_of_a_failed_attempt_here_stays(stage: Stage) -> None:
+    """Its transaction is rolled back."""
+
+    async def halfway(connection: Connection, call: Call) -> dict[str, Any]:
+        await _account(connection, call)
+        raise RuntimeError("halfway")
+
+    made = bound((Step("account", undoes=True, retry=Retry(attempts=1)), Here(halfway, _no_account)))
+    seen = await stage.finish(await stage.begin(made), made)
+    assert seen.outcome == "ROLLED_BACK"
+    assert await accounts(stage) == 0
+
+
+async def test_after_a_crash_the_party_is_asked_before_anything_is_done_again(
+    stage: Stage, ledger: Ledger
+) -> None:
+    """The worker died between the effect and its record."""
+    made = bound(*outside(ledger, "one", "two"))
+    name = await stage.begin(made)
+    worker = asyncio.create_task(stage.run(name, made))
+    ledger.answer_lost = worker.cancel
+    with pytest.raises(asyncio.CancelledError):
+        await worker
+    assert ledger.effects == ["one"]
+    assert (await stage.seen(name)).steps == {"one": "STARTED"}
+    assert (await stage.run(name, made)).steps == {"one": "STARTED"}  # its lease is not over
+    await stage.time_passes(name)
+    seen = await stage.run(name, made)
+    assert seen.outcome == "COMPLETED"
+    assert ledger.asked == ["one"]
+    assert ledger.effects == ["one", "two"]
+
+
+async def test_a_step_that_always_takes_its_worker_along_is_given_up(stage: Stage, ledger: Ledger) -> None:
+    """Attempts are counted before they are made."""
+    made = bound(*outside(ledger, "one", retry=Retry(attempts=3)))
+    name = await stage.begin(made)
+    ledger.hold = asyncio.Event()
+    for _ in range(3):
+        ledger.arrived.clear()
+        worker = asyncio.create_task(stage.run(name, made))
+        await ledger.arrived.wait()
+        worker.cancel()
+        await asyncio.wait([worker])
+        await stage.time_passes(name)
+    ledger.hold = None
+    seen = await stage.finish(name, made)
+    assert (seen.outcome, seen.attempts) == ("ROLLED_BACK", {"one": 3})
+    assert ledger.effects == []
+
+
+async def test_who_lost_the_lease_writes_nothing(stage: Stage, ledger: Ledger) -> None:
+    """It was slow, not dead: another one finished meanwhile."""
+    made = bound(*outside(ledger, "one"), ACCOUNT)
+    name = await stage.begin(made)
+    ledger.hold = asyncio.Event()
+    slow = asyncio.create_task(stage.run(name, made))
+    await ledger.arrived.wait()
+    await stage.time_passes(name)
+    let_through, ledger.hold = ledger.hold, None
+    seen = await stage.run(name, made)
+    assert seen.outcome == "COMPLETED"
+    let_through.set()
+    assert await slow == seen
+    assert ledger.effects == ["one"]
+    assert await accounts(stage) == 1
+
+
+async def test_an_outage_counts_as_no_attempt_and_ends_by_itself(stage: Stage, ledger: Ledger) -> None:
+    """However long it lasts."""
+    ledger.away = True
+    made = bound(*outside(ledger, "one", retry=Retry(attempts=1)))
+    name = await stage.begin(made)
+    for _ in range(5):
+        seen = await stage.run(name, made)
+        assert (seen.state, seen.attempts["one"], seen.wakes) == ("ONE_IN_PROGRESS", 0, True)
+        await stage.time_passes(name)
+    ledger.away = False
+    assert (await stage.run(name, made)).outcome == "COMPLETED"
+
+
+async def test_what_cannot_be_undone_waits_for_a_person_and_keeps_nobody(stage: Stage, ledger: Ledger) -> None:
+    """After three vain attempts; the steps before it are undone all the same."""
+    stubborn, last = Ledger(), Ledger()
+    stubborn.undo_failures = last.failures = 99
+    made = bound(
+        *outside(ledger, "one"),
+        *outside(stubborn, "two"),
+        (Step("three", retry=Retry(attempts=1)), There(last)),
+    )
+    seen = await stage.finish(await stage.begin(made), made)
+    assert (seen.state, seen.outcome, seen.wakes) == ("TWO_STUCK", None, False)
+    assert seen.steps == {"one": "UNDONE", "two": "STUCK", "three": "UNDONE"}
+    assert ledger.effects == ["one", "-one"]
+
+
+async def test_branches_run_at_the_same_time(stage: Stage, ledger: Ledger) -> None:
+    """Each waits for the other here, so one after the other would never end."""
+    met = asyncio.Barrier(2)
+
+    class Meeting(Ledger):
+        """Acts once both are there."""
+
+        async def act(self, call: Call) -> Any:
+            async with met:
+                return await super().act(call)
+
+    meeting = Meeting()
+    made = bound(
+        *outside(ledger, "one"),
+        (Step("left", after=("one",), undoes=True), There(meeting)),
+        (Step("right", after=("one",), undoes=True), There(meeting)),
+        (Step("last", after=("left", "right"), undoes=True), There(ledger)),
+    )
+    seen = await stage.run(await stage.begin(made), made)
+    assert seen.outcome == "COMPLETED"
+    assert ledger.effects == ["one", "last"]
+    assert sorted(meeting.effects) == ["left", "right"]
+
+
+async def test_a_branch_ends_before_the_other_ones_failure_is_undone(stage: Stage, ledger: Ledger) -> None:
+    """What is under way may yet have an effect."""
+    failing = Ledger()
+    failing.failures = 99
+    ledger.hold = asyncio.Event()
+    made = bound(
+        (Step("slow", after=(), undoes=True), There(ledger)),
+        (Step("bad", after=(), undoes=True, retry=Retry(attempts=1)), There(failing)),
+    )
+    name = await stage.begin(made)
+    running = asyncio.create_task(stage.run(name, made))
+
+    async def failed() -> bool:
+        return (await stage.seen(name)).steps.get("bad") == "FAILED"
+
+    await eventually(failed)
+    assert (await stage.seen(name)).steps["slow"] == "STARTED"
+    ledger.hold.set()
+    assert (await running).outcome == "ROLLED_BACK"
+    assert ledger.effects == ["slow", "-slow"]
+
+
+async def test_a_timer_fires_when_its_time_has_come_and_once(stage: Stage, ledger: Ledger) -> None:
+    """Ninety days are a row."""
+    days = 90 * 86_400.0
+    made = bound((Step("retention", Kind.TIMER), After(lambda _call: days)), *outside(ledger, "purge"))
+    name = await stage.begin(made)
+    for _ in range(3):
+        seen = await stage.run(name, made)
+        assert (seen.state, seen.wakes) == ("RETENTION_IN_PROGRESS", True)
+    await stage.time_passes(name)
+    assert (await stage.run(name, made)).outcome == "COMPLETED"
+    assert ledger.effects == ["purge"]
+
+
+@pytest.mark.parametrize("when", ["before", "while it waits", "while somebody is at it"])
+async def test_a_signal_is_never_slept_through(stage: Stage, ledger: Ledger, when: str) -> None:
+    """Whenever it comes."""
+    made = bound(*outside(ledger, "one"), (Step("paid", Kind.SIGNAL), Told()))
+    name = await stage.begin(made)
+    if when == "before":
+        assert await stage.tell(name, "paid", {"by": "card"})
+    elif when == "while it waits":
+        assert not (await stage.run(name, made)).wakes
+        assert await stage.tell(name, "paid", {"by": "card"})
+    else:
+        ledger.hold = asyncio.Event()
+        running = asyncio.create_task(stage.run(name, made))
+        await ledger.arrived.wait()
+        assert await stage.tell(name, "paid", {"by": "card"})
+        ledger.hold.set()
+        assert (await running).wakes
+    seen = await stage.run(name, made)
+    assert (seen.outcome, seen.outputs["paid"]) == ("COMPLETED", {"by": "card"})
+    assert not await stage.tell(name, "paid", {"by": "cheque"})
+
+
+async def test_a_signal_that_never_comes_is_waited_for_no_longer_than_it_may(stage: Stage) -> None:
+    """Then it goes on without."""
+    made = bound((Step("paid", Kind.SIGNAL), Told(lambda _call: 3600.0)))
+    name = await stage.begin(made)
+    assert (await stage.run(name, made)).wakes
+    await stage.time_passes(name)
+    seen = await stage.run(name, made)
+    assert (seen.outcome, seen.outputs) == ("COMPLETED", {})
+
+
+async def test_a_cancelled_one_goes_back(stage: Stage, ledger: Ledger) -> None:
+    """Also while it waits; after its end it is too late."""
+    made = bound(*outside(ledger, "one"), (Step("paid", Kind.SIGNAL), Told()), *outside(ledger, "two"))
+    name = await stage.begin(made)
+    await stage.run(name, made)
+    assert await stage.cancel(name, made)
+    seen = await stage.run(name, made)
+    assert seen.outcome == "ROLLED_BACK"
+    assert ledger.effects == ["one", "-one"]
+    assert not await stage.cancel(name, made)
+
+
+async def test_what_cannot_be_cancelled_says_so(stage: Stage, ledger: Ledger) -> None:
+    """NotAllowed, and nothing changes."""
+    made = bound(*outside(ledger, "one"), cancellable=False)
+    name = await stage.begin(made)
+    async with transaction(stage.pool) as connection:
+        await enter_at(connection, stage.tenant_id, stage.epoch)
+        with pytest.raises(NotAllowed):
+            await cancel(connection, name, made)
+    assert (await stage.run(name, made)).outcome == "COMPLETED"
+
+
+async def test_one_that_began_under_another_version_is_finished_by_it(stage: Stage, ledger: Ledger) -> None:
+    """A worker that does not know the version leaves it alone; one that knows both begins with the last."""
+    old, new = bound(*outside(ledger, "one")), bound(*outside(ledger, "other"), version=2)
+    name = await stage.begin(old)
+    seen = await stage.run(name, new)
+    assert (seen.state, seen.steps) == ("PENDING", {})
+    seen = await stage.run(name, old, new)
+    assert (seen.outcome, set(seen.steps)) == ("COMPLETED", {"one"})
+    assert Registry([old, new]).latest("made_up") is new
+
+
+@pytest.mark.parametrize(
+    ("step", "action"),
+    [
+        (Step("one", Kind.TIMER), There(Ledger())),
+        (Step("one"), After(lambda _call: 1.0)),
+        (Step("one", Kind.SIGNAL), After(lambda _call: 1.0)),
+        (Step("one"), Here(_account, _no_account)),
+        (Step("one", undoes=True), Here(_account)),
+    ],
+)
+def test_a_step_is_what_it_is_declared_as(step: Step, action: Action) -> None:
+    """Else it is refused where it is put together."""
+    with pytest.raises(Malformed):
+        bound((step, action))
+
+
+def test_every_step_has_its_action() -> None:
+    """And every action its step."""
+    workflow = Workflow("made_up", 1, [Step("one")])
+    for names in ([], ["two"], ["one", "two"]):
+        with pytest.raises(Malformed):
+            Bound(workflow, dict.fromkeys(names, There(Ledger())))
