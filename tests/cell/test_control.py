@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from cell.control.tenants import TABLES
 from directory.control.contract import CellReport, CheckList, FenceList, TenantReport
 from tests.cell.cells import TOKEN, CellDatabase, Client, RunningCell, ask, next_epoch
 
