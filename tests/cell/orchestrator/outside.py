@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable
 
 from cell.errors import CellError
-from cell.orchestrator.actions import Call, Outage, Output
+from cell.orchestrator.actions import Call, Outage
+from cell.rules.turns import Output
 
 
 class Refused(CellError):
@@ -23,7 +24,7 @@ class Ledger:
         self.failures = 0
         """How many of the next calls fail before anything happens."""
         self.undo_failures = 0
-        self.answer_lost: Callable[[], None] | None = None
+        self.answer_lost: Callable[[], object] | None = None
         """Called once, after an effect and before its answer."""
         self.asked: list[str] = []
         self.hold: asyncio.Event | None = None

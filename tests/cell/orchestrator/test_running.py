@@ -1,46 +1,21 @@
 """Every effect happens once, and none is left behind."""
 
 import asyncio
-import secrets
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from cell.access import enter_at
-from cell.database import COMMAND_SECONDS, transaction
+from cell.database import transaction
 from cell.errors import NotAllowed
 from cell.orchestrator.actions import Action, After, Call, Here, There, Told
 from cell.orchestrator.registry import Bound, Registry
 from cell.orchestrator.starting import cancel
 from cell.rules.workflows import Kind, Malformed, Retry, Step, Workflow
-from runtime.database import Connection, open_pool
-from tests.cell.cells import CellDatabase, next_epoch
+from runtime.database import Connection
 from tests.cell.orchestrator.outside import Ledger
 from tests.cell.orchestrator.stage import Stage
 from tests.waiting import eventually
-
-
-@pytest.fixture
-async def stage(cell_database: CellDatabase) -> AsyncIterator[Stage]:
-    """A tenant of its own."""
-    tenant_id, epoch = f"t-{secrets.token_hex(4)}", next_epoch()
-    control = await cell_database.connect("cell_control")
-    try:
-        await control.execute("SELECT cellway.set_fence($1, $2, 'active', NULL)", tenant_id, epoch)
-    finally:
-        await control.close()
-    pool = await open_pool(
-        cell_database.dsns["cell_app"], name="test", size=4, command_seconds=COMMAND_SECONDS, stateless=True
-    )
-    yield Stage(pool, tenant_id, epoch)
-    await pool.close()
-
-
-@pytest.fixture
-def ledger() -> Ledger:
-    """A party outside."""
-    return Ledger()
 
 
 def bound(*steps: tuple[Step, Action], version: int = 1, cancellable: bool = True) -> Bound:
