@@ -9,6 +9,7 @@ In reading order:
 - `api/`          the tenants' API
 - `control/`      the control contract, for the control plane alone
 - `jobs/`         background work: Postgres is the truth, Redis only wakes
+- `orchestrator/` sagas: steps that happen once, and the way back when one cannot
 - `working`       Dramatiq's threads in the worker
 - `checks`        what must hold in this cell's database, examined on demand
 - `schema_state`  applying the schema at start, or waiting for it
