@@ -18,9 +18,10 @@ up: $(VENV)/installed ## Start the whole platform on embedded servers (CELLS=5 f
 demo: $(VENV)/installed ## In a second terminal: create tenants, use their API, see which cell serves whom
 	@exec $(BIN)/cellway demo
 
-compile: $(VENV)/compiled ## Compile what is hot (needs a C compiler; everything works without, only slower)
+compile: $(VENV)/installed-dev ## Compile what is hot (needs a C compiler; everything works without, only slower)
+	@$(BIN)/python -m runtime.compiled router
 
-test: $(VENV)/compiled ## Run every test (real servers, started and stopped by the tests)
+test: $(VENV)/installed-dev compile ## Run every test (real servers, started and stopped by the tests)
 	$(BIN)/python -m pytest
 
 check: $(VENV)/installed-dev ## Format, lint, types, layers: what CI asks before it tests
@@ -33,19 +34,19 @@ format: $(VENV)/installed-dev ## Format the sources and mend what lint can mend
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-fuzz: $(VENV)/compiled ## Send the router odd bytes for FUZZ_SECONDS (600), in memory; what breaks a promise is saved
+fuzz: $(VENV)/installed-dev compile ## Send the router odd bytes for FUZZ_SECONDS (600), in memory; what breaks a promise is saved
 	$(BIN)/python -m tests.router.fuzz --seconds $(or $(FUZZ_SECONDS),600)
 
-bench-smoke: $(VENV)/compiled ## Requests/s and latency through router, cell and Postgres
+bench-smoke: $(VENV)/installed-dev compile ## Requests/s and latency through router, cell and Postgres
 	$(BIN)/python -m loadtests.smoke
 
-bench-table: $(VENV)/compiled ## The router's table: memory, look-ups, stalls, and how fast changes reach a hundred tables
+bench-table: $(VENV)/installed-dev compile ## The router's table: memory, look-ups, stalls, and how fast changes reach a hundred tables
 	$(BIN)/python -m loadtests.table
 
-bench-router: $(VENV)/compiled ## The router beside nginx, HAProxy and a plain aiohttp proxy (needs nginx, haproxy, wrk)
+bench-router: $(VENV)/installed-dev compile ## The router beside nginx, HAProxy and a plain aiohttp proxy (needs nginx, haproxy, wrk)
 	$(BIN)/python -m loadtests.router
 
-autobahn: $(VENV)/compiled ## WebSocket cases of Autobahn, straight and through the router (PYTHON2=python2.7; ALL=1 for slow ones)
+autobahn: $(VENV)/installed-dev compile ## WebSocket cases of Autobahn, straight and through the router (PYTHON2=python2.7; ALL=1 for slow ones)
 	$(BIN)/python -m loadtests.autobahn --python2 $(or $(PYTHON2),python2.7) $(if $(ALL),--all)
 
 lock: $(VENV)/installed-dev ## Write requirements.lock anew from what is installed
@@ -67,10 +68,5 @@ $(VENV)/installed-dev: pyproject.toml requirements.lock | $(VENV)/bin/python
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Cellway needs Python 3.11 or newer: install it, or name one with make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
-
-# What is compiled is used only while it is what the sources say, so this may be out of date but never wrong.
-$(VENV)/compiled: $(VENV)/installed-dev $(shell find router directory runtime -name '*.py')
-	@$(BIN)/python -m runtime.compiled router
-	@touch $@
 
 .PHONY: help up compile demo test check format fuzz bench-smoke bench-table bench-router autobahn lock clean

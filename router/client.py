@@ -34,7 +34,7 @@ log = logs.get("router.client")
 UNSENT_BYTES: Final = 16_384
 READ_AHEAD_BYTES: Final = 65_536
 """What may come of further requests while one is answered; then the client waits."""
-LINGER_SECONDS: Final = 2.0
+LINGER_SECONDS = 2.0
 """How long an answered client may go on sending its body before the connection is closed."""
 HALF_CLOSED_SECONDS: Final = 0.75
 """A client that stopped sending and hears nothing for so long counts as gone: both look alike until one writes."""

@@ -1,14 +1,15 @@
 """The compiled form of a package is a cache: it is used while it is what the sources say, and never else."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from runtime.compiled import DIGEST, FOLDER, INTERPRETED, SUFFIX
-from runtime.compiled.build import build
+from runtime.compiled import FOLDER, INTERPRETED, SUFFIX, place
+from runtime.compiled.build import NotCompiled, build
 from tests.programs import require_program
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +38,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "toy").mkdir()
     (root / "toy" / "__init__.py").write_text("", encoding="ascii")
     (root / "toy" / "adding.py").write_text(SOURCE, encoding="ascii")
-    assert build("toy", ["adding"], root) == root / "toy" / FOLDER
+    assert build("toy", ["adding"], root) == place("toy", root)
     return root
 
 
@@ -87,18 +88,27 @@ def test_a_new_module_beside_it_makes_it_out_of_date(toy: Path) -> None:
         other.unlink()
 
 
-@pytest.mark.parametrize("written", ["", "x", None])
-def test_what_nobody_knows_the_origin_of_is_not_used(toy: Path, written: str | None) -> None:
-    """A digest that is missing, empty or another's: so it is with the compiled form of another Python, too."""
-    digest = toy / "toy" / FOLDER / DIGEST
-    before = digest.read_text(encoding="ascii")
-    digest.unlink()
-    if written is not None:
-        digest.write_text(written, encoding="ascii")
+@pytest.mark.parametrize("broken", ["toy__mypyc", "all", "lock"])
+def test_what_cannot_be_loaded_is_not_there(toy: Path, broken: str) -> None:
+    """A file that power took away, an emptied folder, a source that cannot be read: then it is interpreted."""
+    made = place("toy", toy)
+    aside = made.rename(toy / "aside")
+    lock = toy / "toy" / ".#adding.py"
     try:
+        if broken == "lock":
+            shutil.copytree(aside, made)
+            lock.symlink_to("nowhere")
+        elif broken == "all":
+            made.mkdir()
+        else:
+            shutil.copytree(aside, made)
+            (made / f"{broken}{SUFFIX}").write_bytes(b"")
         assert imported(toy) == ("False", "5", "adding.py")
     finally:
-        digest.write_text(before, encoding="ascii")
+        lock.unlink(missing_ok=True)
+        shutil.rmtree(made)
+        aside.rename(made)
+    assert imported(toy) == ("True", "5", f"adding{SUFFIX}")
 
 
 def test_a_build_that_fails_changes_nothing(toy: Path) -> None:
@@ -110,16 +120,36 @@ def test_a_build_that_fails_changes_nothing(toy: Path) -> None:
             build("toy", ["adding"], toy)
     finally:
         source.write_text(SOURCE, encoding="ascii")
-    assert sorted(path.name for path in (toy / "toy").glob("__compiled__*")) == [FOLDER]
+    assert [path.name for path in (toy / "toy" / FOLDER).iterdir()] == [place("toy", toy).name]
     assert imported(toy) == ("True", "5", f"adding{SUFFIX}")
 
 
-def test_what_a_killed_build_left_is_removed(toy: Path) -> None:
-    """The next build does it."""
-    left = toy / "toy" / f"{FOLDER}.left"
-    left.mkdir()
-    build("toy", ["adding"], toy)
-    assert not left.exists()
+def test_a_compiler_that_fails_is_told_of(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By one error, whatever it was; and nothing is changed."""
+    source = toy / "toy" / "adding.py"
+    source.write_text(f"{SOURCE}\n", encoding="ascii")
+    monkeypatch.setenv("CC", "/nowhere/cc")
+    try:
+        with pytest.raises(NotCompiled):
+            build("toy", ["adding"], toy)
+        assert imported(toy) == ("False", "5", "adding.py")
+    finally:
+        source.write_text(SOURCE, encoding="ascii")
+    assert imported(toy) == ("True", "5", f"adding{SUFFIX}")
+
+
+def test_only_what_the_sources_say_now_is_kept(toy: Path) -> None:
+    """What a killed build left behind, and what was made of other sources, goes with the next build."""
+    source = toy / "toy" / "adding.py"
+    (toy / "toy" / FOLDER / "work.left").mkdir()
+    source.write_text(SOURCE.replace("one + other", "one - other"), encoding="ascii")
+    try:
+        made = build("toy", ["adding"], toy)
+        assert list((toy / "toy" / FOLDER).iterdir()) == [made]
+        assert imported(toy) == ("True", "-1", f"adding{SUFFIX}")
+    finally:
+        source.write_text(SOURCE, encoding="ascii")
+        build("toy", ["adding"], toy)
 
 
 def test_the_routers_compiled_form_is_what_is_tested() -> None:
