@@ -21,5 +21,8 @@ def allowed() -> int:
 
 
 def for_clients(files: int) -> int:
-    """How many connections clients may have: each may need one to a cell, so they get half of what is left."""
-    return max(1, (files - RESERVED) // 2)
+    """How many connections clients may have: a third of what is left.
+
+    Each may need one to a cell, and that a second descriptor (`upstream/remains`).
+    """
+    return max(1, (files - RESERVED) // 3)

@@ -84,4 +84,4 @@ def close_frame(code: int, mask: bytes | None = None) -> bytes:
     payload = code.to_bytes(2)
     if mask is None:
         return b"\x88\x02" + payload
-    return b"\x88\x82" + mask + bytes(byte ^ key for byte, key in zip(payload, mask, strict=False))
+    return b"\x88\x82" + mask + bytes([byte ^ key for byte, key in zip(payload, mask, strict=False)])

@@ -84,7 +84,7 @@ def given_trace(named: Named) -> bytes | None:
 
 def came_round(named: Named, via: bytes) -> bool:
     """Whether the router that is called `via` has passed this request on before (RFC 9110 section 7.6.3)."""
-    stations = (station.split() for line in named.get(b"via", ()) for station in line.split(b","))
+    stations = [station.split() for line in named.get(b"via", ()) for station in line.split(b",")]
     return any(len(parts) > 1 and parts[1] == via for parts in stations)
 
 

@@ -1,6 +1,7 @@
 """Connections to cells.
 
 - `connection`  one HTTP/1.1 connection: what is sent, and the answer as head and pieces, with back-pressure
+- `remains`     what a cell said before it closed, when only a failing write tells that it did
 - `pool`        the connections to one cell: bounded, kept, and told at once when the cell falls silent
 - `cells`       all cells: finds the pool of one, watches for silence, closes what is no longer needed
 

@@ -20,6 +20,7 @@ from router.rules.decide import Outcome
 from router.rules.head import LARGEST_HEAD_BYTES, LINES, Framing
 from router.rules.responses import HEADS, NotHttp, ResponseHead
 from router.rules.strict import response_framing
+from router.upstream.remains import Remains
 
 WRITE_AHEAD_BYTES: Final = 65_536
 LEAVE_SECONDS: Final = 10.0
@@ -112,8 +113,9 @@ class Connection:
 
     __slots__ = (
         "_chunks", "_interim_bytes", "_interim_of", "_left", "_method", "_outbox", "_partial", "_patron", "_phase",
-        "_reading_paused", "_receiver", "_said_end", "_sent_all", "_spoiled", "_transport", "_unsent", "_upgrade",
-        "awaited", "borrower", "closed", "complete", "deadline", "excused", "keeps", "kept_at", "requests",
+        "_reading_paused", "_receiver", "_remains", "_said_end", "_sent_all", "_spoiled", "_transport",
+        "_unsent", "_upgrade", "awaited", "borrower", "closed", "complete", "deadline", "excused", "keeps",
+        "kept_at", "requests",
     )  # fmt: skip
 
     def __init__(self, patron: Patron) -> None:
@@ -131,6 +133,8 @@ class Connection:
         self._sent_all = self._upgrade = self._reading_paused = self._spoiled = False
         self._said_end = False
         """Whether the cell said that nothing more comes."""
+        self._remains: Remains | None = None
+        """While both sides may talk at once."""
         self.keeps = False
         """Whether the cell goes on with the connection after this response."""
         self.closed = False
@@ -191,6 +195,8 @@ class Connection:
         self._chunks = None
         self.requests += 1
         self._unsent = data
+        if not last:
+            self._keep_remains()
         self._outbox.add(self)
 
     def send(self, data: bytes, *, last: bool = False) -> None:
@@ -245,6 +251,7 @@ class Connection:
             return
         self._receiver, self.closed = None, True
         self._told_head()
+        self._drop_remains()
         self._phase, self.deadline = Phase.RESTING, inf
         transport.close()
         asyncio.get_running_loop().call_later(LEAVE_SECONDS, transport.abort)
@@ -254,10 +261,20 @@ class Connection:
         self._receiver, self._unsent = None, b""
         self._told_head()
         self._phase, self.deadline = Phase.RESTING, inf
+        self._drop_remains()
         if not self.closed:
             self.closed = True
             if self._transport is not None:
                 self._transport.abort()
+
+    def _keep_remains(self) -> None:
+        if self._remains is None and self._transport is not None:
+            self._remains = Remains(self._transport)
+
+    def _drop_remains(self) -> None:
+        remains, self._remains = self._remains, None
+        if remains is not None:
+            remains.close()
 
     def _told_head(self) -> None:
         if self.awaited or self.excused:
@@ -268,12 +285,15 @@ class Connection:
         self._told_head()
         self._receiver = None
         self._phase, self.deadline, self.kept_at = Phase.RESTING, inf, now
+        self._drop_remains()
         if self._reading_paused:
             self.pause(False)
 
     def settle(self, now: float) -> None:
         """`rest`, after a response that came whole."""
         self._receiver, self._phase, self.deadline, self.kept_at = None, _RESTING, inf, now
+        if self._remains is not None:
+            self._drop_remains()
         if self._reading_paused:
             self.pause(False)
 
@@ -338,6 +358,9 @@ class Connection:
             self.abort()  # at once: `connection_lost` comes a turn later, and until then it could be lent
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        if exc is not None and self._remains is not None and (rest := self._remains.read()):
+            self.data_received(rest)
         phase, receiver = self._phase, self._receiver
         self.abort()
         if receiver is not None:
@@ -438,6 +461,7 @@ class Connection:
             self._broken("an upgrade that nobody asked for")
             return
         self._phase = Phase.PIPE
+        self._keep_remains()
         self._told_head()
         if self._receiver is not None:
             self._receiver.switched(head, rest)

@@ -31,9 +31,9 @@ async def test_one_client_too_many_is_told_so_and_counted(feed: MemoryFeed, cell
 
 
 async def test_as_many_files_as_the_system_grants_are_asked_for(router: Router) -> None:
-    """And clients get half of them, less a reserve."""
+    """And clients get a third of them, less a reserve."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     assert soft == hard or soft >= files.MOST_FILES
     assert router.lane.most_connections == files.for_clients(files.allowed())
-    assert files.for_clients(1024) == 448
+    assert files.for_clients(1024) == 298
     assert files.for_clients(64) == 1

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from typing import cast
 
 import pytest
 
@@ -23,6 +24,7 @@ from tests.router.upstreams import (
     serving,
     snapshot_of,
 )
+from tests.router.websockets.wires import End, unread, writes_until_lost
 from tests.waiting import eventually
 
 NOT_OURS = b"HTTP/1.1 421 Misdirected Request\r\nCellway-Epoch: 9\r\nContent-Length: 3\r\n\r\nno!"
@@ -226,6 +228,38 @@ async def test_an_early_answer_to_a_large_body_is_passed_on(router: Router, cell
         answer = await client.answer(b"POST")
         assert (answer.status, answer.body) == (413, b"large")
         assert answer.values(b"connection") == [b"close"]
+
+
+async def test_an_early_answer_is_passed_on_though_a_write_fails_first(router: Router, cell: FakeCell) -> None:
+    """A cell that closes without reading the body answers what comes on with a reset, behind its 413."""
+    paused, closed = asyncio.Event(), asyncio.Event()
+
+    async def raw(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        cast(asyncio.Transport, writer.transport).pause_reading()
+        paused.set()
+        await unread(End(reader, writer))
+        writer.write(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 5\r\nConnection: close\r\n\r\nlarge")
+        writer.close()
+        closed.set()
+
+    cell.raw = raw
+    async with connected(router) as client:
+        client.send(get(method="POST", extra="Content-Length: 10000000\r\n") + bytes(1000))
+        await eventually(lambda: any(each.passage and each.passage._connection for each in router.lane.clients))
+        [passage] = [each.passage for each in router.lane.clients if each.passage is not None]
+        connection = passage._connection
+        assert connection is not None
+        assert connection._transport is not None
+        connection._transport.pause_reading()  # as when the write's turn comes first
+        async with asyncio.timeout(10.0):
+            await paused.wait()
+            client.send(bytes(1000))
+            await closed.wait()
+        await writes_until_lost(End(client.reader, client.writer), bytes(100), connection)
+        answer = await client.answer(b"POST")
+        assert (answer.status, answer.body) == (413, b"large")
+        assert answer.values(b"connection") == [b"close"]
+    await eventually(lambda: not router.cells.pool("cell-1").open)
 
 
 # --- moves ---

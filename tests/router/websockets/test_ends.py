@@ -10,7 +10,18 @@ import pytest
 from directory.memory_feed import MemoryFeed
 from router.app import Router
 from tests.router.upstreams import FakeCell, ask, get, running
-from tests.router.websockets.wires import CLOSE, End, at_rest, closes, frame, piped, resets, stops_sending
+from tests.router.websockets.wires import (
+    CLOSE,
+    End,
+    at_rest,
+    closes,
+    frame,
+    piped,
+    resets,
+    stops_sending,
+    unread,
+    writes_until_lost,
+)
 from tests.waiting import eventually
 
 GOODBYE = (1000).to_bytes(2)
@@ -61,6 +72,26 @@ async def test_what_a_cell_said_last_arrives(router: Router, cell: FakeCell, lea
         pipe.cell.send(said)
         leave(pipe.cell)
         assert await pipe.client.rest() == said
+
+
+async def test_what_a_cell_said_last_arrives_though_a_write_fails_first(router: Router, cell: FakeCell) -> None:
+    """A cell that closes while a client talks on answers with a reset; what it said before that still counts."""
+    goodbye = frame(GOODBYE, CLOSE)
+    async with piped(router, cell) as pipe:
+        assert pipe.between.passage is not None
+        connection = pipe.between.passage._connection
+        assert connection is not None
+        assert connection._transport is not None
+        connection._transport.pause_reading()  # as when the write's turn comes first
+        pipe.cell.transport.pause_reading()
+        pipe.client.send(frame(b"never read", masked=True))
+        await unread(pipe.cell)
+        pipe.cell.send(goodbye)
+        pipe.cell.writer.close()
+        await writes_until_lost(pipe.client, frame(b"too late", masked=True), connection)
+        assert await pipe.client.rest() == goodbye
+        pipe.client.writer.close()
+        await at_rest(router)
 
 
 @ORDERLY

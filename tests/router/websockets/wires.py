@@ -12,6 +12,7 @@ from typing import cast
 from router import metrics
 from router.app import Router
 from router.client import Client as ServerSide
+from router.upstream.connection import Connection
 from tests.router.upstreams import Client, FakeCell, Seen, connected, get
 from tests.waiting import eventually
 
@@ -123,6 +124,29 @@ def closes(end: End) -> None:
 def stops_sending(end: End) -> None:
     """It ends one direction, and would still hear the other."""
     end.writer.write_eof()
+
+
+async def unread(end: End) -> None:
+    """Wait until something lies in its socket, which is paused."""
+    with socket.socket(fileno=os.dup(end.transport.get_extra_info("socket").fileno())) as raw:
+        raw.setblocking(False)
+
+        def lies() -> bool:
+            with contextlib.suppress(BlockingIOError):
+                return bool(raw.recv(1, socket.MSG_PEEK))
+            return False
+
+        await eventually(lies)
+
+
+async def writes_until_lost(near: End, data: bytes, connection: Connection) -> None:
+    """Send `data` on and on, until the router notices that nobody takes it."""
+
+    def lost() -> bool:
+        near.send(data)
+        return connection.closed
+
+    await eventually(lost)
 
 
 def resets(end: End) -> None:
