@@ -15,6 +15,8 @@ INSERT = "INSERT INTO cell.accounts (account_id, display_name) VALUES ($1, 'x')"
 TENANT_TABLES = (
     "tenants", "api_keys", "accounts", "namespaces", "allocations", "operations", "jobs", "idempotency_keys",
     "orchestrations", "orchestration_steps", "orchestration_signals",
+    "subscriptions", "party_effects", "organisations", "organisation_users", "billing_subscriptions", "invoices",
+    "mails", "taken_resources", "exports",
 )  # fmt: skip
 
 
