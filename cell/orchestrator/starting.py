@@ -68,9 +68,7 @@ async def tell(connection: Connection, orchestration_id: str, name: str, payload
     return True
 
 
-async def cancel(
-    connection: Connection, orchestration_id: str, bound: Bound | Workflow
-) -> asyncpg.Record | None:
+async def cancel(connection: Connection, orchestration_id: str, bound: Bound | Workflow) -> asyncpg.Record | None:
     """Ask for the way back; None when it has ended or is not there. NotAllowed when it cannot be cancelled.
 
     A step that commits and was recorded before is seen here, because both change the orchestration's row.

@@ -5,8 +5,8 @@ TRIAL, GRACE, UNPAID, ACTIVE ─ pay ─▶ ACTIVE         at any moment
 UNPAID ─ forgive ─▶ ACTIVE                           by the operator
 TRIAL, GRACE, UNPAID, ACTIVE ─ close ─▶ CLOSED       for good
 
-*Standing* is what was paid for; a *hold* is another reason not to serve a customer, and both may end in any order: a
-trial's clock runs on under a hold, and a payment does not lift one. What everybody sees is the *state*.
+*Standing* is what was paid for; a *hold* is another reason not to serve a customer, and both may end in any order:
+a trial's clock runs on under a hold, and a payment does not lift one. What everybody sees is the *state*.
 """
 
 from collections.abc import Collection, Mapping

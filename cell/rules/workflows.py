@@ -54,8 +54,8 @@ class Step:
     best_effort: bool = False
     """Whether the rest goes on when it fails."""
     commits: bool = False
-    """Whether there is no way back once it ended well: a cancellation then comes too late, and what fails afterwards
-    waits for an operator."""
+    """Whether there is no way back once it ended well: a cancellation then comes too late, and what fails
+    afterwards waits for an operator."""
     retry: Retry = Retry()
     deadline_seconds: float = 10.0
     """Of one attempt."""
