@@ -1,11 +1,12 @@
 """Everything the tenants' API can do. Routes, the OpenAPI document and the isolation tests come from this list."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
 
-from cell.api import accounts, keys, namespaces, operations
+from cell.api import accounts, keys, namespaces, operations, subscription
 from cell.api.context import Context
 from cell.api.models import (
     Account,
@@ -13,6 +14,7 @@ from cell.api.models import (
     AccountPatch,
     Key,
     KeyPage,
+    Leaving,
     ListQuery,
     Namespace,
     NamespacePage,
@@ -22,6 +24,8 @@ from cell.api.models import (
     NewNamespace,
     Operation,
     OperationPage,
+    PlanChange,
+    Subscription,
     WaitQuery,
 )
 from runtime.api.endpoint import Endpoint, Reply
@@ -70,11 +74,24 @@ ENDPOINTS: Sequence[Endpoint[Context]] = (
     Endpoint("POST", "/v1/keys/{key}:revoke", keys.revoke, "Revoke an API key", "revokeKey", {200: Key},
              idempotency="required", tag="keys", errors=(421,)),
     _list("/v1/operations", operations.list_, "listOperations", OperationPage, "operations"),
-    _get("/v1/operations/{operation}", operations.get, "getOperation", Operation, "operations"),
+    dataclasses.replace(
+        _get("/v1/operations/{operation}", operations.get, "getOperation", Operation, "operations"),
+        while_suspended=True,
+    ),
     Endpoint("POST", "/v1/operations/{operation}:cancel", operations.cancel, "Cancel an operation",
-             "cancelOperation", {200: Operation}, idempotency="required", tag="operations", errors=(421,)),
+             "cancelOperation", {200: Operation}, idempotency="required", tag="operations", errors=(421,),
+             while_suspended=True),
     Endpoint("GET", "/v1/operations/{operation}:wait", operations.wait, "Wait until an operation has ended",
-             "waitOperation", {200: Operation}, query=WaitQuery, tag="operations", errors=(421, 429)),
+             "waitOperation", {200: Operation}, query=WaitQuery, tag="operations", errors=(421, 429),
+             while_suspended=True),
+    Endpoint("GET", "/v1/subscription", subscription.get, "Read the subscription", "getSubscription",
+             {200: Subscription}, tag="subscription", errors=(404, 421), while_suspended=True),
+    Endpoint("POST", "/v1/subscription:changePlan", subscription.change_plan, "Change the plan", "changePlan",
+             {202: Operation}, body=PlanChange, idempotency="required", tag="subscription", errors=(404, 421),
+             while_suspended=True),
+    Endpoint("POST", "/v1/subscription:cancel", subscription.cancel, "Leave for good", "cancelSubscription",
+             {202: Operation}, body=Leaving, idempotency="required", tag="subscription", errors=(404, 421),
+             while_suspended=True),
 )  # fmt: skip
 
 AFTERWARDS: Mapping[str, Callable[[Context, Reply], Reply]] = {"createKey": keys.revealed}

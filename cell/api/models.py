@@ -3,10 +3,12 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, StringConstraints
+from pydantic import AfterValidator, Field, JsonValue, StringConstraints, WithJsonSchema
 
 from cell.rules.labels import MOST_LABELS
 from cell.rules.states import NamespaceState, OperationState
+from cell.rules.subscriptions import RETENTION_DAYS, SubscriptionState
+from directory.rules.plans import PLANS, check_plan
 from runtime.api.endpoint import Input, Output
 from runtime.api.texts import PRINTABLE, Identifier, LabelKey, LabelValue, Line
 
@@ -168,6 +170,37 @@ class WaitQuery(Input):
     """How long to wait."""
 
     timeout_seconds: float = Field(default=10.0, ge=0, le=30, allow_inf_nan=False)
+
+
+PlanName = Annotated[
+    str,
+    StringConstraints(max_length=40),
+    AfterValidator(check_plan),
+    WithJsonSchema({"type": "string", "enum": sorted(PLANS)}),
+]
+
+
+class PlanChange(Input):
+    """The plan to change to: an upgrade at once, a downgrade when what there is fits into it."""
+
+    plan: PlanName
+
+
+class Leaving(Input):
+    """Leaving for good. The data is kept for so long, and can be had back until then."""
+
+    retention_days: int = Field(default=RETENTION_DAYS[0], ge=RETENTION_DAYS[0], le=RETENTION_DAYS[1])
+
+
+class Subscription(Output):
+    """What the tenant has paid for. `operation` changes it at this moment."""
+
+    plan: str
+    state: SubscriptionState
+    trial_end_time: datetime | None
+    operation: str | None
+    create_time: datetime
+    update_time: datetime
 
 
 class Live(Output):

@@ -3,4 +3,5 @@
 - `serving`   the token, the routes, the errors
 - `tenants`   carrying decisions about tenants out: fence, state, first key, deletion
 - `keys`      API keys for the operator
+- `customers` beginning the workflows of a customer's life
 """

@@ -47,7 +47,7 @@ class Keys:
     async def list_(self, tenant_id: str) -> KeyList:
         """ApiError 404 when the tenant does not live here."""
         async with transaction(self._pool) as connection:
-            await _enter(connection, tenant_id)
+            await enter_known(connection, tenant_id)
             rows = await connection.fetch(SQL["all_keys"])
         return KeyList(keys=[_report(row) for row in rows])
 
@@ -56,7 +56,7 @@ class Keys:
 
         async def work() -> KeyReport:
             async with transaction(self._pool) as connection:
-                await _enter(connection, tenant_id)
+                await enter_known(connection, tenant_id)
                 return await self._maker.make(connection, tenant_id, order.seed, order.display_name)
 
         return await again(work)
@@ -66,7 +66,7 @@ class Keys:
 
         async def work() -> asyncpg.Record | None:
             async with transaction(self._pool) as connection:
-                await _enter(connection, tenant_id)
+                await enter_known(connection, tenant_id)
                 row = await connection.fetchrow(SQL["revoke_key"], key_id)
                 return row or await connection.fetchrow(SQL["get_key"], key_id)
 
@@ -76,7 +76,7 @@ class Keys:
         return _report(row)
 
 
-async def _enter(connection: Connection, tenant_id: str) -> None:
+async def enter_known(connection: Connection, tenant_id: str) -> None:
     """At whatever epoch the fence is."""
     row = await connection.fetchrow(SQL["enter_fence"], tenant_id, 0)
     if row is None or row["epoch"] is None or row["state"] != "active":

@@ -31,8 +31,8 @@ async def start(
 ) -> asyncpg.Record:
     """Its row. It begins once the transaction is committed.
 
-    With an `orchestration_id`, to ask again begins nothing: the row is that of the first time. NotAllowed when that
-    was asked for with something else.
+    With an `orchestration_id`, to ask again begins nothing: the row is that of the first time. NotAllowed when
+    that was asked for with something else.
     """
     orchestration_id = orchestration_id or new_id()
     workflow = bound.workflow if isinstance(bound, Bound) else bound

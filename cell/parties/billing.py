@@ -117,7 +117,8 @@ class _Resume(_Change):
     """It goes on; one that is not paused stays as it is."""
 
     def wanted(self, row: asyncpg.Record, what: Mapping[str, Any]) -> Mapping[str, str]:
-        return {"plan": row["plan"], "state": "ACTIVE" if row["state"] == "PAUSED" else row["state"]}
+        was = row["paused_from"] or "ACTIVE"
+        return {"plan": row["plan"], "state": was if row["state"] == "PAUSED" else row["state"]}
 
 
 class _Close(Remembering):

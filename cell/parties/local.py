@@ -1,4 +1,4 @@
-"""All parties, as this cell plays them: everything in its own database, but for mail where there is a mail server."""
+"""All parties as this cell plays them: in its own database, but for mail where there is a mail server."""
 
 from cell.parties.billing import LocalBilling
 from cell.parties.identity import LocalIdentity

@@ -53,8 +53,8 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     ),
     "leaving": (
         "Your data will be deleted in {days} days",
-        "Your subscription was cancelled. All data is deleted in {days} days; until then you can read the export,\n"
-        "and change your mind by cancelling the operation {operation}.\n",
+        "Your subscription was cancelled. All data is deleted in {days} days. Until then it can be exported, and\n"
+        "you can change your mind by cancelling the operation {operation}.\n",
     ),
 }
 """name → subject and body, with the facts that they show."""

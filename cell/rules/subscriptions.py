@@ -34,6 +34,10 @@ STANDINGS: Mapping[tuple[Standing, StandingEvent], Standing] = {
     ("UNPAID", "close"): "CLOSED",
     ("ACTIVE", "close"): "CLOSED",
 }
+GRACE_DAYS = 7
+"""After a trial."""
+RETENTION_DAYS = (30, 90)
+"""At least and at most, between leaving and the deletion of everything."""
 REFUSED: frozenset[SubscriptionState] = frozenset({"SUSPENDED", "CLOSED"})
 """In these a customer is served nothing but the way to pay."""
 

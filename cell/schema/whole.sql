@@ -277,6 +277,8 @@ CREATE TABLE cell.billing_subscriptions (
     subscription_id text        COLLATE "C" NOT NULL,
     plan            text        NOT NULL,
     state           text        NOT NULL CHECK (state IN ('TRIAL', 'ACTIVE', 'PAUSED', 'CANCELLED')),
+    -- What it was before the pause, and is again after it.
+    paused_from     text,
     trial_ends_at   timestamptz,
     created_at      timestamptz NOT NULL DEFAULT now(),
     updated_at      timestamptz NOT NULL DEFAULT now(),
