@@ -144,6 +144,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON cell.subscriptions, cell.billing_subscri
 GRANT SELECT, INSERT, UPDATE ON cell.party_effects, cell.invoices TO cell_app;
 GRANT SELECT, INSERT, DELETE ON cell.organisations, cell.organisation_users, cell.taken_resources, cell.exports,
     cell.prepared_resources TO cell_app;
+-- Some column must be, or no row could be locked.
+GRANT UPDATE (made_at) ON cell.prepared_resources TO cell_app;
 -- What a customer leaves behind is deleted by the worker that carries out its leaving.
 GRANT DELETE ON cell.api_keys TO cell_app;
 

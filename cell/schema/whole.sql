@@ -450,6 +450,8 @@ GRANT SELECT ON cell.tenants, cell.shards TO cell_app;
 GRANT SELECT, INSERT, UPDATE ON cell.party_effects, cell.invoices TO cell_app;
 GRANT SELECT, INSERT, DELETE ON cell.organisations, cell.organisation_users, cell.taken_resources, cell.exports,
     cell.prepared_resources TO cell_app;
+-- Some column must be, or no row could be locked.
+GRANT UPDATE (made_at) ON cell.prepared_resources TO cell_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON cell.api_keys, cell.accounts, cell.namespaces, cell.allocations, cell.operations,
     cell.jobs, cell.idempotency_keys, cell.orchestrations, cell.orchestration_steps, cell.orchestration_signals,
     cell.subscriptions, cell.billing_subscriptions, cell.mails TO cell_app;

@@ -1,4 +1,4 @@
-"""Beginning the workflows of a customer's life, in the transaction of whoever asks: the API, or the control contract.
+"""Beginning the workflows of a customer's life, in the transaction of whoever asks: API or control contract.
 
 Each that changes a subscription takes the row's lock, and leaves its operation's name there: one at a time.
 """
@@ -39,7 +39,7 @@ async def onboard(connection: Connection, attempt: int, payload: dict[str, Any])
 
 
 async def change_plan(connection: Connection, plan: str) -> asyncpg.Record:
-    """NoSubscription. NotAllowed, with the reason: usage over the limits, another change, a customer who leaves."""
+    """NoSubscription. NotAllowed, with the reason: usage over the limits, another change, or a hold."""
     row = await _free(connection, paying=True)
     namespaces = await connection.fetchval(SQL["count_all_namespaces"])
     check_change(row["standing"], plan_of(row["plan"]), plan_of(plan), namespaces)

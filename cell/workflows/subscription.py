@@ -1,7 +1,7 @@
 """What several workflows do with a subscription's row: each in one transaction, under the row's lock.
 
-Whoever asks for a change writes its operation into `changing`, in the transaction in which the operation begins; it
-is there until the change is made or undone, and nobody else begins one meanwhile.
+Whoever asks for a change writes its operation into `changing`, in the transaction in which the operation begins.
+There it is until the change is made or undone, and nobody else begins one meanwhile.
 """
 
 import json

@@ -92,7 +92,7 @@ class KeyList(_Value):
 class OnboardingOrder(_Value):
     """A customer comes. The same order again is the same work; another one is refused.
 
-    `attempt` is counted up to try again after the work was rolled back. `trial_days`: None for a customer who pays.
+    `attempt` is counted up to try again after it was rolled back. `trial_days`: None for a customer who pays.
     """
 
     email: Email
