@@ -30,11 +30,10 @@ class Owned:
     steps: dict[str, Entry]
     signals: Mapping[str, Output]
 
-    def call(self, step: str) -> Call:
-        """What a step's action is told."""
-        outputs = {
-            name: entry.output or {} for name, entry in self.steps.items() if entry.status is Status.COMPLETED
-        }
+    def call(self, step: str, steps: Mapping[str, Entry] | None = None) -> Call:
+        """What a step's action is told; `steps`: as they are now, when that is not recorded yet."""
+        known = self.steps if steps is None else steps
+        outputs = {name: entry.output or {} for name, entry in known.items() if entry.status is Status.COMPLETED}
         return Call(self.tenant_id, self.orchestration_id, step, self.payload, outputs)
 
 

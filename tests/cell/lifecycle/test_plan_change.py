@@ -89,13 +89,13 @@ async def test_a_change_is_cancelled_until_it_holds(life: Life) -> None:
     """While billing is away, say; afterwards it is too late."""
     await life.customer()
     name = await change(life, "premium")
-    away = with_step(life.bound["plan_change"], "billing", lambda a: type(a)(Away(a.party)))  # type: ignore
+    away = with_step(life.bound["plan_change"], "billing", lambda a: type(a)(Away(a.party)))
     await life.hint(name, away)
     assert await life.stage.cancel(name, life.bound["plan_change"])
     assert (await life.finish(name)).outcome == "ROLLED_BACK"
     assert (await life.billed(), await life.state()) == (("standard", "TRIAL"), "TRIAL")
     name = await change(life, "premium")
-    mute = with_step(life.bound["plan_change"], "notify", lambda a: type(a)(Away(a.party)))  # type: ignore
+    mute = with_step(life.bound["plan_change"], "notify", lambda a: type(a)(Away(a.party)))
     assert (await life.hint(name, mute)).steps["entitlements"] == "COMPLETED"
     with pytest.raises(NotAllowed, match="any more"):
         await life.stage.cancel(name, life.bound["plan_change"])

@@ -68,4 +68,4 @@ async def test_a_customer_cannot_lift_what_the_operator_decided(life: Life) -> N
 async def test_without_a_subscription_there_is_nothing_to_change(life: Life, ask: object) -> None:
     """A tenant that was never onboarded."""
     with pytest.raises(beginning.NoSubscription):
-        await life.ask(ask)  # type: ignore[arg-type]
+        await life.ask(ask)

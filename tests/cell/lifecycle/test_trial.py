@@ -53,7 +53,7 @@ async def test_a_payment_under_way_keeps_the_timer_waiting(life: Life) -> None:
     name = await life.customer()
     await time_passes(life, name)
     change = await pay(life)
-    away = with_step(life.bound["plan_change"], "billing", lambda a: type(a)(Away(a.party)))  # type: ignore
+    away = with_step(life.bound["plan_change"], "billing", lambda a: type(a)(Away(a.party)))
     assert (await life.hint(change, away)).state == "BILLING_IN_PROGRESS"
     assert await time_passes(life, name) == "GRACE"
     assert (await life.stage.seen(name)).state == "LAPSE_IN_PROGRESS"
@@ -109,7 +109,7 @@ async def test_timer_and_payment_at_the_same_moment_end_in_a_payment(life: Life,
 async def test_mails_that_cannot_be_sent_keep_no_timer_waiting(life: Life) -> None:
     """The suspension comes in time all the same."""
     name = await life.customer()
-    bound = with_step(life.bound["trial"], "warn", lambda a: type(a)(Away(a.party)))  # type: ignore
+    bound = with_step(life.bound["trial"], "warn", lambda a: type(a)(Away(a.party)))
     for _ in range(2):
         await life.hint(name, bound)
         await life.stage.time_passes(name)
