@@ -160,7 +160,7 @@ class Life:
             return str((await work(connection))["orchestration_id"])
 
     async def finish(self, name: str, *changed: Bound) -> Seen:
-        """Hints until it ended, whatever time has to pass and however often its worker dies."""
+        """Hints until it ended, whatever time has to pass."""
         bound = {**self.bound, **{each.workflow.name: each for each in changed}}
         for _ in range(60):
             seen = await self.hint(name, *bound.values())
@@ -170,13 +170,8 @@ class Life:
         raise AssertionError(f"for ever: {seen}")
 
     async def hint(self, name: str, *bound: Bound) -> Seen:
-        """One hint, which its worker may not survive."""
-        try:
-            return await self.stage.run(name, *(bound or self.bound.values()))
-        except BaseExceptionGroup as group:
-            if group.split(Crash)[1] is not None:
-                raise
-            return await self.stage.seen(name)
+        """One hint."""
+        return await self.stage.run(name, *(bound or self.bound.values()))
 
     async def onboard(self, **more: Any) -> str:
         """Begun, not carried out."""
