@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, JsonValue, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, StringConstraints, WithJsonSchema
 
 from cell.rules.labels import MOST_LABELS
 from cell.rules.states import NamespaceState, OperationState
@@ -186,10 +186,18 @@ class PlanChange(Input):
     plan: PlanName
 
 
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+"""To JSON, 30.0 is an integer too."""
+
+
 class Leaving(Input):
     """Leaving for good. The data is kept for so long, and can be had back until then."""
 
-    retention_days: int = Field(default=RETENTION_DAYS[0], ge=RETENTION_DAYS[0], le=RETENTION_DAYS[1])
+    retention_days: Whole = Field(default=RETENTION_DAYS[0], ge=RETENTION_DAYS[0], le=RETENTION_DAYS[1])
 
 
 class Subscription(Output):

@@ -5,8 +5,8 @@ TRIAL, GRACE, UNPAID, ACTIVE ─ pay ─▶ ACTIVE         at any moment
 UNPAID ─ forgive ─▶ ACTIVE                           by the operator
 TRIAL, GRACE, UNPAID, ACTIVE ─ close ─▶ CLOSED       for good
 
-*Standing* is what was paid for; a *hold* is another reason not to serve a customer, and both may end in any order:
-a trial's clock runs on under a hold, and a payment does not lift one. What everybody sees is the *state*.
+*Standing* is what was paid for; a *block* is another reason not to serve a customer. Both may end in any order: a
+trial's clock runs on under a block, and a payment does not lift one. What everybody sees is the *state*.
 """
 
 from collections.abc import Collection, Mapping
@@ -52,20 +52,20 @@ def can(standing: Standing, event: StandingEvent) -> bool:
     return (standing, event) in STANDINGS
 
 
-def state(standing: Standing, holds: Collection[str]) -> SubscriptionState:
+def state(standing: Standing, blocks: Collection[str]) -> SubscriptionState:
     """What everybody sees. The database computes the same, in a column of its own."""
     if standing == "CLOSED":
         return "CLOSED"
-    return "SUSPENDED" if standing == "UNPAID" or holds else standing
+    return "SUSPENDED" if standing == "UNPAID" or blocks else standing
 
 
-def check_free(standing: Standing, holds: Collection[str], *, paying: bool = False) -> None:
+def check_free(standing: Standing, blocks: Collection[str], *, paying: bool = False) -> None:
     """Whether a customer or an operator may change anything now. NotAllowed."""
     if standing == "CLOSED":
         raise NotAllowed("this subscription is closed for good")
-    if OFFBOARDING in holds:
+    if OFFBOARDING in blocks:
         raise NotAllowed("this customer is leaving: cancel that operation first")
-    if paying and OPERATOR in holds:
+    if paying and OPERATOR in blocks:
         raise NotAllowed("this subscription was suspended by the operator, who can resume it")
 
 

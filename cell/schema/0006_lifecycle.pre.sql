@@ -5,10 +5,10 @@ CREATE TABLE cell.subscriptions (
     plan            text        NOT NULL,
     standing        text        NOT NULL CHECK (standing IN ('TRIAL', 'ACTIVE', 'GRACE', 'UNPAID', 'CLOSED')),
     -- Why it is not served although it may have paid: OPERATOR, OFFBOARDING.
-    holds           text[]      NOT NULL DEFAULT '{}' CHECK (holds <@ ARRAY['OPERATOR', 'OFFBOARDING']),
+    blocks          text[]      NOT NULL DEFAULT '{}' CHECK (blocks <@ ARRAY['OPERATOR', 'OFFBOARDING']),
     state           text        NOT NULL GENERATED ALWAYS AS (
         CASE WHEN standing = 'CLOSED' THEN 'CLOSED'
-             WHEN standing = 'UNPAID' OR cardinality(holds) > 0 THEN 'SUSPENDED'
+             WHEN standing = 'UNPAID' OR cardinality(blocks) > 0 THEN 'SUSPENDED'
              ELSE standing END) STORED,
     email           text,
     trial_ends_at   timestamptz,

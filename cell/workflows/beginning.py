@@ -39,7 +39,7 @@ async def onboard(connection: Connection, attempt: int, payload: dict[str, Any])
 
 
 async def change_plan(connection: Connection, plan: str) -> asyncpg.Record:
-    """NoSubscription. NotAllowed, with the reason: usage over the limits, another change, or a hold."""
+    """NoSubscription. NotAllowed, with the reason: usage over the limits, another change, or a block."""
     row = await _free(connection, paying=True)
     namespaces = await connection.fetchval(SQL["count_all_namespaces"])
     check_change(row["standing"], plan_of(row["plan"]), plan_of(plan), namespaces)
@@ -67,7 +67,7 @@ async def stay(connection: Connection) -> asyncpg.Record:
 async def suspend(connection: Connection) -> asyncpg.Record:
     """Also when it was done before: then the operation that did. NoSubscription, NotAllowed."""
     row = await _locked(connection)
-    if OPERATOR in row["holds"] and OFFBOARDING not in row["holds"]:
+    if OPERATOR in row["blocks"] and OFFBOARDING not in row["blocks"]:
         known = await connection.fetchrow(SQL["latest_orchestration"], suspension.SUSPENSION.name)
         if known is not None:
             return known
@@ -80,8 +80,8 @@ async def resume(connection: Connection) -> asyncpg.Record:
     row = await _locked(connection)
     if (known := await _under_way(connection, suspension.REACTIVATION)) is not None:
         return known
-    check_free(row["standing"], row["holds"])
-    if OPERATOR not in row["holds"] and row["standing"] != "UNPAID":
+    check_free(row["standing"], row["blocks"])
+    if OPERATOR not in row["blocks"] and row["standing"] != "UNPAID":
         known = await connection.fetchrow(SQL["latest_orchestration"], suspension.REACTIVATION.name)
         if known is not None:
             return known
@@ -109,7 +109,7 @@ async def _free(connection: Connection, *, paying: bool) -> asyncpg.Record:
 
 
 def _check_free(row: asyncpg.Record, *, paying: bool = False) -> None:
-    check_free(row["standing"], row["holds"], paying=paying)
+    check_free(row["standing"], row["blocks"], paying=paying)
     if row["changing"] is not None:
         raise NotAllowed(f"operation {row['changing']} is changing this subscription: wait until it has ended")
 

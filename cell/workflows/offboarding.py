@@ -11,7 +11,7 @@ from cell.rules.subscriptions import OFFBOARDING
 from cell.rules.workflows import Kind, Retry, Step, Workflow
 from cell.workflows.deleting import Deletion
 from cell.workflows.exporting import Export
-from cell.workflows.subscription import CLOSE, hold
+from cell.workflows.subscription import CLOSE, block
 from runtime.database import Pool
 
 DAY_SECONDS = 86_400.0
@@ -21,7 +21,7 @@ WORKFLOW = Workflow(
     "offboarding",
     1,
     [
-        Step("hold", undoes=True),
+        Step("block", undoes=True),
         Step("billing", undoes=True),
         Step("export", undoes=True, deadline_seconds=20.0),
         Step("retention", Kind.TIMER),
@@ -38,7 +38,7 @@ def offboarding(parties: Parties, pool: Pool) -> Bound:
     mail = parties.mail.letter(
         lambda call: {
             "letter": "leaving",
-            "recipient": call.outputs["hold"]["email"],
+            "recipient": call.outputs["block"]["email"],
             "days": call.payload["retention_days"],
             "operation": call.orchestration_id,
         }
@@ -46,7 +46,7 @@ def offboarding(parties: Parties, pool: Pool) -> Bound:
     return Bound(
         WORKFLOW,
         {
-            "hold": hold(OFFBOARDING, keep=False),
+            "block": block(OFFBOARDING, keep=False),
             "billing": There(parties.billing.pause(lambda _call: {})),
             "export": There(Export(pool)),
             "retention": After(lambda call: call.payload["retention_days"] * DAY_SECONDS),

@@ -19,6 +19,7 @@ from cell.rules.turns import Output
 from runtime.database import Connection
 
 LOCK_TIMEOUT = "SET LOCAL lock_timeout = '250ms'"
+NO_LOCK_TIMEOUT = "SET LOCAL lock_timeout TO DEFAULT"
 TRIAL_SIGNALS = ("upgraded", "upgraded_in_grace")
 
 Undo = Callable[[Connection, Call, Any], Awaitable[None]]
@@ -76,15 +77,14 @@ CLAIM = Here(_claim, _let_go)
 """The first step of a change: it is ours, and is let go when the change is undone."""
 
 
-def hold(reason: str, *, keep: bool) -> Here:
+def block(reason: str, *, keep: bool) -> Here:
     """Serve the customer no more. `keep`: others must wait until the change is made."""
 
     async def act(connection: Connection, call: Call) -> Output:
-        await _wait_for_writers(connection)
-        row = await _mine(connection, call)
-        holds = sorted({*row["holds"], reason})
+        row = await _alone(connection, call)
+        blocks = sorted({*row["blocks"], reason})
         changing = call.orchestration_id if keep else None
-        await connection.execute(SQL["set_subscription_standing"], row["standing"], holds, changing)
+        await connection.execute(SQL["set_subscription_standing"], row["standing"], blocks, changing)
         return {"email": row["email"], "plan": row["plan"]}
 
     async def undo(connection: Connection, call: Call) -> None:
@@ -93,19 +93,25 @@ def hold(reason: str, *, keep: bool) -> Here:
 
     async def lift(connection: Connection, _call: Call, _made: Any) -> None:
         row = await locked(connection)
-        holds = sorted({*row["holds"]} - {reason})
-        await connection.execute(SQL["set_subscription_standing"], row["standing"], holds, row["changing"])
+        blocks = sorted({*row["blocks"]} - {reason})
+        await connection.execute(SQL["set_subscription_standing"], row["standing"], blocks, row["changing"])
 
     return Here(act, undo)
 
 
-async def _wait_for_writers(connection: Connection) -> None:
-    """For requests that began before, so that nothing is written once this commits. Outage: they take long."""
+async def _alone(connection: Connection, call: Call) -> asyncpg.Record:
+    """Our subscription, without anybody who writes: nothing that began before is written once this commits.
+
+    Others lock the row first and write then. So that nobody waits in a circle, this gives up soon. Outage.
+    """
     try:
         await connection.execute(LOCK_TIMEOUT)
         await connection.execute(SQL["exclude_writers"])
+        row = await _mine(connection, call)
+        await connection.execute(NO_LOCK_TIMEOUT)
     except asyncpg.LockNotAvailableError:
         raise Outage("requests of this tenant are under way") from None
+    return row
 
 
 async def _settle(connection: Connection, call: Call) -> Output:
@@ -116,18 +122,18 @@ async def _settle(connection: Connection, call: Call) -> Output:
 async def _release(connection: Connection, call: Call) -> Output:
     row = await _mine(connection, call)
     standing = moved(row["standing"], "forgive") if can(row["standing"], "forgive") else row["standing"]
-    holds = sorted({*row["holds"]} - {OPERATOR})
-    await connection.execute(SQL["set_subscription_standing"], standing, holds, None)
+    blocks = sorted({*row["blocks"]} - {OPERATOR})
+    await connection.execute(SQL["set_subscription_standing"], standing, blocks, None)
     return {}
 
 
 async def _close(connection: Connection, call: Call) -> Output:
     row = await locked(connection)
-    if OFFBOARDING not in row["holds"]:
+    if OFFBOARDING not in row["blocks"]:
         raise Unfit("this customer is not leaving")
     await not_cancelled(connection, call)
     standing = moved(row["standing"], "close")
-    await connection.execute(SQL["set_subscription_standing"], standing, list(row["holds"]), None)
+    await connection.execute(SQL["set_subscription_standing"], standing, list(row["blocks"]), None)
     await tell_trial(connection, row)
     return {}
 
@@ -135,6 +141,6 @@ async def _close(connection: Connection, call: Call) -> Output:
 SETTLE = Here(_settle)
 """The change is made: another one may begin."""
 RELEASE = Here(_release)
-"""Serve the customer again: the operator lifts the hold, and does not insist on what is unpaid."""
+"""Serve the customer again: the operator lifts the block, and does not insist on what is unpaid."""
 CLOSE = Here(_close)
 """For good, unless it was cancelled until this very moment."""

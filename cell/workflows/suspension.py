@@ -5,13 +5,13 @@ from cell.orchestrator.registry import Bound
 from cell.parties.seams import Parties
 from cell.rules.subscriptions import OPERATOR
 from cell.rules.workflows import Step, Workflow
-from cell.workflows.subscription import CLAIM, RELEASE, SETTLE, hold
+from cell.workflows.subscription import CLAIM, RELEASE, SETTLE, block
 
 SUSPENSION = Workflow(
     "suspension",
     1,
     [
-        Step("hold", undoes=True),
+        Step("block", undoes=True),
         Step("billing", undoes=True),
         Step("settle", commits=True),
         Step("notify", best_effort=True, deadline_seconds=15.0),
@@ -34,12 +34,12 @@ REACTIVATION = Workflow(
 def suspension(parties: Parties) -> Bound:
     """No payload."""
     mail = parties.mail.letter(
-        lambda call: {"letter": "suspended", "recipient": call.outputs["hold"]["email"]},
+        lambda call: {"letter": "suspended", "recipient": call.outputs["block"]["email"]},
     )
     return Bound(
         SUSPENSION,
         {
-            "hold": hold(OPERATOR, keep=True),
+            "block": block(OPERATOR, keep=True),
             "billing": There(parties.billing.pause(lambda _call: {})),
             "settle": SETTLE,
             "notify": There(mail),

@@ -75,5 +75,5 @@ async def _decide(connection: Connection, call: Call, event: StandingEvent) -> O
     if row["changing"] is not None:
         raise Undecided("the subscription is being changed")
     standing = moved(row["standing"], event)
-    await connection.execute(SQL["set_subscription_standing"], standing, list(row["holds"]), None)
-    return {"happened": True, "told": OFFBOARDING not in row["holds"]}
+    await connection.execute(SQL["set_subscription_standing"], standing, list(row["blocks"]), None)
+    return {"happened": True, "told": OFFBOARDING not in row["blocks"]}

@@ -1,4 +1,4 @@
-"""A customer leaves: it may come back until the deletion begins, and after it nothing is left but what was charged."""
+"""A customer leaves: it may come back until the deletion begins; then nothing is left but what was charged."""
 
 import asyncio
 from typing import Any
@@ -103,7 +103,7 @@ async def test_a_cancellation_that_comes_with_the_last_second_is_kept(life: Life
     assert (await life.state(), await life.billed()) == ("TRIAL", ("standard", "TRIAL"))
 
 
-@pytest.mark.parametrize("step", ["hold", "billing", "export", "close"])
+@pytest.mark.parametrize("step", ["block", "billing", "export", "close"])
 async def test_when_a_step_before_the_deletion_fails_nothing_has_changed(life: Life, step: str) -> None:
     """The customer is served as before."""
     await life.customer(trial_days=None)
@@ -162,7 +162,7 @@ async def test_nothing_is_written_once_it_is_suspended(life: Life) -> None:
     async with life.entered() as connection:
         await connection.execute("INSERT INTO cell.accounts (account_id, display_name) VALUES ('late', 'x')")
         seen = await life.hint(name)
-        assert (seen.state, seen.attempts["hold"], seen.wakes) == ("HOLD_IN_PROGRESS", 0, True)
+        assert (seen.state, seen.attempts["block"], seen.wakes) == ("BLOCK_IN_PROGRESS", 0, True)
     await life.stage.time_passes(name)
     await life.hint(name)
     assert {row["account_id"] for row in (await exported(life))["accounts"]} == {"main", "late"}
@@ -174,7 +174,8 @@ async def test_an_export_is_written_in_parts_and_over_several_turns(life: Life) 
     await life.namespaces(25)
     async with life.entered() as connection:
         await connection.execute(
-            "INSERT INTO cell.api_keys (key_id, display_name, secret_hash) VALUES ('k1', 'x', decode(repeat('ab', 32), 'hex'))"
+            "INSERT INTO cell.api_keys (key_id, display_name, secret_hash) "
+            "VALUES ('k1', 'x', decode(repeat('ab', 32), 'hex'))"
         )
     name, pool = await leave(life), life.stage.pool
     small = with_step(

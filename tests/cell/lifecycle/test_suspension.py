@@ -22,7 +22,7 @@ async def test_a_suspended_customer_is_charged_nothing(life: Life) -> None:
     assert (await life.subjects())[1:] == ["Your subscription is suspended", "Your subscription goes on"]
 
 
-@pytest.mark.parametrize("step", ["hold", "billing", "settle"])
+@pytest.mark.parametrize("step", ["block", "billing", "settle"])
 async def test_a_suspension_that_fails_suspends_nobody(life: Life, step: str) -> None:
     """And another one may begin."""
     await life.customer(trial_days=None)
