@@ -1,8 +1,8 @@
 """Mail by a mail server (RFC 5321), in a thread, with a deadline.
 
-What is to be sent is recorded first, then sent, then marked as sent. A crash between the last two, or a worker that
-was taken for dead, sends it twice, under the same Message-ID. A server that is away is an outage: the mail waits,
-for a day.
+What is to be sent is recorded first, then sent, then marked as sent. A crash between the last two, or a worker
+that was taken for dead, sends it twice, under the same Message-ID. A server that is away is an outage: the mail
+waits, for a day.
 """
 
 import asyncio
