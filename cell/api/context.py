@@ -5,18 +5,21 @@ from dataclasses import dataclass, field
 
 from cell.access import Caller
 from cell.api.notices import Notices, Watch
-from cell.jobs.hints import Hint
+from cell.orchestrator.registry import Registry
+from cell.work.hints import Hint
 from runtime.api.pages import PageTokens
 from runtime.database import Connection
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What all requests share. `pepper` is secret."""
+    """What all requests share. `pepper` is secret. `namespace_domain`: where namespaces answer."""
 
     pepper: bytes
     tokens: PageTokens
     notices: Notices
+    workflows: Registry
+    namespace_domain: str
 
 
 @dataclass(slots=True)

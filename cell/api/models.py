@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue, StringConstraints
 
 from cell.rules.labels import MOST_LABELS
-from cell.rules.states import NamespaceState, OperationState
+from cell.rules.operations import OperationState
+from cell.rules.states import NamespaceState
 from runtime.api.endpoint import Input, Output
 from runtime.api.texts import PRINTABLE, Identifier, LabelKey, LabelValue, Line
 

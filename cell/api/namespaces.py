@@ -9,10 +9,11 @@ from cell.api.context import Context
 from cell.api.lists import Listing, orders, page, times
 from cell.api.models import Namespace, NamespacePage
 from cell.database import SQL
-from cell.jobs import provisioning
+from cell.orchestrator.registry import Bound
 from cell.rules import states
 from cell.rules.etags import check_version, etag, expected_version
 from cell.rules.labels import merged
+from cell.workflows.provisioning import PROVISION, RELEASE
 from runtime.api.endpoint import Call, Reply
 from runtime.api.filters import Column
 from runtime.api.problem import ApiError, not_found
@@ -74,7 +75,7 @@ async def create(call: Call[Context]) -> Reply:
     if made is None:
         message = f'namespace "{new.namespace_id}" exists already in this account'
         raise ApiError("ALREADY_EXISTS", message, field="namespace_id")
-    return await operations.begin(call, provisioning.PROVISION, account_id, new.namespace_id)
+    return await _begin(call, PROVISION, account_id, new.namespace_id, "reserve")
 
 
 async def get(call: Call[Context]) -> Reply:
@@ -121,4 +122,14 @@ async def delete(call: Call[Context]) -> Reply:
     row = await _locked(call)
     state = states.after(states.NAMESPACES, row["state"], "release")
     await call.context.connection.execute(SQL["set_namespace_state"], *_place(call), state)
-    return await operations.begin(call, provisioning.RELEASE, *_place(call))
+    return await _begin(call, RELEASE, *_place(call), "mark")
+
+
+async def _begin(call: Call[Context], bound: Bound, account_id: str, namespace_id: str, done: str) -> Reply:
+    payload = {
+        "account_id": account_id,
+        "namespace_id": namespace_id,
+        "domain": call.context.tools.namespace_domain,
+    }
+    target = f"accounts/{account_id}/namespaces/{namespace_id}"
+    return await operations.begin(call, bound, target, payload, {done: {}})

@@ -22,9 +22,9 @@ from cell.api.endpoints import AFTERWARDS, ENDPOINTS, openapi
 from cell.api.idempotency import once
 from cell.api.notices import Watch
 from cell.database import again, transaction, translated
-from cell.errors import NotAllowed, NotHere, Unavailable
-from cell.jobs.hints import Hinter
+from cell.errors import NotAllowed, NotHere, Overfull, Unavailable
 from cell.rules.headers import EPOCH, TENANT, Routed, came_through_router, routed
+from cell.work.hints import Hinter
 from runtime import logs
 from runtime.api.endpoint import Endpoint, Reply, mount, read, read_body
 from runtime.api.problem import REQUEST_ID, ApiError, Handler, not_found, problems
@@ -32,6 +32,7 @@ from runtime.api.texts import ID
 from runtime.database import Pool
 
 MOST_BYTES = 1024 * 1024
+OVERFULL_SECONDS = 5
 AT_ONCE_SECONDS = 0.05
 AT_ONCE_BYTES = 64 * 1024
 """A body that is no larger, and there so soon, is read with one look at the key; for another one it takes two."""
@@ -67,6 +68,9 @@ def problem_of(error: Exception) -> ApiError | None:
             )
         case NotAllowed() as reason:
             return ApiError("FAILED_PRECONDITION", str(reason))
+        case Overfull() as reason:
+            message = f"{reason}: try again when some are done"
+            return ApiError("RESOURCE_EXHAUSTED", message, headers={"Retry-After": str(OVERFULL_SECONDS)})
         case Unavailable() as reason:
             return ApiError("UNAVAILABLE", str(reason))
     return None

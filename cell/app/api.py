@@ -11,9 +11,10 @@ from cell.control.keys import KeyMaker, Keys
 from cell.control.serving import Control, add_control
 from cell.control.tenants import Tenants
 from cell.database import COMMAND_SECONDS
-from cell.jobs.hints import check_redis
 from cell.schema_state import SchemaState
 from cell.settings import CellSettings
+from cell.work.hints import check_redis
+from cell.workflows.all import workflows
 from directory.announcing import announcement, open_consul
 from runtime import admin, logs
 from runtime.api.pages import PageTokens
@@ -49,7 +50,10 @@ async def assemble_api(settings: CellSettings) -> Api:
     shared.watch(app_pool, state, needs_redis=False)
     pepper = settings.key_pepper.get_secret_value().encode()
     notices = Notices(settings.app_dsn, max(1, settings.pool_size // 4))
-    tools = Tools(pepper, PageTokens(settings.page_key.get_secret_value().encode()), notices)
+    tools = Tools(
+        *(pepper, PageTokens(settings.page_key.get_secret_value().encode()), notices),
+        *(workflows(), settings.namespace_domain),
+    )
     site = Site(
         *("api", application(app_pool, tools, shared.hinter), settings.host, settings.port),
         setting="CELLWAY_CELL_PORT",

@@ -2,13 +2,15 @@
 
 from cell.app.shared import Shared, admin_site_of, close
 from cell.database import COMMAND_SECONDS
-from cell.jobs.expiry import Expiry
-from cell.jobs.provisioning import JOBS
-from cell.jobs.runner import Runner
-from cell.jobs.sweep import Sweep
+from cell.jobs.runner import Runner as Jobs
+from cell.orchestrator.runner import Runner as Orchestrations
 from cell.schema_state import SchemaState
 from cell.settings import CellSettings
-from cell.working import Working
+from cell.work.expiry import Expiry
+from cell.work.sweep import Sweep
+from cell.work.threads import Threads
+from cell.work.turns import Turns
+from cell.workflows.all import jobs, workflows
 from directory.announcing import announcement, open_consul
 from runtime import admin, logs
 from runtime.backoff import Backoff
@@ -17,6 +19,8 @@ from runtime.lifecycle import Lifecycle, Part
 from runtime.site import Site
 
 EXPIRY_SECONDS = 30.0
+RESERVED = 4
+"""Connections for claims, expiry and health, beside those of the work itself."""
 
 
 async def build_worker(settings: CellSettings) -> Lifecycle:
@@ -34,10 +38,11 @@ class Worker:
 
 async def assemble_worker(settings: CellSettings) -> Worker:
     """All parts of the worker, not started."""
+    app_pool_size = 2 * settings.worker_threads + RESERVED
     app_pool = await open_pool(
         settings.app_dsn,
         name="cell-worker",
-        size=settings.worker_threads + 2,
+        size=app_pool_size,
         command_seconds=COMMAND_SECONDS,
         stateless=True,
     )
@@ -47,9 +52,16 @@ async def assemble_worker(settings: CellSettings) -> Worker:
     shared = Shared(settings, app_pool)
     state = SchemaState(app_pool, None)
     shared.watch(app_pool, state, needs_redis=True)
-    runner = Runner(app_pool, JOBS, settings.lease_seconds, settings.namespace_domain)
-    working = Working(shared.broker, runner, settings.worker_threads, settings.drain_seconds)
-    sweep = Sweep(relay_pool, shared.hinter, settings.hint_again_seconds)
+    turns = Turns(
+        app_pool,
+        Jobs(app_pool, jobs(settings.namespace_domain), settings.lease_seconds),
+        Orchestrations(app_pool, workflows(), settings.lease_seconds),
+        shared.hinter,
+        most_at_once=app_pool_size - RESERVED,
+        most_of_a_tenant=max(1, settings.worker_threads // 2),
+    )
+    threads = Threads(shared.broker, shared.hinter, turns, settings.worker_threads, settings.drain_seconds)
+    sweep = Sweep(relay_pool, shared.hinter.hint)
     expiry = Expiry(relay_pool, app_pool)
     admin_site = admin_site_of(shared, admin.application(shared.health, settings))
 
@@ -65,7 +77,7 @@ async def assemble_worker(settings: CellSettings) -> Worker:
     lifecycle.add(admin_site.part())
     lifecycle.add(Part("tasks", start=start_tasks, stop=shared.tasks.close))
     lifecycle.add(
-        Part("jobs", working.start, stop=working.stop, stop_deadline_seconds=settings.drain_seconds + 5.0)
+        Part("turns", threads.start, stop=threads.stop, stop_deadline_seconds=settings.drain_seconds + 5.0)
     )
     if settings.consul_url:
         registry = open_consul(settings.consul_url, settings.consul_token)

@@ -26,7 +26,7 @@ _AGAIN = Backoff(initial_seconds=0.05, cap_seconds=0.5, floor_seconds=0.01)
 DELETE_SECONDS = 2.0
 """For removing rows in one call, which then says that there are more: other tenants' orders wait behind it."""
 TABLES = (
-    *("orchestration_signals", "orchestration_steps", "orchestrations", "jobs", "operations", "allocations"),
+    *("orchestration_signals", "orchestration_steps", "orchestrations", "jobs", "allocations"),
     *("namespaces", "accounts", "api_keys", "idempotency_keys", "tenants"),
 )
 """All tenant tables, whoever refers to others first."""

@@ -10,6 +10,7 @@ import asyncpg
 from cell.database import SQL
 from cell.errors import LeaseLost
 from cell.orchestrator.actions import Call
+from cell.rules.operations import KEPT_SECONDS
 from cell.rules.orchestration import Status
 from cell.rules.turns import Entry, Output, Turn
 from runtime.database import Connection
@@ -76,6 +77,9 @@ async def record(connection: Connection, owned: Owned, turn: Turn, lease_seconds
         lease_seconds,
         turn.wake_seconds,
         json.dumps([_change(name, entry) for name, entry in turn.changed.items()]),
+        None if turn.error is None else json.dumps(dict(turn.error)),
+        turn.steps_done,
+        KEPT_SECONDS,
     )
     if written is None:
         raise LeaseLost("another worker has this orchestration now")

@@ -8,15 +8,28 @@ from typing import Any
 import asyncpg
 
 from cell.database import SQL
-from cell.errors import NotAllowed
+from cell.errors import NotAllowed, Overfull
 from cell.orchestrator.registry import Bound
+from cell.rules.lanes import MOST_WAITING
+from cell.rules.orchestration import PENDING
+from cell.rules.turns import Output
 from runtime.database import Connection
+
+NOTHING: Mapping[str, Output] = {}
 
 
 async def start(
-    connection: Connection, bound: Bound, target: str, payload: Mapping[str, Any], *, priority: int = 0
+    connection: Connection,
+    bound: Bound,
+    target: str,
+    payload: Mapping[str, Any],
+    *,
+    done: Mapping[str, Output] = NOTHING,
 ) -> asyncpg.Record:
-    """Its row. It begins once the transaction is committed."""
+    """Its row. It begins once the transaction is committed. Overfull when too many of the tenant wait already.
+
+    `done`: steps that whoever asks has done in this transaction, and their outputs; they are undone like others.
+    """
     orchestration_id = f"op-{secrets.token_hex(12)}"
     workflow = bound.workflow
     row = await connection.fetchrow(
@@ -25,11 +38,17 @@ async def start(
         workflow.name,
         workflow.version,
         target,
+        PENDING,
         json.dumps(dict(payload)),
-        priority,
+        workflow.lane,
+        [step.name for step in workflow.steps],
+        len(done),
+        MOST_WAITING,
     )
     if row is None:
-        raise RuntimeError("inserted, and not there")
+        raise Overfull(f"{MOST_WAITING} operations wait already")
+    for step, output in done.items():
+        await connection.execute(SQL["insert_done_step"], orchestration_id, step, json.dumps(dict(output)))
     return row
 
 

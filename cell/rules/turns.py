@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cell.rules.orchestration import STEPS, Event, Moves, Status, moves, state
+from cell.rules.orchestration import STEPS, Event, Moves, Status, has_passed, moves, state
 from cell.rules.workflows import Kind, Retry, Step, Workflow
 
 Output = Mapping[str, Any]
@@ -51,6 +51,9 @@ class Turn:
     state: str
     outcome: str | None
     wake_seconds: float | None
+    error: Mapping[str, Any] | None
+    """Why it goes back, if it does so from now on because a step failed."""
+    steps_done: int
 
 
 def turn(
@@ -60,8 +63,9 @@ def turn(
     seconds: Callable[[str], float | None],
 ) -> Turn:
     """The next turn. `seconds`: how long a timer or a signal that begins now waits."""
-    known, begun = dict(steps), set[str]()
+    known, begun, error = dict(steps), set[str](), None
     while True:
+        error = error or _failure(workflow, known)
         now = moves(workflow, _statuses(known), cancelled=facts.cancelled)
         if not _by_themselves(workflow, known, facts, now, seconds):
             break
@@ -78,7 +82,15 @@ def turn(
         state=state(workflow, _statuses(known), cancelled=facts.cancelled),
         outcome=now.end,
         wake_seconds=min(timed, default=None),
+        error=error,
+        steps_done=sum(has_passed(step, _statuses(known)) for step in workflow.steps),
     )
+
+
+def _failure(workflow: Workflow, known: Mapping[str, Entry]) -> Mapping[str, Any] | None:
+    """Of the first step that was given up and that counts."""
+    failures = (known[step.name] for step in workflow.steps if not step.best_effort and step.name in known)
+    return next((entry.error or GIVEN_UP for entry in failures if entry.status is Status.FAILED), None)
 
 
 def _by_themselves(

@@ -101,47 +101,40 @@ CREATE TRIGGER count_came AFTER INSERT ON cell.allocations
 CREATE TRIGGER count_went AFTER DELETE ON cell.allocations
     REFERENCING OLD TABLE AS went FOR EACH STATEMENT EXECUTE FUNCTION cell.count_allocations();
 
-CREATE TABLE cell.operations (
-    tenant_id        text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
-    operation_id     text        COLLATE "C" NOT NULL,
-    type             text        NOT NULL,
-    target           text        NOT NULL,
-    state            text        NOT NULL
-        CHECK (state IN ('PENDING', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELLED')),
-    steps            text[]      NOT NULL,
-    steps_done       integer     NOT NULL DEFAULT 0,
-    cancel_requested boolean     NOT NULL DEFAULT false,
-    error            jsonb,
-    created_at       timestamptz NOT NULL DEFAULT now(),
-    updated_at       timestamptz NOT NULL DEFAULT now(),
-    expires_at       timestamptz,
-    PRIMARY KEY (tenant_id, operation_id)
-);
-CREATE INDEX operations_by_time ON cell.operations (tenant_id, created_at, operation_id);
-CREATE INDEX operations_expired ON cell.operations (tenant_id, expires_at) WHERE expires_at IS NOT NULL;
-
--- Background work. This table is the truth; whatever lies in Redis is a hint that may be lost or doubled.
+-- Background work: one action each. This table is the truth; what lies in Redis is a hint that may be lost or doubled.
 CREATE TABLE cell.jobs (
-    tenant_id    text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
-    job_id       text        COLLATE "C" NOT NULL,
-    operation_id text        COLLATE "C" NOT NULL,
-    actor        text        NOT NULL,
-    args         jsonb       NOT NULL,
-    priority     smallint    NOT NULL DEFAULT 0,
-    state        text        NOT NULL CHECK (state IN ('waiting', 'running', 'done', 'dead', 'cancelled')),
-    attempts     integer     NOT NULL DEFAULT 0,
-    run_at       timestamptz NOT NULL DEFAULT now(),
-    lease_token  uuid,
-    lease_until  timestamptz,
-    last_error   text,
-    created_at   timestamptz NOT NULL DEFAULT now(),
-    updated_at   timestamptz NOT NULL DEFAULT now(),
+    tenant_id     text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
+    job_id        text        COLLATE "C" NOT NULL,
+    actor         text        NOT NULL,
+    args          jsonb       NOT NULL,
+    lane          text        NOT NULL DEFAULT 'bulk' CHECK (lane IN ('interactive', 'bulk')),
+    state         text        NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'running', 'done', 'dead')),
+    -- Counted before each attempt: the number of its owner.
+    attempts      integer     NOT NULL DEFAULT 0,
+    most_attempts integer     NOT NULL DEFAULT 8,
+    -- What it brings about: asked for twice, it is done once.
+    effect_key    text        COLLATE "C",
+    -- When somebody is to look at it next: now, when its time comes, when a lease ends; never, when it ended.
+    wake_at       timestamptz DEFAULT now(),
+    -- The turn that it has at its provider's.
+    slot_at       timestamptz,
+    last_error    text,
+    created_at    timestamptz NOT NULL DEFAULT now(),
+    updated_at    timestamptz NOT NULL DEFAULT now(),
+    expires_at    timestamptz,
     PRIMARY KEY (tenant_id, job_id),
-    UNIQUE (tenant_id, operation_id),
-    FOREIGN KEY (tenant_id, operation_id) REFERENCES cell.operations (tenant_id, operation_id) ON DELETE CASCADE
+    UNIQUE (tenant_id, effect_key),
+    CHECK ((state IN ('waiting', 'running')) = (wake_at IS NOT NULL))
 );
-CREATE INDEX jobs_waiting ON cell.jobs (tenant_id, priority DESC, run_at) WHERE state = 'waiting';
-CREATE INDEX jobs_leased ON cell.jobs (tenant_id, lease_until) WHERE state = 'running';
+CREATE INDEX jobs_due ON cell.jobs (tenant_id, lane, wake_at) WHERE wake_at IS NOT NULL;
+CREATE INDEX jobs_dead ON cell.jobs (tenant_id, updated_at, job_id) WHERE state = 'dead';
+CREATE INDEX jobs_expired ON cell.jobs (tenant_id, expires_at) WHERE expires_at IS NOT NULL;
+
+-- Outside parties that bear only so much of this cell, and when the next turn at each is free. Not of any tenant.
+CREATE TABLE cell.providers (
+    provider text        COLLATE "C" PRIMARY KEY,
+    next_at  timestamptz NOT NULL
+);
 
 -- The first answer to each Idempotency-Key, written in the transaction of the work itself. No secrets in it.
 CREATE TABLE cell.idempotency_keys (
@@ -170,7 +163,10 @@ CREATE TABLE cell.orchestrations (
     payload          jsonb       NOT NULL,
     cancel_requested boolean     NOT NULL DEFAULT false,
     error            jsonb,
-    priority         smallint    NOT NULL DEFAULT 0,
+    lane             text        NOT NULL DEFAULT 'interactive' CHECK (lane IN ('interactive', 'bulk')),
+    -- Of the workflow's steps, and how many of them are behind it: what a tenant sees of its progress.
+    steps            text[]      NOT NULL DEFAULT '{}',
+    steps_done       integer     NOT NULL DEFAULT 0,
     -- When somebody is to look at it next: now, when a lease ends, when a timer fires; never, when it ended or waits
     -- for a person.
     wake_at          timestamptz DEFAULT now(),
@@ -182,12 +178,21 @@ CREATE TABLE cell.orchestrations (
     created_at       timestamptz NOT NULL DEFAULT now(),
     updated_at       timestamptz NOT NULL DEFAULT now(),
     ended_at         timestamptz,
+    expires_at       timestamptz,
+    -- What a tenant sees of it as an operation.
+    operation_state  text        NOT NULL GENERATED ALWAYS AS (
+        CASE outcome
+            WHEN 'COMPLETED' THEN 'SUCCEEDED'
+            WHEN 'ROLLED_BACK' THEN CASE WHEN error IS NULL THEN 'CANCELLED' ELSE 'FAILED' END
+            ELSE CASE WHEN state = 'PENDING' THEN 'PENDING' ELSE 'RUNNING' END
+        END) STORED,
     PRIMARY KEY (tenant_id, orchestration_id),
     CHECK ((outcome IS NULL) = (ended_at IS NULL)),
     CHECK (outcome IS NULL OR wake_at IS NULL)
 );
 CREATE INDEX orchestrations_by_time ON cell.orchestrations (tenant_id, created_at, orchestration_id);
-CREATE INDEX orchestrations_due ON cell.orchestrations (tenant_id, wake_at) WHERE wake_at IS NOT NULL;
+CREATE INDEX orchestrations_in_lane ON cell.orchestrations (tenant_id, lane, wake_at) WHERE wake_at IS NOT NULL;
+CREATE INDEX orchestrations_expired ON cell.orchestrations (tenant_id, expires_at) WHERE expires_at IS NOT NULL;
 
 CREATE TABLE cell.orchestration_steps (
     tenant_id        text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
@@ -225,7 +230,7 @@ DO $$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['tenants', 'api_keys', 'accounts', 'namespaces', 'allocations', 'operations',
+    FOREACH name IN ARRAY ARRAY['tenants', 'api_keys', 'accounts', 'namespaces', 'allocations',
                                 'jobs', 'idempotency_keys', 'orchestrations', 'orchestration_steps',
                                 'orchestration_signals'] LOOP
         EXECUTE format('ALTER TABLE cell.%I ENABLE ROW LEVEL SECURITY', name);
@@ -239,10 +244,12 @@ BEGIN
     END LOOP;
 END
 $$;
-CREATE POLICY find_work ON cell.jobs FOR SELECT TO cell_relay USING (state IN ('waiting', 'running'));
+CREATE POLICY find_work ON cell.jobs FOR SELECT TO cell_relay USING (wake_at IS NOT NULL);
 CREATE POLICY find_work ON cell.orchestrations FOR SELECT TO cell_relay USING (wake_at IS NOT NULL);
 CREATE POLICY find_expired ON cell.idempotency_keys FOR SELECT TO cell_relay USING (expires_at <= now());
-CREATE POLICY find_expired ON cell.operations FOR SELECT TO cell_relay USING (expires_at <= now());
+CREATE POLICY find_expired ON cell.jobs FOR SELECT TO cell_relay USING (expires_at <= now());
+CREATE POLICY find_expired ON cell.orchestrations FOR SELECT TO cell_relay USING (expires_at <= now());
+CREATE POLICY find_dead ON cell.jobs FOR SELECT TO cell_relay USING (state = 'dead');
 
 -- The first statement of every request: enters the tenant's transaction, and reads what decides about the request.
 -- Who is going to write shares the fence's lock from before the first look: so a decision, which excludes writers, is
@@ -321,12 +328,15 @@ GRANT EXECUTE ON FUNCTION cell.running_epoch, cell.served TO cell_relay;
 
 GRANT SELECT ON cell.tenants, cell.shards TO cell_app;
 GRANT SELECT, INSERT, UPDATE ON cell.api_keys TO cell_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON cell.accounts, cell.namespaces, cell.allocations, cell.operations,
+GRANT SELECT, INSERT, UPDATE, DELETE ON cell.accounts, cell.namespaces, cell.allocations,
     cell.jobs, cell.idempotency_keys, cell.orchestrations, cell.orchestration_steps, cell.orchestration_signals
     TO cell_app;
 
-GRANT INSERT, UPDATE ON cell.tenants, cell.api_keys TO cell_control;
+GRANT SELECT, INSERT, UPDATE ON cell.providers TO cell_app;
 
-GRANT SELECT (tenant_id, job_id, priority, state, run_at, lease_until) ON cell.jobs TO cell_relay;
-GRANT SELECT (tenant_id, orchestration_id, priority, wake_at) ON cell.orchestrations TO cell_relay;
-GRANT SELECT (tenant_id, expires_at) ON cell.idempotency_keys, cell.operations TO cell_relay;
+GRANT INSERT, UPDATE ON cell.tenants, cell.api_keys TO cell_control;
+GRANT UPDATE ON cell.jobs, cell.orchestrations, cell.orchestration_steps TO cell_control;
+
+GRANT SELECT (tenant_id, job_id, state, lane, wake_at, updated_at, expires_at) ON cell.jobs TO cell_relay;
+GRANT SELECT (tenant_id, orchestration_id, lane, wake_at, expires_at) ON cell.orchestrations TO cell_relay;
+GRANT SELECT (tenant_id, expires_at) ON cell.idempotency_keys TO cell_relay;

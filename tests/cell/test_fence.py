@@ -13,7 +13,7 @@ from tests.waiting import eventually
 Connection = asyncpg.Connection
 INSERT = "INSERT INTO cell.accounts (account_id, display_name) VALUES ($1, 'x')"
 TENANT_TABLES = (
-    "tenants", "api_keys", "accounts", "namespaces", "allocations", "operations", "jobs", "idempotency_keys",
+    "tenants", "api_keys", "accounts", "namespaces", "allocations", "jobs", "idempotency_keys",
     "orchestrations", "orchestration_steps", "orchestration_signals",
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Removing rows whose time is over: answers of old Idempotency-Keys, and operations that ended long ago.
+"""Removing rows whose time is over: answers of old Idempotency-Keys, jobs and orchestrations that ended long ago.
 
 The relay says which of the tenants served here have such rows; each bite is a transaction of that tenant, under
 its fence. Tenants take turns, so a large pile keeps nobody waiting, and a tenant that cannot be helped spoils
@@ -25,7 +25,7 @@ log = logs.get("cell.expiry")
 BITE = 500
 TENANTS_A_PAGE = 200
 LOOK_SECONDS = 10.0
-TABLES = ("keys", "operations")
+TABLES = ("keys", "orchestrations", "jobs")
 
 
 class Turn(NamedTuple):

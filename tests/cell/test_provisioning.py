@@ -1,7 +1,7 @@
-"""Jobs: Postgres is the truth. Whatever dies, every job completes exactly once."""
+"""Namespaces come and go by orchestrations: whatever dies, each is carried out exactly once, or undone."""
 
 import asyncio
-import contextlib
+import json
 import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -13,18 +13,14 @@ import pytest
 import redis
 
 from cell.app.api import assemble_api
-from cell.app.worker import assemble_worker
 from cell.database import COMMAND_SECONDS
-from cell.errors import LeaseLost
-from cell.jobs.hints import Hint, check_redis, open_broker
-from cell.jobs.provisioning import JOBS
-from cell.jobs.runner import Runner
-from cell.rules.attempts import MOST_ATTEMPTS
-from cell.settings import CellSettings
+from cell.orchestrator.runner import Runner
+from cell.work.hints import check_redis, open_broker
+from cell.workflows.all import workflows
 from runtime.database import open_pool
 from runtime.embedded.postgres import PostgresServer
 from runtime.embedded.redis import RedisServer
-from tests.cell.cells import Client, RunningCell, new_cell_database, settings_for
+from tests.cell.cells import Answer, Client, RunningCell, new_cell_database, settings_for, worker_of
 from tests.cell.programs import running
 from tests.cell.test_operations import ended, provision
 from tests.servers import PASSWORD
@@ -69,28 +65,15 @@ async def superuser(own: RunningCell) -> AsyncIterator["asyncpg.Connection[async
 
 @pytest.fixture
 async def runner(own: RunningCell) -> AsyncIterator[Runner]:
-    """Runs jobs without Redis."""
+    """Carries orchestrations out without Redis."""
     pool = await open_pool(own.settings.app_dsn, name="test", size=8, command_seconds=COMMAND_SECONDS)
-    yield Runner(pool, JOBS, 2.0, "namespaces.localhost")
+    yield Runner(pool, workflows(), 2.0)
     await pool.close()
 
 
-@contextlib.asynccontextmanager
-async def worker_of(settings: CellSettings) -> AsyncIterator[None]:
-    """A worker in this process."""
-    made = await assemble_worker(settings)
-    await made.lifecycle.start()
-    try:
-        yield
-    finally:
-        await made.lifecycle.stop()
-
-
-async def job_of(superuser: "asyncpg.Connection[asyncpg.Record]", tenant: Client) -> asyncpg.Record:
-    """The tenant's one job."""
-    rows = await superuser.fetch("SELECT * FROM cell.jobs WHERE tenant_id = $1", tenant.tenant_id)
-    assert len(rows) == 1
-    return rows[0]
+async def carried_out(runner: Runner, tenant: Client, operation: Answer) -> float | None:
+    """All that can be done now; in how many seconds there is more."""
+    return await runner.run(tenant.tenant_id, operation.json["name"].removeprefix("operations/"), tenant.epoch)
 
 
 async def change(connection: "asyncpg.Connection[asyncpg.Record]", tenant: Client, statement: str) -> None:
@@ -99,6 +82,13 @@ async def change(connection: "asyncpg.Connection[asyncpg.Record]", tenant: Clien
         await connection.execute("SET LOCAL ROLE cell_app")  # a superuser would change everybody's
         await connection.execute("SELECT cellway.enter($1, $2)", tenant.tenant_id, tenant.epoch)
         await connection.execute(statement)
+
+
+async def time_passes(superuser: "asyncpg.Connection[asyncpg.Record]", tenant: Client) -> None:
+    """All that the tenant's orchestrations wait for is over."""
+    for table in ("orchestrations", "orchestration_steps"):
+        past = f"UPDATE cell.{table} SET wake_at = now() - interval '1 s' WHERE wake_at IS NOT NULL"  # noqa: S608
+        await change(superuser, tenant, past)
 
 
 async def occupancy_is_true(superuser: "asyncpg.Connection[asyncpg.Record]") -> bool:
@@ -129,7 +119,11 @@ async def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(
         observer = await own.database.connect()
 
         async def at_work() -> bool:
-            return (await job_of(observer, tenant))["state"] == "running"
+            return bool(
+                await observer.fetchval(
+                    "SELECT count(*) FROM cell.orchestrations WHERE leased AND tenant_id = $1", tenant.tenant_id
+                )
+            )
 
         await eventually(at_work)
         worker.kill()
@@ -138,12 +132,10 @@ async def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(
     async with running("cell.worker", own.settings, log):
         done = await ended(tenant, begun)
     assert done.json["state"] == "SUCCEEDED", log.read_text()
-    job = await job_of(superuser, tenant)
-    assert (job["state"], job["attempts"]) == ("done", 2)
     assert await occupancy_is_true(superuser)
 
 
-async def test_jobs_complete_although_redis_lost_all_hints(
+async def test_work_is_done_although_redis_lost_all_hints(
     own: RunningCell, own_redis: RedisServer, tenant: Client
 ) -> None:
     """The sweep finds what nobody was told of."""
@@ -156,10 +148,10 @@ async def test_jobs_complete_although_redis_lost_all_hints(
     assert {answer.json["state"] for answer in answers} == {"SUCCEEDED"}
 
 
-async def test_requests_and_jobs_survive_a_redis_that_is_away(
+async def test_requests_and_work_survive_a_redis_that_is_away(
     own: RunningCell, own_redis: RedisServer, tenant: Client
 ) -> None:
-    """Requests are accepted at once while Redis is dead; the jobs run when it is back."""
+    """Requests are accepted at once while Redis is dead; the work is done when it is back."""
     async with worker_of(own.settings):
         assert own_redis.child is not None
         own_redis.child.signal(signal.SIGKILL)
@@ -170,106 +162,111 @@ async def test_requests_and_jobs_survive_a_redis_that_is_away(
     assert done.json["state"] == "SUCCEEDED"
 
 
-async def test_a_hint_that_comes_many_times_runs_the_job_once(
+async def test_an_orchestration_that_is_hinted_many_times_runs_once(
     tenant: Client, superuser: "asyncpg.Connection[asyncpg.Record]", runner: Runner
 ) -> None:
     """Hints may double: the row decides."""
-    await provision(tenant)
-    job = await job_of(superuser, tenant)
-    hint = Hint(tenant.tenant_id, job["job_id"], tenant.epoch)
-    await asyncio.gather(*(runner.run(hint) for _ in range(12)))
-    job = await job_of(superuser, tenant)
-    assert (job["state"], job["attempts"]) == ("done", 1)
+    begun = await provision(tenant)
+    await asyncio.gather(*(carried_out(runner, tenant, begun) for _ in range(12)))
+    attempts = await superuser.fetch(
+        "SELECT step, attempts FROM cell.orchestration_steps WHERE tenant_id = $1", tenant.tenant_id
+    )
+    assert {row["attempts"] for row in attempts} == {1}
+    assert (await tenant("GET", "/v1/accounts/acme/namespaces/prod")).json["state"] == "ACTIVE"
 
 
-@pytest.mark.parametrize("epoch_by", [-1, 1])
-async def test_a_hint_with_another_epoch_is_dropped(
-    tenant: Client, superuser: "asyncpg.Connection[asyncpg.Record]", runner: Runner, epoch_by: int
-) -> None:
-    """It was left behind by a move: the fence refuses, and the row stays as it is."""
-    await provision(tenant)
-    job = await job_of(superuser, tenant)
-    await runner.run(Hint(tenant.tenant_id, job["job_id"], tenant.epoch + epoch_by))
-    assert await job_of(superuser, tenant) == job
-
-
-async def test_who_has_lost_the_lease_changes_nothing(
+async def test_a_namespace_that_finds_no_room_waits_for_it(
     tenant: Client, superuser: "asyncpg.Connection[asyncpg.Record]", runner: Runner
 ) -> None:
-    """A worker that was thought dead comes back after another one took over."""
+    """The delay lies in Postgres; a hint that comes too early does nothing."""
+    begun = await provision(tenant)
+    await superuser.execute("UPDATE cell.shards SET capacity = 0")
+    wait_seconds = await carried_out(runner, tenant, begun)
+    await superuser.execute("UPDATE cell.shards SET capacity = 100000")
+    assert wait_seconds is not None
+    assert await carried_out(runner, tenant, begun) is None
+    seen = (await tenant("GET", f"/v1/{begun.json['name']}")).json
+    assert (seen["state"], seen["progress"]["step"], seen["progress"]["steps_done"]) == ("RUNNING", "allocate", 1)
+    await time_passes(superuser, tenant)
+    await carried_out(runner, tenant, begun)
+    assert (await tenant("GET", f"/v1/{begun.json['name']}")).json["state"] == "SUCCEEDED"
+
+
+async def test_a_namespace_that_never_finds_room_leaves_nothing_behind(
+    tenant: Client, superuser: "asyncpg.Connection[asyncpg.Record]", runner: Runner
+) -> None:
+    """The operation tells why, and its name can be taken again."""
+    begun = await provision(tenant)
+    await superuser.execute("UPDATE cell.shards SET capacity = 0")
+    while await carried_out(runner, tenant, begun) is not None:
+        await time_passes(superuser, tenant)
+    await superuser.execute("UPDATE cell.shards SET capacity = 100000")
+    operation: Any = (await tenant("GET", f"/v1/{begun.json['name']}")).json
+    assert (operation["state"], operation["error"]["code"]) == ("FAILED", "UNAVAILABLE")
+    assert (await tenant("GET", "/v1/accounts/acme/namespaces/prod")).status == 404
     await provision(tenant)
-    hint = Hint(tenant.tenant_id, (await job_of(superuser, tenant))["job_id"], tenant.epoch)
-    first = await runner._claim(hint)
-    assert first is not None
-    assert await runner._claim(hint) is None
-    await change(superuser, tenant, "UPDATE cell.jobs SET lease_until = now() - interval '1 second'")
-    second = await runner._claim(hint)
-    assert second is not None
-    with pytest.raises(LeaseLost):
-        await runner._steps(first)
-    assert await runner._steps(second) == "done"
     assert await occupancy_is_true(superuser)
 
 
 async def test_an_operation_cancelled_while_running_is_undone(
     tenant: Client, superuser: "asyncpg.Connection[asyncpg.Record]", runner: Runner
 ) -> None:
-    """The worker stops before its next step and takes back what it gave."""
+    """What was given is taken back."""
     begun = await provision(tenant)
-    hint = Hint(tenant.tenant_id, (await job_of(superuser, tenant))["job_id"], tenant.epoch)
-    claim = await runner._claim(hint)
-    assert claim is not None
-    assert await runner._step(claim, JOBS.get("provision_namespace")) is None  # type: ignore[arg-type]
+    await superuser.execute("UPDATE cell.shards SET capacity = 0")
+    await carried_out(runner, tenant, begun)
+    await superuser.execute("UPDATE cell.shards SET capacity = 100000")
     asked = await tenant("POST", f"/v1/{begun.json['name']}:cancel")
     assert (asked.json["state"], asked.json["cancel_requested"]) == ("RUNNING", True)
-    assert await runner._steps(claim) == "cancelled"
-    assert (await tenant("GET", f"/v1/{begun.json['name']}")).json["state"] == "CANCELLED"
+    await carried_out(runner, tenant, begun)
+    operation: Any = (await tenant("GET", f"/v1/{begun.json['name']}")).json
+    assert (operation["state"], operation["error"]) == ("CANCELLED", None)
     assert (await tenant("GET", "/v1/accounts/acme/namespaces/prod")).status == 404
     assert await occupancy_is_true(superuser)
 
 
-async def test_a_failed_attempt_waits_and_tries_again(
+async def test_a_namespace_that_cannot_be_released_stays_and_can_be_released_again(
     tenant: Client, superuser: "asyncpg.Connection[asyncpg.Record]", runner: Runner
 ) -> None:
-    """The delay lies in Postgres; a hint that comes too early does nothing."""
-    begun = await provision(tenant)
-    await superuser.execute("UPDATE cell.shards SET capacity = 0")
-    hint = Hint(tenant.tenant_id, (await job_of(superuser, tenant))["job_id"], tenant.epoch)
-    await runner.run(hint)
-    await superuser.execute("UPDATE cell.shards SET capacity = 100000")
-    job = await job_of(superuser, tenant)
-    assert (job["state"], job["attempts"]) == ("waiting", 1)
-    assert "no shard" in job["last_error"]
-    assert job["run_at"] > job["created_at"]
-    await change(superuser, tenant, "UPDATE cell.jobs SET run_at = now() + interval '1 hour'")
-    await runner.run(hint)
-    assert (await job_of(superuser, tenant))["attempts"] == 1
-    await change(superuser, tenant, "UPDATE cell.jobs SET run_at = now()")
-    await runner.run(hint)
-    assert (await tenant("GET", f"/v1/{begun.json['name']}")).json["state"] == "SUCCEEDED"
-
-
-@pytest.mark.parametrize("how", ["by failing", "by killing its worker"])
-async def test_a_job_that_never_succeeds_is_given_up(
-    tenant: Client, superuser: "asyncpg.Connection[asyncpg.Record]", runner: Runner, how: str
-) -> None:
-    """The operation tells why, the namespace is FAILED, and can be deleted."""
-    begun = await provision(tenant)
-    hint = Hint(tenant.tenant_id, (await job_of(superuser, tenant))["job_id"], tenant.epoch)
-    if how == "by failing":
-        await change(superuser, tenant, f"UPDATE cell.jobs SET attempts = {MOST_ATTEMPTS - 1}")  # noqa: S608 a number
-        await superuser.execute("UPDATE cell.shards SET capacity = 0")
-    else:
-        gone = "state = 'running', lease_token = gen_random_uuid(), lease_until = now() - interval '1 second'"
-        await change(superuser, tenant, f"UPDATE cell.jobs SET attempts = {MOST_ATTEMPTS}, {gone}")  # noqa: S608 ours
-    await runner.run(hint)
-    await superuser.execute("UPDATE cell.shards SET capacity = 100000")
-    operation: Any = (await tenant("GET", f"/v1/{begun.json['name']}")).json
-    assert operation["state"] == "FAILED"
-    assert operation["error"]["code"] in ("UNAVAILABLE", "INTERNAL")
+    """FAILED, not half gone; a release cannot be cancelled."""
+    await carried_out(runner, tenant, await provision(tenant))
+    released = await tenant("DELETE", "/v1/accounts/acme/namespaces/prod")
+    assert (await tenant("POST", f"/v1/{released.json['name']}:cancel")).problem[0] == 409
+    await superuser.execute(
+        "CREATE FUNCTION cell.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$; "
+        "CREATE TRIGGER refuse BEFORE DELETE ON cell.namespaces FOR EACH ROW EXECUTE FUNCTION cell.refuse()"
+    )
+    while await carried_out(runner, tenant, released) is not None:
+        await time_passes(superuser, tenant)
+    await superuser.execute("DROP FUNCTION cell.refuse() CASCADE")
+    assert (await tenant("GET", f"/v1/{released.json['name']}")).json["state"] == "FAILED"
     assert (await tenant("GET", "/v1/accounts/acme/namespaces/prod")).json["state"] == "FAILED"
-    assert (await job_of(superuser, tenant))["state"] == "dead"
-    assert (await tenant("DELETE", "/v1/accounts/acme/namespaces/prod")).status == 202
+    await carried_out(runner, tenant, await tenant("DELETE", "/v1/accounts/acme/namespaces/prod"))
+    assert (await tenant("GET", "/v1/accounts/acme/namespaces/prod")).status == 404
+
+
+async def test_what_programs_of_before_began_is_carried_on(
+    own: RunningCell, tenant: Client, superuser: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """Their jobs of several steps, however far they were, become orchestrations."""
+    async with worker_of(own.settings):
+        await ended(tenant, await provision(tenant, "first"))
+        place = json.dumps({"account_id": "acme", "namespace_id": "old"})
+        await change(
+            superuser,
+            tenant,
+            "INSERT INTO cell.namespaces (account_id, namespace_id, display_name, state) "  # noqa: S608 texts of ours
+            "VALUES ('acme', 'old', 'x', 'PROVISIONING');"
+            "INSERT INTO cell.allocations (account_id, namespace_id, shard_id) VALUES ('acme', 'old', 'shard-1');"
+            f"INSERT INTO cell.jobs (job_id, actor, args) VALUES ('j', 'provision_namespace', '{place}')",
+        )
+
+        async def active() -> bool:
+            answer = await tenant("GET", "/v1/accounts/acme/namespaces/old")
+            return bool(answer.json["state"] == "ACTIVE")
+
+        await eventually(active)
+    assert await occupancy_is_true(superuser)
 
 
 async def test_shards_fill_evenly(
@@ -279,11 +276,7 @@ async def test_shards_fill_evenly(
     counts = "SELECT shard_id, occupancy FROM cell.shards"
     for i in range(6):
         before = dict(await superuser.fetch(counts))
-        await provision(tenant, f"n{i}")
-        job_id = await superuser.fetchval(
-            "SELECT job_id FROM cell.jobs WHERE tenant_id = $1 AND state = 'waiting'", tenant.tenant_id
-        )
-        await runner.run(Hint(tenant.tenant_id, job_id, tenant.epoch))
+        await carried_out(runner, tenant, await provision(tenant, f"n{i}"))
         after = dict(await superuser.fetch(counts))
         filled = [shard for shard in after if after[shard] != before[shard]]
         assert len(filled) == 1

@@ -5,20 +5,27 @@ from collections.abc import AsyncIterator
 import pytest
 
 from cell.database import COMMAND_SECONDS
-from cell.jobs.expiry import BITE, TENANTS_A_PAGE, Expiry
-from cell.jobs.hints import Hint
-from cell.jobs.sweep import MOST_AT_ONCE, Sweep
+from cell.rules.lanes import Lane
+from cell.work import sweep
+from cell.work.expiry import BITE, TENANTS_A_PAGE, Expiry
+from cell.work.hints import Hint
+from cell.work.sweep import Sweep
 from runtime.clock import ManualClock
 from runtime.database import Pool, open_pool
 from runtime.embedded.postgres import PostgresServer
 from tests.cell.cells import CellDatabase, new_cell_database, next_epoch
 
 JOB = """
-    WITH o AS (INSERT INTO cell.operations (operation_id, type, target, state, steps)
-               VALUES ('op-' || $1, 'x', 'x', 'PENDING', '{}') RETURNING operation_id)
-    INSERT INTO cell.jobs (job_id, operation_id, actor, args, state, run_at, lease_until)
-    SELECT $1, operation_id, 'x', '{}', $2, due, due
-    FROM o, (SELECT now() + make_interval(secs => $3)) at (due)
+    INSERT INTO cell.jobs (job_id, actor, args, lane, state, wake_at, expires_at)
+    SELECT $1, 'x', '{}', $4, $2, CASE WHEN $2 <> 'done' THEN now() + make_interval(secs => $3) END,
+           CASE WHEN $2 = 'done' THEN now() + make_interval(secs => $3) END
+"""
+ORCHESTRATION = """
+    INSERT INTO cell.orchestrations (orchestration_id, workflow, version, target, state, payload, wake_at, outcome,
+                                     ended_at, expires_at)
+    SELECT $1, 'x', 1, 'x', 'PENDING', '{}', CASE WHEN $2 THEN now() + make_interval(secs => $3) END,
+           CASE WHEN NOT $2 THEN 'COMPLETED' END, CASE WHEN NOT $2 THEN now() END,
+           CASE WHEN NOT $2 THEN now() + make_interval(secs => $3) END
 """
 
 
@@ -67,45 +74,30 @@ async def tenant(fresh: CellDatabase, name: str) -> int:
     return epoch
 
 
-async def job(app: Pool, name: str, epoch: int, job_id: str, state: str = "waiting", due_in: float = -1) -> Hint:
+async def job(
+    app: Pool,
+    name: str,
+    epoch: int,
+    job_id: str,
+    state: str = "waiting",
+    due_in: float = -1,
+    lane: Lane = "bulk",
+) -> Hint:
     """A job of that tenant."""
     async with app.acquire() as connection, connection.transaction():
         await connection.execute("SELECT cellway.enter($1, $2)", name, epoch)
-        await connection.execute(JOB, job_id, state, due_in)
-    return Hint(name, job_id, epoch)
+        await connection.execute(JOB, job_id, state, due_in, lane)
+    return Hint(name, epoch, lane)
 
 
-async def test_every_job_that_nobody_is_at_is_hinted_once(fresh: CellDatabase, relay: Pool, app: Pool) -> None:
-    """Of all tenants: what waits and is due, and what a silent worker holds; again only after a while."""
-    one, two = await tenant(fresh, "one"), await tenant(fresh, "two")
-    due = {
-        await job(app, "one", one, "j1"),
-        await job(app, "two", two, "j1"),
-        await job(app, "two", two, "j2", "running"),
-    }
-    await job(app, "one", one, "later", "waiting", 60)
-    await job(app, "one", one, "at-work", "running", 60)
-    await job(app, "one", one, "finished", "done")
-    clock, listener = ManualClock(), Listener()
-    sweep = Sweep(relay, listener, again_seconds=10, now=clock.monotonic)  # type: ignore[arg-type]
-    assert await sweep.look() == 3
-    assert set(listener.heard) == due
-    assert await sweep.look() == 0
-    clock.advance(10)
-    assert await sweep.look() == 3
-
-
-async def test_jobs_of_a_tenant_that_is_not_served_here_are_left_alone(
-    fresh: CellDatabase, relay: Pool, app: Pool
-) -> None:
-    """Its rows may have moved; the fence would refuse the job anyway."""
-    epoch = await tenant(fresh, "gone")
-    await job(app, "gone", epoch, "j1")
-    control = await fresh.connect("cell_control")
-    await control.execute("SELECT cellway.set_fence('gone', $1, 'fenced', 'move')", next_epoch())
-    await control.close()
-    sweep = Sweep(relay, Listener(), again_seconds=10)  # type: ignore[arg-type]
-    assert await sweep.look() == 0
+async def orchestration(
+    app: Pool, name: str, epoch: int, orchestration_id: str, *, open_: bool = True, due_in: float = -1
+) -> Hint:
+    """An orchestration of that tenant."""
+    async with app.acquire() as connection, connection.transaction():
+        await connection.execute("SELECT cellway.enter($1, $2)", name, epoch)
+        await connection.execute(ORCHESTRATION, orchestration_id, open_, due_in)
+    return Hint(name, epoch, "interactive")
 
 
 async def fence_off(fresh: CellDatabase, name: str) -> None:
@@ -115,99 +107,96 @@ async def fence_off(fresh: CellDatabase, name: str) -> None:
     await control.close()
 
 
-async def jobs(app: Pool, name: str, epoch: int, count: int, due_in: float = -1) -> None:
-    """Waiting jobs of that tenant, in one transaction."""
-    async with app.acquire() as connection, connection.transaction():
-        await connection.execute("SELECT cellway.enter($1, $2)", name, epoch)
-        await connection.executemany(JOB, [(f"{name}-{number}", "waiting", due_in) for number in range(count)])
-
-
-async def test_jobs_that_may_not_run_here_keep_no_others_waiting(
+async def test_every_tenant_with_work_that_is_due_gets_one_hint_a_lane(
     fresh: CellDatabase, relay: Pool, app: Pool
 ) -> None:
-    """However many and however old they are: the others' hints come at the first look."""
-    await jobs(app, "moving", await tenant(fresh, "moving"), MOST_AT_ONCE, due_in=-100)
+    """However much there is: what waits and is due, and what a silent worker holds; jobs and orchestrations."""
+    one, two, three = await tenant(fresh, "one"), await tenant(fresh, "two"), await tenant(fresh, "three")
+    due = {
+        await job(app, "one", one, "j1"),
+        await job(app, "one", one, "j2", lane="interactive"),
+        await job(app, "two", two, "j1", "running"),
+        await orchestration(app, "three", three, "o1"),
+    }
+    await job(app, "one", one, "j3")
+    await job(app, "two", two, "later", "waiting", 60, "interactive")
+    await job(app, "two", two, "at-work", "running", 60, "interactive")
+    await job(app, "two", two, "finished", "done", 60, "interactive")
+    await orchestration(app, "two", two, "waits", due_in=60)
+    await orchestration(app, "two", two, "ended", open_=False, due_in=60)
+    listener = Listener()
+    assert await Sweep(relay, listener.hint).look() == len(due)
+    assert (len(listener.heard), set(listener.heard)) == (len(due), due)
+
+
+async def test_work_of_a_tenant_that_is_not_served_here_is_left_alone(
+    fresh: CellDatabase, relay: Pool, app: Pool
+) -> None:
+    """Its rows may have moved; the fence would refuse the work anyway. Nobody else waits for it."""
+    await job(app, "moving", await tenant(fresh, "moving"), "j1")
     mine = await job(app, "quiet", await tenant(fresh, "quiet"), "mine")
     await fence_off(fresh, "moving")
     listener = Listener()
-    await Sweep(relay, listener, again_seconds=10).look()  # type: ignore[arg-type]
+    await Sweep(relay, listener.hint).look()
     assert listener.heard == [mine]
 
 
-async def test_a_tenant_with_many_jobs_keeps_no_others_waiting(
-    fresh: CellDatabase, relay: Pool, app: Pool
+async def test_more_tenants_than_a_page_are_all_looked_at(
+    fresh: CellDatabase, relay: Pool, app: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Everybody's first job is hinted before anybody's second."""
-    await jobs(app, "busy", await tenant(fresh, "busy"), 2 * MOST_AT_ONCE, due_in=-100)
-    mine = await job(app, "quiet", await tenant(fresh, "quiet"), "mine")
-    listener = Listener()
-    await Sweep(relay, listener, again_seconds=10).look()  # type: ignore[arg-type]
-    assert mine in listener.heard[:2]
-
-
-async def test_hints_that_nobody_heeds_keep_no_others_waiting(fresh: CellDatabase, relay: Pool, app: Pool) -> None:
-    """What was hinted lately is passed over, so that in a few looks every job had its hint, each once."""
-    await jobs(app, "busy", await tenant(fresh, "busy"), MOST_AT_ONCE)
-    listener = Listener()
-    sweep = Sweep(relay, listener, again_seconds=10, now=ManualClock().monotonic)  # type: ignore[arg-type]
-    while await sweep.look():
-        pass
-    assert len(listener.heard) == len(set(listener.heard)) == MOST_AT_ONCE
-
-
-async def test_more_tenants_than_a_page_are_looked_at_in_turn(fresh: CellDatabase, relay: Pool, app: Pool) -> None:
-    """The next look goes on where the last one ended, and begins again after the last tenant."""
+    """Page by page; a look that ends before the last page is continued by the next."""
+    monkeypatch.setattr(sweep, "TENANTS_A_PAGE", 3)
+    monkeypatch.setattr(sweep, "MOST_PAGES", 2)
     due = set()
-    for number in range(MOST_AT_ONCE + 10):
-        name = f"t{number:04}"
+    for number in range(8):
+        name = f"t{number}"
         due.add(await job(app, name, await tenant(fresh, name), "j"))
-    clock, listener = ManualClock(), Listener()
-    sweep = Sweep(relay, listener, again_seconds=10, now=clock.monotonic)  # type: ignore[arg-type]
-    assert [await sweep.look() for _ in range(3)] == [MOST_AT_ONCE, 10, 0]
+    listener = Listener()
+    looks = Sweep(relay, listener.hint)
+    assert [await looks.look() for _ in range(3)] == [6, 2, 6]
     assert set(listener.heard) == due
-    clock.advance(10)
-    assert await sweep.look() == MOST_AT_ONCE
 
 
 async def test_a_hint_that_found_no_room_is_given_at_the_next_look(
     fresh: CellDatabase, relay: Pool, app: Pool
 ) -> None:
-    """Only what was taken is remembered."""
+    """The work is still there."""
     await job(app, "one", await tenant(fresh, "one"), "j1")
     listener = Listener()
-    sweep = Sweep(relay, listener, again_seconds=10)  # type: ignore[arg-type]
+    looks = Sweep(relay, listener.hint)
     listener.full = True
-    assert await sweep.look() == 0
+    assert await looks.look() == 0
     listener.full = False
-    assert await sweep.look() == 1
+    assert await looks.look() == 1
 
 
 async def test_what_is_past_its_time_is_removed_and_nothing_else(
     fresh: CellDatabase, relay: Pool, app: Pool
 ) -> None:
-    """Answers of old Idempotency-Keys, and operations that ended long ago with their jobs."""
+    """Answers of old Idempotency-Keys, and jobs and orchestrations that ended long ago."""
     epoch = await tenant(fresh, "one")
-    await job(app, "one", epoch, "old", "done")
-    await job(app, "one", epoch, "young", "done")
-    async with app.acquire() as connection, connection.transaction():
-        await connection.execute("SELECT cellway.enter('one', $1)", epoch)
-        await connection.execute(
-            "UPDATE cell.operations SET expires_at = now() - interval '1 s' WHERE operation_id = 'op-old'"
-        )
-        for key, kept in (("old", "-1 s"), ("young", "1 hour")):
+    for name, seconds in (("old", -1), ("young", 3600)):
+        await job(app, "one", epoch, name, "done", seconds)
+        await orchestration(app, "one", epoch, name, open_=False, due_in=seconds)
+        async with app.acquire() as connection, connection.transaction():
+            await connection.execute("SELECT cellway.enter('one', $1)", epoch)
             await connection.execute(
                 "INSERT INTO cell.idempotency_keys (scope, key, digest, status, headers, expires_at) "
-                "VALUES ('s', $1, '', 200, '{}', now() + $2::text::interval)",
-                *(key, kept),
+                "VALUES ('s', $1, '', 200, '{}', now() + make_interval(secs => $2))",
+                *(name, seconds),
             )
     await Expiry(relay, app).look()
     superuser = await fresh.connect()
     left = {
         table: await superuser.fetchval(f"SELECT array_agg({column}) FROM cell.{table}")  # noqa: S608 names of ours
-        for table, column in (("operations", "operation_id"), ("jobs", "job_id"), ("idempotency_keys", "key"))
+        for table, column in (
+            ("orchestrations", "orchestration_id"),
+            ("jobs", "job_id"),
+            ("idempotency_keys", "key"),
+        )
     }
     await superuser.close()
-    assert left == {"operations": ["op-young"], "jobs": ["young"], "idempotency_keys": ["young"]}
+    assert left == {"orchestrations": ["young"], "jobs": ["young"], "idempotency_keys": ["young"]}
 
 
 async def expired_answers(app: Pool, name: str, epoch: int, count: int) -> None:
