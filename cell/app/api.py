@@ -52,7 +52,7 @@ async def assemble_api(settings: CellSettings) -> Api:
     notices = Notices(settings.app_dsn, max(1, settings.pool_size // 4))
     tools = Tools(
         *(pepper, PageTokens(settings.page_key.get_secret_value().encode()), notices),
-        *(workflows(), settings.namespace_domain),
+        *(workflows(settings), settings.namespace_domain),
     )
     site = Site(
         *("api", application(app_pool, tools, shared.hinter), settings.host, settings.port),

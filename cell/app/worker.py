@@ -54,8 +54,8 @@ async def assemble_worker(settings: CellSettings) -> Worker:
     shared.watch(app_pool, state, needs_redis=True)
     turns = Turns(
         app_pool,
-        Jobs(app_pool, jobs(settings.namespace_domain), settings.lease_seconds),
-        Orchestrations(app_pool, workflows(), settings.lease_seconds),
+        Jobs(app_pool, jobs(settings), settings.lease_seconds),
+        Orchestrations(app_pool, workflows(settings), settings.lease_seconds),
         shared.hinter,
         most_at_once=app_pool_size - RESERVED,
         most_of_a_tenant=max(1, settings.worker_threads // 2),
