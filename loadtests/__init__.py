@@ -1,5 +1,6 @@
-"""Benchmarks and load scenarios. They speak HTTP to a running platform, and know nothing of its insides.
+"""Benchmarks and load scenarios. Most speak HTTP to real programs, and know nothing of their insides.
 
 - `smoke`    requests/s and latency through router, cell and Postgres; `make bench-smoke`
+- `cell/`    the cell's API beside FastAPI with SQLAlchemy; `make bench-cell`
 - `results/` the latest figures, as JSON
 """
