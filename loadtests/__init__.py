@@ -2,5 +2,8 @@
 
 - `smoke`    requests/s and latency through router, cell and Postgres; `make bench-smoke`
 - `cell/`    the cell's API beside FastAPI with SQLAlchemy; `make bench-cell`
+- `orchestrator/` the cell's workflows beside DBOS; `make bench-orchestrator`
+- `jobs/`    the cell's jobs beside Procrastinate; `make bench-jobs`
+- `measured` a program that measures itself, on a core of its own
 - `results/` the latest figures, as JSON
 """
