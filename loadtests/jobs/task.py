@@ -25,10 +25,11 @@ BULK, LATENCY = "bulk", "latency"
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """`rate`: jobs a second, of the measurement of latency alone."""
+    """`first`: the number of the first job; `rate`: jobs a second, of the measurement of latency alone."""
 
     dsn: str
     form: str
+    first: int
     jobs: int
     rate: float
     at_once: int
@@ -70,11 +71,12 @@ class Progress:
 
 async def bulk(asked: Task, queue: Queue) -> Told:
     """Some to warm up, then all of them."""
-    await queue.defer_many(range(WARM_UP_JOBS))
+    counted = asked.first + WARM_UP_JOBS
+    await queue.defer_many(range(asked.first, counted))
     progress = Progress()
     async with queue.working(progress.tell):
         await progress.until(WARM_UP_JOBS)
-    await queue.defer_many(range(WARM_UP_JOBS, WARM_UP_JOBS + asked.jobs))
+    await queue.defer_many(range(counted, counted + asked.jobs))
     progress = Progress()
     gc.collect()
     cpu, began = cpu_seconds(os.getpid()), time.perf_counter()
@@ -88,7 +90,7 @@ async def latency(asked: Task, queue: Queue) -> Told:
     """One after the other at a constant rate; whoever is late catches up."""
     progress = Progress()
     async with queue.working(progress.tell):
-        await queue.defer_many(range(WARM_UP_JOBS))
+        await queue.defer_many(range(asked.first, asked.first + WARM_UP_JOBS))
         await progress.until(WARM_UP_JOBS)
         gc.collect()
         cpu, began = cpu_seconds(os.getpid()), time.perf_counter()
@@ -100,7 +102,7 @@ async def latency(asked: Task, queue: Queue) -> Told:
         async with asyncio.TaskGroup() as group:
             for index in range(asked.jobs):
                 await asyncio.sleep(max(0.0, began + index / asked.rate - time.perf_counter()))
-                group.create_task(defer(WARM_UP_JOBS + index))
+                group.create_task(defer(asked.first + WARM_UP_JOBS + index))
         await progress.until(WARM_UP_JOBS + asked.jobs)
         used = cpu_seconds(os.getpid()) - cpu
     latencies = [progress.done[number] - at for number, at in progress.deferred.items()]
@@ -129,6 +131,7 @@ def _task() -> Task:
     parser = argparse.ArgumentParser()
     parser.add_argument("--dsn", required=True)
     parser.add_argument("--form", choices=(BULK, LATENCY), required=True)
+    parser.add_argument("--first", type=int, required=True)
     parser.add_argument("--jobs", type=int, required=True)
     parser.add_argument("--rate", type=float, required=True)
     parser.add_argument("--at-once", type=int, required=True)

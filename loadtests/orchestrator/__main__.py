@@ -1,6 +1,6 @@
 """Workflows of five steps: our orchestrator and DBOS side by side, in one run.
 
-    python -m loadtests.orchestrator [--rounds 3] [--workflows 1000] [--at-once 16] [--quick] [--only cellway]
+    python -m loadtests.orchestrator [--rounds 3] [--workflows 500] [--at-once 16] [--quick] [--only cellway]
 
 `--quick` is for tuning: one round of few workflows, nothing written. Only a run of everything writes
 results/orchestrator.json; when ours is slower than what it is measured beside, the exit code is 1.
@@ -57,7 +57,7 @@ def main() -> int:
     """Measure; what is missing or does not work is one sentence."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, help="default 3; with --quick 1")
-    parser.add_argument("--workflows", type=int, help="of one measurement; default 1000; with --quick 300")
+    parser.add_argument("--workflows", type=int, help="of one measurement; default 500; with --quick 300")
     parser.add_argument("--at-once", type=int, default=16)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", choices=[OURS], help="without the peers")
@@ -67,7 +67,7 @@ def main() -> int:
         signal.signal(ending, signal.default_int_handler)
     plan = {
         "rounds": given.rounds or (1 if given.quick else 3),
-        "workflows": given.workflows or (300 if given.quick else 1000),
+        "workflows": given.workflows or (300 if given.quick else 500),
         "warm_up": 100,
         "at_once": given.at_once,
     }

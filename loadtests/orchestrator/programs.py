@@ -22,6 +22,8 @@ from runtime import database
 from runtime.embedded.postgres import PostgresServer
 
 OURS, THEIRS, PLAIN = "cellway", "dbos", "dbos_steps"
+PEER = "peer"
+"""The role of the others: not called as a schema of theirs, or their tables would change places."""
 ROLES = ("cell_owner", "cell_app", "cell_control", "cell_relay")
 
 
@@ -39,7 +41,7 @@ class Program:
     def run(self, workflows: int, warm_up: int, at_once: int) -> Figures:
         """One measurement: what it told, if its steps wrote what they should. CannotMeasure."""
         before = asyncio.run(self._written())
-        numbers = {"workflows": workflows, "warm-up": warm_up, "at-once": at_once}
+        numbers = {"first": before // STEPS, "workflows": workflows, "warm-up": warm_up, "at-once": at_once}
         told = measured.run(self.name, self.command, {"dsn": self.dsn, **numbers})
         written = asyncio.run(self._written()) - before
         if written != (workflows + warm_up) * STEPS:
@@ -77,11 +79,11 @@ def running(folder: Path, peers: Path) -> Iterator[Mapping[str, Program]]:
                     *(server.dsn("cell"), "cell.accounts", ours),
                 ),
                 Program(
-                    *(THEIRS, (*peer, "transaction"), server.dsn("dbos", "dbos", password)),
+                    *(THEIRS, (*peer, "transaction"), server.dsn("dbos", PEER, password)),
                     *(server.dsn("dbos"), "public.effects", said),
                 ),
                 Program(
-                    *(PLAIN, (*peer, "step"), server.dsn("dbos_steps", "dbos", password)),
+                    *(PLAIN, (*peer, "step"), server.dsn("dbos_steps", PEER, password)),
                     *(server.dsn("dbos_steps"), "public.effects", plain),
                 ),
             )
@@ -92,7 +94,7 @@ async def _prepare(server: PostgresServer, password: str) -> None:
     await database.bootstrap(server.admin_dsn, "cell", "cell_owner", dict.fromkeys(ROLES, password))
     await upgrade_all(server.dsn("cell", "cell_owner", password))
     for name in ("dbos", "dbos_steps"):
-        await database.bootstrap(server.admin_dsn, name, "dbos", {"dbos": password})
+        await database.bootstrap(server.admin_dsn, name, PEER, {PEER: password})
     control = await asyncpg.connect(server.dsn("cell", "cell_control", password), timeout=10)
     try:
         for number in range(TENANTS):

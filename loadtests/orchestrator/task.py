@@ -13,10 +13,14 @@ STEPS = 5
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """So many workflows, after some that are not counted; `at_once` are under way at any time."""
+    """So many workflows, after some that are not counted; `at_once` are under way at any time.
+
+    `first`: the number of the first, because those of an earlier measurement have written their rows.
+    """
 
     dsn: str
     form: str
+    first: int
     workflows: int
     warm_up: int
     at_once: int
@@ -41,17 +45,18 @@ def task() -> Task:
     parser = argparse.ArgumentParser()
     for name in ("dsn", "form"):
         parser.add_argument(f"--{name}", required=True)
-    for name in ("workflows", "warm-up", "at-once"):
+    for name in ("first", "workflows", "warm-up", "at-once"):
         parser.add_argument(f"--{name}", type=int, required=True)
     return Task(**vars(parser.parse_args()))
 
 
 async def measure(asked: Task, carry: Carry) -> Told:
     """Warm up, then measure."""
-    await _all(range(asked.warm_up), asked.at_once, carry)
+    counted = asked.first + asked.warm_up
+    await _all(range(asked.first, counted), asked.at_once, carry)
     gc.collect()
     began, cpu = time.perf_counter(), time.process_time()
-    latencies = sorted(await _all(range(asked.warm_up, asked.warm_up + asked.workflows), asked.at_once, carry))
+    latencies = sorted(await _all(range(counted, counted + asked.workflows), asked.at_once, carry))
     seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu
     return Told(seconds, cpu_seconds, _ms(latencies, 0.5), _ms(latencies, 0.99))
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 _TICKS = slice(11, 15)
-"""Places in /proc/<pid>/stat behind the name in brackets; proc(5), utime, stime, and those of children that ended."""
+"""Places in /proc/<pid>/stat behind the name in brackets; proc(5): utime, stime, and those of ended children."""
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of `pid` and of all processes below it, those that have ended and been waited for too."""
+    """User and system time of `pid` and of all processes below it, also of those that have ended."""
     return _own_seconds(pid) + sum(_still_running(int(child)) for child in _children(pid))
 
 
