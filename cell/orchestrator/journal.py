@@ -46,8 +46,10 @@ async def claim(
     row = await connection.fetchrow(SQL["claim_orchestration"], orchestration_id, lease_seconds)
     if row is None:
         return None
-    steps = await connection.fetch(SQL["orchestration_steps"], orchestration_id)
-    signals = await connection.fetch(SQL["orchestration_signals"], orchestration_id)
+    # Only owners record steps, and whoever sends a signal nudges: what is new is not looked through.
+    begun, nudged = row["fencing"] > 1, row["nudges"] > 0
+    steps = await connection.fetch(SQL["orchestration_steps"], orchestration_id) if begun else []
+    signals = await connection.fetch(SQL["orchestration_signals"], orchestration_id) if nudged else []
     return Owned(
         tenant_id,
         orchestration_id,
