@@ -6,6 +6,7 @@ Read in this order:
 
     queue        what a side has to be able to do: put jobs in, and work them off
     task         the two measurements, over any side: deferred beforehand in bulk, and deferred while workers run
+    ours         the cell's jobs, with the worker around them
     peer         Procrastinate
     programs     the sides, each a program on core 0, with a database of its own
     report       the table, the ratios, results/jobs.json

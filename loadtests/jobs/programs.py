@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from secrets import token_hex
 
@@ -11,11 +13,14 @@ import asyncpg
 
 from loadtests import measured
 from loadtests.cell.servers import versions_of
+from loadtests.cells import make_cell
+from loadtests.jobs.ours import EPOCH, TENANTS, tenant
 from loadtests.jobs.task import WARM_UP_JOBS
 from loadtests.measured import Figures
 from loadtests.router.errors import CannotMeasure
 from runtime import database
 from runtime.embedded.postgres import PostgresServer
+from runtime.embedded.redis import RedisServer
 
 OURS, THEIRS = "cellway", "procrastinate"
 
@@ -53,11 +58,24 @@ class Program:
 
 @contextlib.contextmanager
 def running(folder: Path, peers: Path) -> Iterator[Mapping[str, Program]]:
-    """A Postgres with a database for each side, until the end of the block."""
+    """A Postgres with a database for each side, and a Redis for ours, until the end of the block."""
     password = token_hex(8)
-    with PostgresServer(folder / "postgres", password) as server:
-        sides = (procrastinate(server, password, peers),)
+    with (
+        PostgresServer(folder / "postgres", password) as server,
+        RedisServer(folder / "redis", password) as redis,
+    ):
+        sides = (cellway(server, redis, password), procrastinate(server, password, peers))
         yield {each.name: each for each in sides}
+
+
+def cellway(server: PostgresServer, redis: RedisServer, password: str) -> Program:
+    """See `ours`."""
+    asyncio.run(make_cell(server, password, [tenant(number) for number in range(TENANTS)], EPOCH))
+    relay_dsn = server.dsn("cell", "cell_relay", password)
+    command = (sys.executable, "-m", "loadtests.jobs.ours", "--redis", redis.url, "--relay-dsn", relay_dsn)
+    said = f"Python {sys.version.split()[0]}, asyncpg {version('asyncpg')}, dramatiq {version('dramatiq')}"
+    dsn = server.dsn("cell", "cell_app", password)
+    return Program(OURS, command, dsn, server.dsn("cell"), "cell.accounts", said)
 
 
 def procrastinate(server: PostgresServer, password: str, peers: Path) -> Program:

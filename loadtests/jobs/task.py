@@ -135,4 +135,4 @@ def _task() -> Task:
     parser.add_argument("--jobs", type=int, required=True)
     parser.add_argument("--rate", type=float, required=True)
     parser.add_argument("--at-once", type=int, required=True)
-    return Task(**vars(parser.parse_args()))
+    return Task(**vars(parser.parse_known_args()[0]))  # a side may have options of its own

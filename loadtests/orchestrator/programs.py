@@ -11,9 +11,9 @@ from secrets import token_hex
 
 import asyncpg
 
-from cell.schema_state import upgrade_all
 from loadtests import measured
 from loadtests.cell.servers import versions_of
+from loadtests.cells import make_cell
 from loadtests.measured import Figures
 from loadtests.orchestrator.ours import EPOCH, TENANTS, tenant
 from loadtests.orchestrator.task import STEPS
@@ -24,7 +24,6 @@ from runtime.embedded.postgres import PostgresServer
 OURS, THEIRS, PLAIN = "cellway", "dbos", "dbos_steps"
 PEER = "peer"
 """The role of the others: not called as a schema of theirs, or their tables would change places."""
-ROLES = ("cell_owner", "cell_app", "cell_control", "cell_relay")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +90,6 @@ def running(folder: Path, peers: Path) -> Iterator[Mapping[str, Program]]:
 
 
 async def _prepare(server: PostgresServer, password: str) -> None:
-    await database.bootstrap(server.admin_dsn, "cell", "cell_owner", dict.fromkeys(ROLES, password))
-    await upgrade_all(server.dsn("cell", "cell_owner", password))
+    await make_cell(server, password, [tenant(number) for number in range(TENANTS)], EPOCH)
     for name in ("dbos", "dbos_steps"):
         await database.bootstrap(server.admin_dsn, name, PEER, {PEER: password})
-    control = await asyncpg.connect(server.dsn("cell", "cell_control", password), timeout=10)
-    try:
-        for number in range(TENANTS):
-            await control.execute("SELECT cellway.set_fence($1, $2, 'active', NULL)", tenant(number), EPOCH)
-    finally:
-        await control.close()
