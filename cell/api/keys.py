@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import secrets
+from typing import Any
 
 import asyncpg
 
@@ -40,6 +41,11 @@ def _key(row: asyncpg.Record) -> Key:
     )
 
 
+def _audited(row: asyncpg.Record) -> dict[str, Any]:
+    """Neither the secret nor its hash."""
+    return {"display_name": row["display_name"], "state": "ACTIVE" if row["revoked_at"] is None else "REVOKED"}
+
+
 def _found(row: asyncpg.Record | None, key_id: str) -> asyncpg.Record:
     if row is None:
         raise not_found("key", key_id)
@@ -51,8 +57,12 @@ async def create(call: Call[Context]) -> Reply:
     tenant_id, pepper = call.context.caller.tenant_id, call.context.tools.pepper
     key_id = key_id_of(pepper, tenant_id, secrets.token_hex(16))
     secret_hash = hash_of(pepper, api_key_of(pepper, tenant_id, key_id))
-    row = await call.context.connection.fetchrow(SQL["insert_key"], key_id, call.body.display_name, secret_hash)
-    return Reply(201, _key(_found(row, key_id)), {"Location": f"keys/{key_id}"})
+    row = _found(
+        await call.context.connection.fetchrow(SQL["insert_key"], key_id, call.body.display_name, secret_hash),
+        key_id,
+    )
+    call.context.changed(f"keys/{key_id}", None, _audited(row))
+    return Reply(201, _key(row), {"Location": f"keys/{key_id}"})
 
 
 def revealed(context: Context, reply: Reply) -> Reply:
@@ -84,7 +94,7 @@ async def list_(call: Call[Context]) -> Reply:
 async def revoke(call: Call[Context]) -> Reply:
     """200; revoking again changes nothing."""
     key_id, connection = call.path["key"], call.context.connection
-    row = await connection.fetchrow(SQL["revoke_key"], key_id)
-    if row is None:
-        row = await connection.fetchrow(SQL["get_key"], key_id)
-    return Reply(body=_key(_found(row, key_id)))
+    before = _found(await connection.fetchrow(SQL["lock_key"], key_id), key_id)
+    after = await connection.fetchrow(SQL["revoke_key"], key_id) or before
+    call.context.changed(f"keys/{key_id}", _audited(before), _audited(after))
+    return Reply(body=_key(after))

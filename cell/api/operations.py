@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from typing import Any
 
 import asyncpg
 
@@ -50,6 +51,10 @@ def _operation(row: asyncpg.Record) -> Operation:
         update_time=row["updated_at"],
         poll_after_seconds=0 if ended else POLL_SECONDS,
     )
+
+
+def _audited(row: asyncpg.Record) -> dict[str, Any]:
+    return {name: row[name] for name in ("type", "target", "state", "cancel_requested")}
 
 
 async def begin(call: Call[Context], job: JobType, account_id: str, namespace_id: str) -> Reply:
@@ -113,5 +118,8 @@ async def wait(call: Call[Context]) -> Reply:
 
 async def cancel(call: Call[Context]) -> Reply:
     """200: at once when nothing has begun, else the worker stops before its next step; 409 when it cannot."""
-    row = await cancel_operation(call.context.connection, call.path["operation"])
-    return Reply(body=_operation(_found(row, call.path["operation"])))
+    operation_id, connection = call.path["operation"], call.context.connection
+    before = _found(await connection.fetchrow(SQL["lock_operation"], operation_id), operation_id)
+    after = _found(await cancel_operation(connection, operation_id), operation_id)
+    call.context.changed(f"operations/{operation_id}", _audited(before), _audited(after))
+    return Reply(body=_operation(after))

@@ -1,6 +1,7 @@
 """Builds the worker."""
 
 from cell.app.shared import Shared, admin_site_of, close
+from cell.bookkeeping import bookkeeping
 from cell.database import COMMAND_SECONDS
 from cell.jobs.expiry import Expiry
 from cell.jobs.provisioning import JOBS
@@ -17,6 +18,7 @@ from runtime.lifecycle import Lifecycle, Part
 from runtime.site import Site
 
 EXPIRY_SECONDS = 30.0
+BOOKKEEPING_SECONDS = 15.0
 
 
 async def build_worker(settings: CellSettings) -> Lifecycle:
@@ -50,7 +52,7 @@ async def assemble_worker(settings: CellSettings) -> Worker:
     runner = Runner(app_pool, JOBS, settings.lease_seconds, settings.namespace_domain)
     working = Working(shared.broker, runner, settings.worker_threads, settings.drain_seconds)
     sweep = Sweep(relay_pool, shared.hinter, settings.hint_again_seconds)
-    expiry = Expiry(relay_pool, app_pool)
+    expiry, books = Expiry(relay_pool, app_pool), bookkeeping(relay_pool, app_pool)
     admin_site = admin_site_of(shared, admin.application(shared.health, settings))
 
     async def start_tasks() -> None:
@@ -58,6 +60,7 @@ async def assemble_worker(settings: CellSettings) -> Worker:
         shared.tasks.keep("hints", shared.hinter.run)
         shared.tasks.keep("sweep", lambda: sweep.repeat(settings.sweep_seconds))
         shared.tasks.keep("expiry", lambda: expiry.repeat(EXPIRY_SECONDS))
+        shared.tasks.keep("bookkeeping", lambda: books.repeat(BOOKKEEPING_SECONDS))
 
     lifecycle = Lifecycle(shared.health, settings.drain_seconds)
     lifecycle.add(Part("pools", stop=lambda: close(app_pool, relay_pool)))

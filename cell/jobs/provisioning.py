@@ -1,20 +1,14 @@
 """Giving a namespace what it needs in this cell, and taking it back."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
 
+from cell import usage
 from cell.database import SQL
 from cell.errors import Unavailable, Unfit
 from cell.jobs.registry import JobType, Registry, Step, Work
 from cell.rules import states
 from cell.rules.states import NamespaceEvent
-
-PLANS: Mapping[str, Mapping[str, Any]] = {
-    "standard": {"most_users": 100, "storage_bytes": 10 * 2**30},
-    "premium": {"most_users": 10_000, "storage_bytes": 2**40},
-}
-"""What a plan gives to each namespace; an unknown plan gives what `standard` does."""
+from directory.rules.plans import plan_of
 
 
 def _place(work: Work) -> tuple[str, str]:
@@ -32,9 +26,9 @@ async def _allocate(work: Work) -> None:
 
 async def _configure(work: Work) -> None:
     """What the plan gives."""
-    plan = await work.connection.fetchval(SQL["tenant_plan"])
-    settings = PLANS.get(plan, PLANS["standard"])
-    await work.connection.execute(SQL["set_allocation_settings"], *_place(work), json.dumps(dict(settings)))
+    plan = plan_of(await work.connection.fetchval(SQL["tenant_plan"]) or "")
+    settings = {"most_users": plan.most_users, "storage_bytes": plan.storage_bytes}
+    await work.connection.execute(SQL["set_allocation_settings"], *_place(work), json.dumps(settings))
 
 
 async def _publish(work: Work) -> None:
@@ -43,10 +37,12 @@ async def _publish(work: Work) -> None:
     endpoint = f"{namespace_id}.{account_id}.{work.tenant_id}.{work.namespace_domain}"
     await work.connection.execute(SQL["set_allocation_endpoint"], account_id, namespace_id, endpoint)
     await _move(work, "provisioned")
+    await usage.begin_namespace(work.connection, account_id, namespace_id)
 
 
 async def _remove(work: Work) -> None:
     """The row, and with it what it was given."""
+    await usage.count_namespace(work.connection, *_place(work))
     await work.connection.execute(SQL["delete_namespace"], *_place(work))
 
 
