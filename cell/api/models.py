@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, PlainValidator, StringConstraints, WithJsonSchema
+from pydantic import BeforeValidator, Field, JsonValue, PlainValidator, StringConstraints, WithJsonSchema
 
 from cell.rules.labels import MOST_LABELS
 from cell.rules.meters import MeterName, StepName
@@ -112,10 +112,15 @@ class NamespacePage(Page):
     namespaces: list[Namespace]
 
 
+def _whole(given: Any) -> Any:
+    """To JSON Schema 1.0 is an integer too (draft 2020-12, validation, 6.1.1)."""
+    return int(given) if isinstance(given, float) and given.is_integer() else given
+
+
 class StoragePatch(Input):
     """What a namespace is going to hold, all of it: to say it twice changes nothing."""
 
-    bytes: int = Field(ge=0, le=LARGEST_NUMBER)
+    bytes: Annotated[int, BeforeValidator(_whole)] = Field(ge=0, le=LARGEST_NUMBER)
 
 
 class Storage(Output):

@@ -18,7 +18,13 @@ BODIES: dict[str, Any] = {
     "updateNamespace": {"display_name": "taken over"},
     "updateStorage": {"bytes": 1},
 }
-UNKNOWN = {"account": "nobody", "namespace": "nowhere", "key": "knothing", "operation": "op-nothing", "entry": "anothing"}
+UNKNOWN = {
+    "account": "nobody",
+    "namespace": "nowhere",
+    "key": "knothing",
+    "operation": "op-nothing",
+    "entry": "anothing",
+}
 
 
 @pytest.fixture(scope="module")
