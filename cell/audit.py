@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import asyncpg
+
 from cell.database import SQL
 from runtime.database import Connection
 
@@ -30,6 +32,11 @@ class Change:
 def key_actor(key_id: str) -> str:
     """The tenant's developer, by the API key that was used."""
     return f"keys/{key_id}"
+
+
+def described_key(row: asyncpg.Record) -> dict[str, Any]:
+    """A key as entries show it: neither the secret nor its hash."""
+    return {"display_name": row["display_name"], "state": "ACTIVE" if row["revoked_at"] is None else "REVOKED"}
 
 
 async def record(

@@ -3,13 +3,13 @@
 import dataclasses
 import json
 import secrets
-from typing import Any
 
 import asyncpg
 
 from cell.api.context import Context
 from cell.api.lists import Listing, orders, page, times
 from cell.api.models import Key, KeyPage
+from cell.audit import described_key
 from cell.database import SQL
 from cell.rules.keys import api_key_of, hash_of, key_id_of
 from runtime.api.endpoint import Call, Reply
@@ -41,11 +41,6 @@ def _key(row: asyncpg.Record) -> Key:
     )
 
 
-def _audited(row: asyncpg.Record) -> dict[str, Any]:
-    """Neither the secret nor its hash."""
-    return {"display_name": row["display_name"], "state": "ACTIVE" if row["revoked_at"] is None else "REVOKED"}
-
-
 def _found(row: asyncpg.Record | None, key_id: str) -> asyncpg.Record:
     if row is None:
         raise not_found("key", key_id)
@@ -61,7 +56,7 @@ async def create(call: Call[Context]) -> Reply:
         await call.context.connection.fetchrow(SQL["insert_key"], key_id, call.body.display_name, secret_hash),
         key_id,
     )
-    call.context.changed(f"keys/{key_id}", None, _audited(row))
+    call.context.changed(f"keys/{key_id}", None, described_key(row))
     return Reply(201, _key(row), {"Location": f"keys/{key_id}"})
 
 
@@ -96,5 +91,5 @@ async def revoke(call: Call[Context]) -> Reply:
     key_id, connection = call.path["key"], call.context.connection
     before = _found(await connection.fetchrow(SQL["lock_key"], key_id), key_id)
     after = await connection.fetchrow(SQL["revoke_key"], key_id) or before
-    call.context.changed(f"keys/{key_id}", _audited(before), _audited(after))
+    call.context.changed(f"keys/{key_id}", described_key(before), described_key(after))
     return Reply(body=_key(after))

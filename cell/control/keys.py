@@ -1,12 +1,10 @@
 """API keys for the operator: made from a seed, so that a repeated order answers with the same key."""
 
-from typing import Any
-
 import asyncpg
 
 from cell import audit
 from cell.access import enter_at
-from cell.audit import Change
+from cell.audit import Change, described_key
 from cell.database import SQL, again, transaction
 from cell.errors import NotHere, Unavailable
 from cell.rules.keys import api_key_of, hash_of, key_id_of
@@ -27,7 +25,7 @@ class KeyMaker:
         api_key = api_key_of(self._pepper, tenant_id, key_id)
         row = await connection.fetchrow(SQL["insert_key"], key_id, display_name, hash_of(self._pepper, api_key))
         if row is not None:  # else it was made before, and written down then
-            await _record(connection, "createKey", Change(f"keys/{key_id}", None, _audited(row)))
+            await _record(connection, "createKey", Change(f"keys/{key_id}", None, described_key(row)))
         row = row or await connection.fetchrow(SQL["get_key"], key_id)
         if row is None:
             raise Unavailable("the key vanished while it was made")
@@ -36,11 +34,6 @@ class KeyMaker:
 
 async def _record(connection: Connection, action: str, change: Change) -> None:
     await audit.record(connection, audit.OPERATOR, action, change)
-
-
-def _audited(row: asyncpg.Record) -> dict[str, Any]:
-    """Neither the secret nor its hash."""
-    return {"display_name": row["display_name"], "state": "ACTIVE" if row["revoked_at"] is None else "REVOKED"}
 
 
 def _report(row: asyncpg.Record, api_key: str | None = None) -> KeyReport:
@@ -85,7 +78,7 @@ class Keys:
                 known = await connection.fetchrow(SQL["lock_key"], key_id)
                 row = await connection.fetchrow(SQL["revoke_key"], key_id)
                 if known is not None and row is not None:
-                    change = Change(f"keys/{key_id}", _audited(known), _audited(row))
+                    change = Change(f"keys/{key_id}", described_key(known), described_key(row))
                     await _record(connection, "revokeKey", change)
                 return row or known
 

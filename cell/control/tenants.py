@@ -29,16 +29,8 @@ DELETE_SECONDS = 2.0
 """For removing rows in one call, which then says that there are more: other tenants' orders wait behind it."""
 TABLES = (
     *("orchestration_signals", "orchestration_steps", "orchestrations", "jobs", "operations", "allocations"),
-    *(
-        "namespace_storage",
-        "namespaces",
-        "accounts",
-        "api_keys",
-        "idempotency_keys",
-        "usage_records",
-        "usage_minutes",
-    ),
-    *("audit_entries", "tenants"),
+    *("namespace_storage", "namespaces", "accounts", "api_keys", "idempotency_keys"),
+    *("usage_records", "usage_minutes", "audit_entries", "tenants"),
 )
 """All tenant tables, whoever refers to others first."""
 BITE = 5000
