@@ -5,12 +5,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from cell.api import accounts, keys, namespaces, operations
+from cell.api import accounts, audit, keys, namespaces, operations, quotas, storage, usage
 from cell.api.context import Context
 from cell.api.models import (
     Account,
     AccountPage,
     AccountPatch,
+    AuditEntry,
+    AuditPage,
     Key,
     KeyPage,
     ListQuery,
@@ -22,6 +24,11 @@ from cell.api.models import (
     NewNamespace,
     Operation,
     OperationPage,
+    QuotaReport,
+    Storage,
+    StoragePatch,
+    Usage,
+    UsageQuery,
     WaitQuery,
 )
 from runtime.api.endpoint import Endpoint, Reply
@@ -63,6 +70,10 @@ ENDPOINTS: Sequence[Endpoint[Context]] = (
              body=NamespacePatch, idempotency="optional", if_match=True, tag="namespaces", errors=(421,)),
     Endpoint("DELETE", _NAMESPACE, namespaces.delete, "Release a namespace", "deleteNamespace", {202: Operation},
              idempotency="optional", if_match=True, tag="namespaces", errors=(421, 429)),
+    _get(f"{_NAMESPACE}/storage", storage.get, "getStorage", Storage, "storage"),
+    Endpoint("PATCH", f"{_NAMESPACE}/storage", storage.update, "Say what a namespace is going to hold",
+             "updateStorage", {200: Storage}, body=StoragePatch, idempotency="optional", if_match=True,
+             tag="storage", errors=(421,)),
     Endpoint("POST", "/v1/keys", keys.create, "Create an API key", "createKey", {201: Key},
              body=NewKey, idempotency="required", tag="keys", errors=(421,)),
     _list("/v1/keys", keys.list_, "listKeys", KeyPage, "keys"),
@@ -75,6 +86,12 @@ ENDPOINTS: Sequence[Endpoint[Context]] = (
              "cancelOperation", {200: Operation}, idempotency="required", tag="operations", errors=(421,)),
     Endpoint("GET", "/v1/operations/{operation}:wait", operations.wait, "Wait until an operation has ended",
              "waitOperation", {200: Operation}, query=WaitQuery, tag="operations", errors=(421, 429)),
+    Endpoint("GET", "/v1/quotas", quotas.get, "Read what the plan gives, and what is used of it", "getQuotas",
+             {200: QuotaReport}, tag="accounting", errors=(421,)),
+    Endpoint("GET", "/v1/usage", usage.get, "Read what was used", "getUsage", {200: Usage}, query=UsageQuery,
+             tag="accounting", errors=(421,)),
+    _list("/v1/audit", audit.list_, "listAuditEntries", AuditPage, "audit entries"),
+    _get("/v1/audit/{entry}", audit.get, "getAuditEntry", AuditEntry, "audit entries"),
 )  # fmt: skip
 
 AFTERWARDS: Mapping[str, Callable[[Context, Reply], Reply]] = {"createKey": keys.revealed}
@@ -82,7 +99,7 @@ AFTERWARDS: Mapping[str, Callable[[Context, Reply], Reply]] = {"createKey": keys
 
 PARAMETERS: Mapping[str, Mapping[str, Any]] = {
     name: {"type": "string", "pattern": ID, "maxLength": 40}
-    for name in ("account", "namespace", "key", "operation")
+    for name in ("account", "namespace", "key", "operation", "entry")
 }
 
 
@@ -91,7 +108,8 @@ def openapi() -> bytes:
     return document(
         "Cellway",
         "v1",
-        "Accounts, namespaces, API keys and operations of one tenant. Requests come through the router.",
+        "Accounts, namespaces, API keys and operations of one tenant, what it uses, and who changed what. "
+        "Requests come through the router.",
         ENDPOINTS,
         PARAMETERS,
         "an API key: ck_<tenant>_<secret>",

@@ -53,6 +53,11 @@ def _operation(row: asyncpg.Record) -> Operation:
     )
 
 
+def _audited(row: asyncpg.Record) -> dict[str, Any]:
+    told = {"type": row["workflow"], "target": row["target"], "state": row["operation_state"]}
+    return {**told, "cancel_requested": row["cancel_requested"]}
+
+
 async def begin(
     call: Call[Context], bound: Bound, target: str, payload: Mapping[str, Any], done: Mapping[str, Output]
 ) -> Reply:
@@ -108,8 +113,14 @@ async def wait(call: Call[Context]) -> Reply:
 async def cancel(call: Call[Context]) -> Reply:
     """200: a worker goes back from where it is; 409 when it has ended otherwise, or cannot be cancelled."""
     context, row = call.context, await _read(call)
-    if row["cancel_requested"] and row["operation_state"] not in ("SUCCEEDED", "FAILED"):
-        return Reply(body=_operation(row))
+    after = row
+    if not row["cancel_requested"] or row["operation_state"] in ("SUCCEEDED", "FAILED"):
+        after = await _asked(context, row)
+    context.changed(f"operations/{row['orchestration_id']}", _audited(row), _audited(after))
+    return Reply(body=_operation(after))
+
+
+async def _asked(context: Context, row: asyncpg.Record) -> asyncpg.Record:
     bound = context.tools.workflows.get(row["workflow"], row["version"])
     if bound is None:
         name = f"{row['workflow']} version {row['version']}"
@@ -118,4 +129,4 @@ async def cancel(call: Call[Context]) -> Reply:
     if asked is None:
         raise NotAllowed(f"it has ended: {row['operation_state']}")
     context.hints.append(Hint(context.caller.tenant_id, context.caller.epoch, row["lane"]))
-    return Reply(body=_operation(asked))
+    return asked

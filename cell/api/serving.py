@@ -1,4 +1,4 @@
-"""What surrounds each handler: headers, body, fence, key, transaction, replay, errors, metrics.
+"""What surrounds each handler: headers, body, fence, key, transaction, replay, audit, errors, metrics.
 
 Nobody learns without a key that a tenant exists: whatever comes through the router, to an endpoint or to no page
 at all, is answered as it deserves only after the key was accepted, and what is wrong with a body is remembered
@@ -17,6 +17,7 @@ from aiohttp import web
 
 from cell import metrics
 from cell.access import enter
+from cell.api.accounting import accounted
 from cell.api.context import Context, NotYet, Tools
 from cell.api.endpoints import AFTERWARDS, ENDPOINTS, openapi
 from cell.api.idempotency import once
@@ -187,9 +188,9 @@ class Serving:
             _require_identifiers(request.match_info)
             call = await read(endpoint, request, context)
             if endpoint.idempotency == "none":
-                reply = await endpoint.handler(call)
+                reply = await accounted(endpoint, call)
             else:
-                reply = await once(endpoint, call, lambda: endpoint.handler(call))
+                reply = await once(endpoint, call, lambda: accounted(endpoint, call))
         for hint in context.hints:
             self._hinter.hint(hint)
         afterwards = AFTERWARDS.get(endpoint.operation)

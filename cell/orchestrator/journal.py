@@ -46,8 +46,9 @@ async def claim(
     row = await connection.fetchrow(SQL["claim_orchestration"], orchestration_id, lease_seconds)
     if row is None:
         return None
-    # Only owners record steps, and whoever sends a signal nudges: what is new is not looked through.
-    begun, nudged = row["fencing"] > 1, row["nudges"] > 0
+    # Steps are recorded by owners, and by who starts one (which counts them); a signal nudges. What is new is
+    # not looked through.
+    begun, nudged = row["fencing"] > 1 or row["steps_done"] > 0, row["nudges"] > 0
     steps = await connection.fetch(SQL["orchestration_steps"], orchestration_id) if begun else []
     signals = await connection.fetch(SQL["orchestration_signals"], orchestration_id) if nudged else []
     return Owned(

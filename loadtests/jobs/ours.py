@@ -96,14 +96,14 @@ class Cell:
 
     @asynccontextmanager
     async def working(self, done: Done) -> AsyncIterator[None]:
-        broker = open_broker(self._redis_url, MARKED_SECONDS)
         turns = Turns(
             *(self._pool, Heard(self._pool, done)),
             *(Orchestrations(self._pool, Workflows(()), LEASE_SECONDS), self._hinter),
             most_at_once=self._at_once,
             most_of_a_tenant=max(1, self._at_once // 2),
         )
-        threads = Threads(broker, self._hinter, turns, self._at_once // 2, drain_seconds=5.0)
+        open_one = partial(open_broker, self._redis_url, MARKED_SECONDS)
+        threads = Threads(open_one, self._hinter, turns, threads=self._at_once // 2, drain_seconds=5.0)
         sweep = Sweep(self._relay_pool, self._hinter.hint)
         await threads.start()
         tasks = Tasks()

@@ -14,7 +14,8 @@ Connection = asyncpg.Connection
 INSERT = "INSERT INTO cell.accounts (account_id, display_name) VALUES ($1, 'x')"
 TENANT_TABLES = (
     "tenants", "api_keys", "accounts", "namespaces", "allocations", "jobs", "idempotency_keys",
-    "orchestrations", "orchestration_steps", "orchestration_signals",
+    "orchestrations", "orchestration_steps", "orchestration_signals", "namespace_storage", "usage_records",
+    "usage_minutes", "audit_entries",
 )  # fmt: skip
 
 
@@ -228,6 +229,12 @@ async def test_the_tenant_ends_with_the_transaction(app: Connection, tenant: tup
         ("cell_app", "SELECT * FROM cellway.fence"),
         ("cell_app", "UPDATE cell.tenants SET state = 'active'"),
         ("cell_app", "TRUNCATE cell.accounts"),
+        ("cell_app", "UPDATE cell.audit_entries SET actor = 'somebody'"),
+        ("cell_app", "DELETE FROM cell.audit_entries"),
+        ("cell_app", "UPDATE cell.usage_records SET quantity = 1"),
+        ("cell_control", "UPDATE cell.audit_entries SET actor = 'somebody'"),
+        ("cell_relay", "SELECT target FROM cell.audit_entries"),
+        ("cell_relay", "SELECT cell.expire_audit(1)"),
         ("cell_app", "ALTER TABLE cell.accounts DISABLE TRIGGER ALL"),
         ("cell_app", "SET session_replication_role = replica"),
         ("cell_app", "UPDATE cell.shards SET occupancy = 0"),
