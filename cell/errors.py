@@ -9,6 +9,10 @@ class Unavailable(CellError):
     """Nobody's fault here: the database is away, too slow or too busy. Trying again later may help."""
 
 
+class Overfull(CellError):
+    """Too much waits already: come back when some of it is done."""
+
+
 class NotHere(CellError):
     """The fence refuses this tenant at this epoch. `epoch` is the one that this cell knows, 0 for none."""
 

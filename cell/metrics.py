@@ -15,8 +15,9 @@ REFUSED_BY_FENCE = Counter(
     "cellway_cell_fence_refusals_total", "Requests and jobs that the fence refused", ["what"]
 )
 WAITERS = Gauge("cellway_cell_operation_waiters", "Requests that wait for an operation to end")
-HINTS = Counter("cellway_cell_hints_total", "Hints to the workers: sent, failed, dropped", ["outcome"])
+HINTS = Counter("cellway_cell_hints_total", "Hints to the workers: sent, spared, failed, dropped", ["outcome"])
 JOBS = Counter("cellway_cell_jobs_total", "Attempts at jobs by how they ended", ["actor", "outcome"])
 JOB_SECONDS = Histogram("cellway_cell_job_seconds", "Time of one attempt", ["actor"])
-JOBS_DUE = Gauge("cellway_cell_jobs_due", "Jobs that the last look found with nobody at them, nor hinted lately")
+WORK_DUE = Gauge("cellway_cell_work_due", "Tenants and lanes that the last look found with work that is due")
+USAGE_ROLLED = Counter("cellway_cell_usage_records_rolled_total", "Usage records that went into their minutes")
 EXPIRED = Counter("cellway_cell_expired_rows_total", "Rows removed because their time was over", ["table"])

@@ -44,7 +44,10 @@ class CellSettings(Settings):
     )
     mail_from: Email = Field(default="cellway@localhost", description="who mails come from")
     pool_size: int = Field(default=16, ge=2, le=200)
-    worker_threads: int = Field(default=8, ge=1, le=64)
+    worker_threads: int = Field(default=8, ge=1, le=64, description="in each lane")
+    work: str = Field(
+        default="", description="modules of yours, by commas, whose WORKFLOWS and JOBS the workers know as well"
+    )
     lease_seconds: float = Field(default=30.0, ge=1.0, description="after it, a silent worker's job is taken over")
     sweep_seconds: float = Field(default=2.0, ge=0.1, description="how often forgotten jobs are looked for")
     hint_again_seconds: float = Field(

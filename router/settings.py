@@ -61,7 +61,7 @@ class RouterSettings(Settings):
     client_connections: int | None = Field(
         default=None,
         ge=1,
-        description="of clients, to one process; at most, and by default, half of the open files",
+        description="of clients, to one process; at most, and by default, a third of the open files",
     )
     cell_connections: int = Field(default=1024, ge=1, description="to one cell, from one process")
     least_concurrency: int = Field(

@@ -48,7 +48,7 @@ _QUERIES = {
     "grants on columns": """
         SELECT format('%s.%I %s', c.oid::regclass, a.attname, item)
         FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-        CROSS JOIN LATERAL unnest(a.attacl) item WHERE n.nspname = ANY ($1)""",
+        CROSS JOIN LATERAL unnest(a.attacl) item WHERE n.nspname = ANY ($1) AND NOT a.attisdropped""",
     "grants on functions": """
         SELECT format('%s %s', p.oid::regprocedure, item)
         FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace

@@ -6,12 +6,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from cell.api import accounts, keys, namespaces, operations, subscription
+from cell.api import accounts, audit, keys, namespaces, operations, quotas, storage, subscription, usage
 from cell.api.context import Context
 from cell.api.models import (
     Account,
     AccountPage,
     AccountPatch,
+    AuditEntry,
+    AuditPage,
     Key,
     KeyPage,
     Leaving,
@@ -25,7 +27,12 @@ from cell.api.models import (
     Operation,
     OperationPage,
     PlanChange,
+    QuotaReport,
+    Storage,
+    StoragePatch,
     Subscription,
+    Usage,
+    UsageQuery,
     WaitQuery,
 )
 from runtime.api.endpoint import Endpoint, Reply
@@ -60,13 +67,17 @@ ENDPOINTS: Sequence[Endpoint[Context]] = (
     Endpoint("DELETE", _ACCOUNT, accounts.delete, "Delete an account without namespaces", "deleteAccount",
              {204: None}, idempotency="optional", if_match=True, tag="accounts", errors=(421,)),
     Endpoint("POST", _NAMESPACES, namespaces.create, "Provision a namespace", "createNamespace", {202: Operation},
-             body=NewNamespace, idempotency="required", tag="namespaces", errors=(421,)),
+             body=NewNamespace, idempotency="required", tag="namespaces", errors=(421, 429)),
     _list(_NAMESPACES, namespaces.list_, "listNamespaces", NamespacePage, "namespaces"),
     _get(_NAMESPACE, namespaces.get, "getNamespace", Namespace, "namespaces"),
     Endpoint("PATCH", _NAMESPACE, namespaces.update, "Change a namespace", "updateNamespace", {200: Namespace},
              body=NamespacePatch, idempotency="optional", if_match=True, tag="namespaces", errors=(421,)),
     Endpoint("DELETE", _NAMESPACE, namespaces.delete, "Release a namespace", "deleteNamespace", {202: Operation},
-             idempotency="optional", if_match=True, tag="namespaces", errors=(421,)),
+             idempotency="optional", if_match=True, tag="namespaces", errors=(421, 429)),
+    _get(f"{_NAMESPACE}/storage", storage.get, "getStorage", Storage, "storage"),
+    Endpoint("PATCH", f"{_NAMESPACE}/storage", storage.update, "Say what a namespace is going to hold",
+             "updateStorage", {200: Storage}, body=StoragePatch, idempotency="optional", if_match=True,
+             tag="storage", errors=(421,)),
     Endpoint("POST", "/v1/keys", keys.create, "Create an API key", "createKey", {201: Key},
              body=NewKey, idempotency="required", tag="keys", errors=(421,)),
     _list("/v1/keys", keys.list_, "listKeys", KeyPage, "keys"),
@@ -92,6 +103,12 @@ ENDPOINTS: Sequence[Endpoint[Context]] = (
     Endpoint("POST", "/v1/subscription:cancel", subscription.cancel, "Leave for good", "cancelSubscription",
              {202: Operation}, body=Leaving, idempotency="required", tag="subscription", errors=(404, 421),
              while_suspended=True),
+    Endpoint("GET", "/v1/quotas", quotas.get, "Read what the plan gives, and what is used of it", "getQuotas",
+             {200: QuotaReport}, tag="accounting", errors=(421,)),
+    Endpoint("GET", "/v1/usage", usage.get, "Read what was used", "getUsage", {200: Usage}, query=UsageQuery,
+             tag="accounting", errors=(421,)),
+    _list("/v1/audit", audit.list_, "listAuditEntries", AuditPage, "audit entries"),
+    _get("/v1/audit/{entry}", audit.get, "getAuditEntry", AuditEntry, "audit entries"),
 )  # fmt: skip
 
 AFTERWARDS: Mapping[str, Callable[[Context, Reply], Reply]] = {"createKey": keys.revealed}
@@ -99,7 +116,7 @@ AFTERWARDS: Mapping[str, Callable[[Context, Reply], Reply]] = {"createKey": keys
 
 PARAMETERS: Mapping[str, Mapping[str, Any]] = {
     name: {"type": "string", "pattern": ID, "maxLength": 40}
-    for name in ("account", "namespace", "key", "operation")
+    for name in ("account", "namespace", "key", "operation", "entry")
 }
 
 
@@ -108,7 +125,8 @@ def openapi() -> bytes:
     return document(
         "Cellway",
         "v1",
-        "Accounts, namespaces, API keys and operations of one tenant. Requests come through the router.",
+        "Accounts, namespaces, API keys and operations of one tenant, what it uses, and who changed what. "
+        "Requests come through the router.",
         ENDPOINTS,
         PARAMETERS,
         "an API key: ck_<tenant>_<secret>",

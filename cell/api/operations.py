@@ -1,7 +1,7 @@
 """Operations: long-running work as a resource (AIP-151). Get, list, cancel, wait."""
 
-import json
-import secrets
+from collections.abc import Mapping
+from typing import Any
 
 import asyncpg
 
@@ -9,10 +9,12 @@ from cell.api.context import Context, NotYet
 from cell.api.lists import Listing, orders, page, times
 from cell.api.models import Operation, OperationError, OperationPage, Progress
 from cell.database import SQL
-from cell.jobs.cancelling import cancel_operation
-from cell.jobs.hints import Hint
-from cell.jobs.registry import JobType
-from cell.rules import states
+from cell.errors import NotAllowed
+from cell.orchestrator import starting
+from cell.orchestrator.registry import Bound
+from cell.rules.operations import ENDED, current_step
+from cell.rules.turns import Output
+from cell.work.hints import Hint
 from runtime.api.endpoint import Call, Reply
 from runtime.api.filters import Column
 from runtime.api.problem import not_found
@@ -23,47 +25,51 @@ LISTING = Listing(
     query="list_operations",
     count="count_operations",
     columns={
-        "operation": Column("operation_id"),
-        "type": Column("type"),
+        "operation": Column("orchestration_id"),
+        "type": Column("workflow"),
         "target": Column("target"),
-        "state": Column("state", values=("PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED")),
+        "state": Column("operation_state", values=("PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED")),
         **times(),
     },
-    orders=orders("operation", "operation_id", type="type", state="state"),
+    orders=orders("operation", "orchestration_id", type="workflow", state="operation_state"),
     tie="operation",
 )
 
 
 def _operation(row: asyncpg.Record) -> Operation:
-    steps, done = list(row["steps"]), row["steps_done"]
-    ended = row["state"] in states.ENDED
-    error = None if row["error"] is None else OperationError.model_validate_json(row["error"])
+    steps, ended = list(row["steps"]), row["operation_state"] in ENDED
+    failed = row["operation_state"] == "FAILED"
     return Operation(
-        name=f"operations/{row['operation_id']}",
-        type=row["type"],
+        name=f"operations/{row['orchestration_id']}",
+        type=row["workflow"],
         target=row["target"],
-        state=row["state"],
-        progress=Progress(step=None if ended or done >= len(steps) else steps[done], steps_done=done, steps=steps),
+        state=row["operation_state"],
+        progress=Progress(step=current_step(steps, row["state"]), steps_done=row["steps_done"], steps=steps),
         cancel_requested=row["cancel_requested"],
-        error=error,
+        error=OperationError.model_validate_json(row["error"]) if failed else None,
         create_time=row["created_at"],
         update_time=row["updated_at"],
         poll_after_seconds=0 if ended else POLL_SECONDS,
     )
 
 
-async def begin(call: Call[Context], job: JobType, account_id: str, namespace_id: str) -> Reply:
-    """202: writes an operation and its job in this transaction; the worker hears of it after the commit."""
-    connection, caller = call.context.connection, call.context.caller
-    operation_id, job_id = f"op-{secrets.token_hex(12)}", f"job-{secrets.token_hex(12)}"
-    target = f"accounts/{account_id}/namespaces/{namespace_id}"
-    row = await connection.fetchrow(
-        SQL["insert_operation"], operation_id, job.name, target, "PENDING", [step.name for step in job.steps]
-    )
-    args = json.dumps({"account_id": account_id, "namespace_id": namespace_id})
-    await connection.execute(SQL["insert_job"], job_id, operation_id, job.name, args, job.priority)
-    call.context.hints.append(Hint(caller.tenant_id, job_id, caller.epoch))
-    return Reply(202, _operation(_found(row, operation_id)), {"Location": _relative(call, operation_id)})
+def _audited(row: asyncpg.Record) -> dict[str, Any]:
+    told = {"type": row["workflow"], "target": row["target"], "state": row["operation_state"]}
+    return {**told, "cancel_requested": row["cancel_requested"]}
+
+
+async def begin(
+    call: Call[Context], bound: Bound, target: str, payload: Mapping[str, Any], done: Mapping[str, Output]
+) -> Reply:
+    """202: begins an orchestration in this transaction; the workers hear of it after the commit."""
+    return begun(call, await starting.start(call.context.connection, bound, target, payload, done=done))
+
+
+def begun(call: Call[Context], row: asyncpg.Record) -> Reply:
+    """202 with an orchestration that begins in this transaction; the workers hear of it after the commit."""
+    context, caller = call.context, call.context.caller
+    context.hints.append(Hint(caller.tenant_id, caller.epoch, row["lane"]))
+    return Reply(202, _operation(row), {"Location": _relative(call, row["orchestration_id"])})
 
 
 def _relative(call: Call[Context], operation_id: str) -> str:
@@ -72,15 +78,12 @@ def _relative(call: Call[Context], operation_id: str) -> str:
     return "../" * depth + f"operations/{operation_id}"
 
 
-def _found(row: asyncpg.Record | None, operation_id: str) -> asyncpg.Record:
+async def _read(call: Call[Context]) -> asyncpg.Record:
+    operation_id = call.path["operation"]
+    row = await call.context.connection.fetchrow(SQL["get_operation"], operation_id)
     if row is None:
         raise not_found("operation", operation_id)
     return row
-
-
-async def _read(call: Call[Context]) -> asyncpg.Record:
-    operation_id = call.path["operation"]
-    return _found(await call.context.connection.fetchrow(SQL["get_operation"], operation_id), operation_id)
 
 
 async def get(call: Call[Context]) -> Reply:
@@ -106,12 +109,28 @@ async def wait(call: Call[Context]) -> Reply:
     call.context.watch.listen(caller.tenant_id, call.path["operation"])
     row = await _read(call)
     left_seconds = call.query.timeout_seconds - call.context.elapsed_seconds()
-    if row["state"] not in states.ENDED and left_seconds > 0:
+    if row["operation_state"] not in ENDED and left_seconds > 0:
         raise NotYet(left_seconds)
     return Reply(body=_operation(row))
 
 
 async def cancel(call: Call[Context]) -> Reply:
-    """200: at once when nothing has begun, else the worker stops before its next step; 409 when it cannot."""
-    row = await cancel_operation(call.context.connection, call.path["operation"])
-    return Reply(body=_operation(_found(row, call.path["operation"])))
+    """200: a worker goes back from where it is; 409 when it has ended otherwise, or cannot be cancelled."""
+    context, row = call.context, await _read(call)
+    after = row
+    if not row["cancel_requested"] or row["operation_state"] in ("SUCCEEDED", "FAILED"):
+        after = await _asked(context, row)
+    context.changed(f"operations/{row['orchestration_id']}", _audited(row), _audited(after))
+    return Reply(body=_operation(after))
+
+
+async def _asked(context: Context, row: asyncpg.Record) -> asyncpg.Record:
+    bound = context.tools.workflows.get(row["workflow"], row["version"])
+    if bound is None:
+        name = f"{row['workflow']} version {row['version']}"
+        raise NotAllowed(f"{name} is of another version of this program: try again later")
+    asked = await starting.cancel(context.connection, row["orchestration_id"], bound)
+    if asked is None:
+        raise NotAllowed(f"it has ended: {row['operation_state']}")
+    context.hints.append(Hint(context.caller.tenant_id, context.caller.epoch, row["lane"]))
+    return asked

@@ -1,4 +1,4 @@
-"""What surrounds each handler: headers, body, fence, key, transaction, replay, errors, metrics.
+"""What surrounds each handler: headers, body, fence, key, transaction, replay, audit, errors, metrics.
 
 Nobody learns without a key that a tenant exists: whatever comes through the router, to an endpoint or to no page
 at all, is answered as it deserves only after the key was accepted, and what is wrong with a body is remembered
@@ -17,14 +17,15 @@ from aiohttp import web
 
 from cell import metrics
 from cell.access import enter
+from cell.api.accounting import accounted
 from cell.api.context import Context, NotYet, Tools
 from cell.api.endpoints import AFTERWARDS, ENDPOINTS, openapi
 from cell.api.idempotency import once
 from cell.api.notices import Watch
 from cell.database import again, transaction, translated
-from cell.errors import NotAllowed, NotHere, Unavailable
-from cell.jobs.hints import Hinter
+from cell.errors import NotAllowed, NotHere, Overfull, Unavailable
 from cell.rules.headers import EPOCH, TENANT, Routed, came_through_router, routed
+from cell.work.hints import Hinter
 from cell.workflows.beginning import NoSubscription
 from runtime import logs
 from runtime.api.endpoint import Endpoint, Reply, mount, read, read_body
@@ -33,6 +34,7 @@ from runtime.api.texts import ID
 from runtime.database import Pool
 
 MOST_BYTES = 1024 * 1024
+OVERFULL_SECONDS = 5
 AT_ONCE_SECONDS = 0.05
 AT_ONCE_BYTES = 64 * 1024
 """A body that is no larger, and there so soon, is read with one look at the key; for another one it takes two."""
@@ -70,6 +72,9 @@ def problem_of(error: Exception) -> ApiError | None:
             return ApiError("NOT_FOUND", str(reason))
         case NotAllowed() as reason:
             return ApiError("FAILED_PRECONDITION", str(reason))
+        case Overfull() as reason:
+            message = f"{reason}: try again when some are done"
+            return ApiError("RESOURCE_EXHAUSTED", message, headers={"Retry-After": str(OVERFULL_SECONDS)})
         case Unavailable() as reason:
             return ApiError("UNAVAILABLE", str(reason))
     return None
@@ -198,9 +203,9 @@ class Serving:
             _require_identifiers(request.match_info)
             call = await read(endpoint, request, context)
             if endpoint.idempotency == "none":
-                reply = await endpoint.handler(call)
+                reply = await accounted(endpoint, call)
             else:
-                reply = await once(endpoint, call, lambda: endpoint.handler(call))
+                reply = await once(endpoint, call, lambda: accounted(endpoint, call))
         for hint in context.hints:
             self._hinter.hint(hint)
         afterwards = AFTERWARDS.get(endpoint.operation)

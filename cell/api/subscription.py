@@ -1,23 +1,27 @@
 """The tenant's subscription: what it has paid for, another plan, and leaving. Open while it is suspended."""
 
+from typing import Any
+
 import asyncpg
 
+from cell.api import operations
 from cell.api.context import Context
-from cell.api.models import Operation, Progress, Subscription
-from cell.api.operations import POLL_SECONDS
+from cell.api.models import Subscription
 from cell.database import SQL
 from cell.workflows import beginning
-from cell.workflows.lifecycle import WORKFLOWS
 from runtime.api.endpoint import Call, Reply
 
-_NONE = "this tenant has no subscription"
+
+async def _read(call: Call[Context]) -> asyncpg.Record:
+    row = await call.context.connection.fetchrow(SQL["get_subscription"])
+    if row is None:
+        raise beginning.NoSubscription("this tenant has no subscription")
+    return row
 
 
 async def get(call: Call[Context]) -> Reply:
     """200; 404 for a tenant that was never onboarded."""
-    row = await call.context.connection.fetchrow(SQL["get_subscription"])
-    if row is None:
-        raise beginning.NoSubscription(_NONE)
+    row = await _read(call)
     changing = row["changing"]
     return Reply(
         body=Subscription(
@@ -33,26 +37,18 @@ async def get(call: Call[Context]) -> Reply:
 
 async def change_plan(call: Call[Context]) -> Reply:
     """202; 409 with the reason: usage over the plan's limits, or another operation is changing it."""
-    return _begun(await beginning.change_plan(call.context.connection, call.body.plan))
+    row = await beginning.change_plan(call.context.connection, call.context.caller.tenant_id, call.body.plan)
+    return await _begun(call, row, {"plan": call.body.plan})
 
 
 async def cancel(call: Call[Context]) -> Reply:
     """202 with the operation that can be cancelled until the deletion begins."""
-    return _begun(await beginning.offboard(call.context.connection, call.body.retention_days))
+    row = await beginning.offboard(call.context.connection, call.body.retention_days)
+    return await _begun(call, row, {"retention_days": call.body.retention_days})
 
 
-def _begun(row: asyncpg.Record) -> Reply:
-    steps = [step.name for step in WORKFLOWS[row["workflow"]].steps]
-    operation = Operation(
-        name=f"operations/{row['orchestration_id']}",
-        type=row["workflow"],
-        target=row["target"],
-        state="PENDING",
-        progress=Progress(step=steps[0], steps_done=0, steps=steps),
-        cancel_requested=row["cancel_requested"],
-        error=None,
-        create_time=row["created_at"],
-        update_time=row["updated_at"],
-        poll_after_seconds=POLL_SECONDS,
-    )
-    return Reply(202, operation, {"Location": f"operations/{row['orchestration_id']}"})
+async def _begun(call: Call[Context], row: asyncpg.Record, asked: dict[str, Any]) -> Reply:
+    known = await _read(call)
+    before = {"plan": known["plan"], "state": known["state"]}
+    call.context.changed("subscription", before, {**before, **asked})
+    return operations.begun(call, row)

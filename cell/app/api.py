@@ -7,13 +7,15 @@ from cell.api.notices import Notices
 from cell.api.serving import application
 from cell.app.shared import Shared, admin_site_of, close
 from cell.checks import Checks
+from cell.control.customers import Customers
 from cell.control.keys import KeyMaker, Keys
 from cell.control.serving import Control, add_control
 from cell.control.tenants import Tenants
 from cell.database import COMMAND_SECONDS
-from cell.jobs.hints import check_redis
 from cell.schema_state import SchemaState
 from cell.settings import CellSettings
+from cell.work.hints import check_redis
+from cell.workflows.all import workflows
 from directory.announcing import announcement, open_consul
 from runtime import admin, logs
 from runtime.api.pages import PageTokens
@@ -49,7 +51,10 @@ async def assemble_api(settings: CellSettings) -> Api:
     shared.watch(app_pool, state, needs_redis=False)
     pepper = settings.key_pepper.get_secret_value().encode()
     notices = Notices(settings.app_dsn, max(1, settings.pool_size // 4))
-    tools = Tools(pepper, PageTokens(settings.page_key.get_secret_value().encode()), notices)
+    tools = Tools(
+        *(pepper, PageTokens(settings.page_key.get_secret_value().encode()), notices),
+        *(workflows(settings, app_pool), settings.namespace_domain),
+    )
     site = Site(
         *("api", application(app_pool, tools, shared.hinter), settings.host, settings.port),
         setting="CELLWAY_CELL_PORT",
@@ -82,6 +87,7 @@ def _with_control(shared: Shared, control_pool: Pool, pepper: bytes) -> web.Appl
     control = Control(
         *(control_pool, settings.cell_id, settings.region),
         *(Tenants(control_pool, maker), Keys(control_pool, maker), checks),
+        Customers(control_pool, settings.namespace_domain),
     )
     app = admin.application(shared.health, settings)
     add_control(app, control, settings.control_token.get_secret_value())

@@ -6,9 +6,9 @@ from aiohttp import web
 from dramatiq.brokers.redis import RedisBroker
 
 from cell.database import transaction
-from cell.jobs.hints import Hinter, check_redis, open_broker
 from cell.schema_state import SchemaState
 from cell.settings import CellSettings
+from cell.work.hints import Hinter, check_redis, open_broker
 from runtime.database import UNREACHABLE, Pool
 from runtime.health import Health, Unhealthy
 from runtime.site import Site
@@ -23,7 +23,7 @@ class Shared:
         self.health = Health()
         self.tasks = Tasks()
         self.broker: RedisBroker = open_broker(settings.redis_url, settings.heartbeat_seconds)
-        self.hinter = Hinter(self.broker)
+        self.hinter = Hinter(self.broker, settings.hint_again_seconds)
 
     def watch(self, pool: Pool, state: SchemaState, *, needs_redis: bool) -> None:
         async def postgres() -> str | None:

@@ -57,11 +57,17 @@ class Control:
     """The handlers."""
 
     def __init__(
-        self, pool: Pool, cell_id: str, region: str, tenants: Tenants, keys: Keys, checks: Checks
+        self,
+        pool: Pool,
+        cell_id: str,
+        region: str,
+        tenants: Tenants,
+        keys: Keys,
+        checks: Checks,
+        customers: Customers,
     ) -> None:
-        self._customers = Customers(pool)
         self._pool, self._cell_id, self._region = pool, cell_id, region
-        self._tenants, self._keys, self._checks = tenants, keys, checks
+        self._tenants, self._keys, self._checks, self._customers = tenants, keys, checks, customers
 
     async def cell(self, _call: Call[None]) -> Reply:
         """200."""

@@ -1,41 +1,41 @@
 """Jobs declared as data. The runner knows no job by name."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from runtime.database import Connection
+from cell.orchestrator.actions import Here, There
+from cell.rules.lanes import Lane
+from cell.rules.workflows import Retry
+from runtime.backoff import Backoff
+
+AGAIN = Retry(8, Backoff(initial_seconds=1.0, cap_seconds=300.0, factor=3.0, floor_seconds=0.2))
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """What a step acts on: the tenant's transaction, and the job's arguments."""
-
-    connection: Connection
-    tenant_id: str
-    args: Mapping[str, str]
-    namespace_domain: str
-
-
-Act = Callable[[Work], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step, one transaction. It runs again after a crash only when it was not committed."""
+class Provider:
+    """An outside party that bears only so much of this cell, all its workers together."""
 
     name: str
-    act: Act
+    per_second: float
+    burst: int = 1
+    """How many may come at once."""
+
+    def __post_init__(self) -> None:
+        if not (self.per_second > 0 and self.burst >= 1):
+            raise ValueError(f"{self.name}: a provider bears something, and one at a time at least")
 
 
 @dataclass(frozen=True, slots=True)
 class JobType:
-    """A kind of job. `undo` ends it without effects (None: it cannot be cancelled); `give_up` marks failure."""
+    """A kind of job. A `Here` happens exactly once; a `There` by the party's rules (`orchestrator/actions`)."""
 
     name: str
-    steps: Sequence[Step]
-    give_up: Act
-    undo: Act | None = None
-    priority: int = 0
+    action: Here | There
+    lane: Lane = "bulk"
+    retry: Retry = AGAIN
+    deadline_seconds: float = 10.0
+    """Of one attempt."""
+    provider: Provider | None = None
 
 
 class Registry:
@@ -43,6 +43,8 @@ class Registry:
 
     def __init__(self, types: Sequence[JobType]) -> None:
         self._types = {job.name: job for job in types}
+        if len(self._types) != len(types):
+            raise ValueError("a kind of job is declared twice")
 
     def __repr__(self) -> str:
         return f"<Registry {', '.join(sorted(self._types))}>"

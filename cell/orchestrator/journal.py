@@ -10,6 +10,7 @@ import asyncpg
 from cell.database import SQL
 from cell.errors import LeaseLost
 from cell.orchestrator.actions import Call
+from cell.rules.operations import KEPT_SECONDS
 from cell.rules.orchestration import Status
 from cell.rules.turns import Entry, Output, Turn
 from runtime.database import Connection
@@ -44,8 +45,11 @@ async def claim(
     row = await connection.fetchrow(SQL["claim_orchestration"], orchestration_id, lease_seconds)
     if row is None:
         return None
-    steps = await connection.fetch(SQL["orchestration_steps"], orchestration_id)
-    signals = await connection.fetch(SQL["orchestration_signals"], orchestration_id)
+    # Steps are recorded by owners, and by who starts one (which counts them); a signal nudges. What is new is
+    # not looked through.
+    begun, nudged = row["fencing"] > 1 or row["steps_done"] > 0, row["nudges"] > 0
+    steps = await connection.fetch(SQL["orchestration_steps"], orchestration_id) if begun else []
+    signals = await connection.fetch(SQL["orchestration_signals"], orchestration_id) if nudged else []
     return Owned(
         tenant_id,
         orchestration_id,
@@ -75,6 +79,9 @@ async def record(connection: Connection, owned: Owned, turn: Turn, lease_seconds
         lease_seconds,
         turn.wake_seconds,
         json.dumps([_change(name, entry) for name, entry in turn.changed.items()]),
+        None if turn.error is None else json.dumps(dict(turn.error)),
+        turn.steps_done,
+        KEPT_SECONDS,
     )
     if written is None:
         raise LeaseLost("another worker has this orchestration now")

@@ -8,6 +8,7 @@ writes nothing: the number that `claim` gave out matches no row any more, and a 
 import asyncio
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from cell.access import enter_at
@@ -18,7 +19,7 @@ from cell.orchestrator.actions import After, Here, Outage, There, Told
 from cell.orchestrator.journal import Owned
 from cell.orchestrator.registry import Bound, Registry, Unknown
 from cell.rules.orchestration import Event, Status
-from cell.rules.turns import Entry, Facts, Output, Turn, failed, postponed, turn
+from cell.rules.turns import Entry, Facts, Output, failed, postponed, turn
 from runtime import logs
 from runtime.database import Connection, Pool
 
@@ -38,13 +39,14 @@ class Runner:
     def __repr__(self) -> str:
         return f"<Runner of {self._registry!r}>"
 
-    async def run(self, tenant_id: str, orchestration_id: str, epoch: int) -> None:
-        """All that can be done now, if it is due and nobody is at it."""
+    async def run(self, tenant_id: str, orchestration_id: str, epoch: int) -> float | None:
+        """All that can be done now, if it is due and nobody is at it. The seconds until there is more, if ever."""
         with logs.bound(tenant=tenant_id, orchestration=orchestration_id, epoch=epoch):
             try:
                 ownership = await again(lambda: self._claim(tenant_id, orchestration_id, epoch))
                 if ownership is not None:
                     await ownership.use()
+                    return ownership.wake_seconds
             except Unknown as workflow:
                 # Left to a worker that knows it: during an upgrade there are both.
                 log.warning("workflow_unknown", workflow=str(workflow))
@@ -52,6 +54,7 @@ class Runner:
                 log.info("hint_dropped", reason="the tenant is not here at that epoch")
             except (LeaseLost, Unavailable) as reason:
                 log.warning("orchestration_let_go", reason=str(reason))  # the lease runs out, and another goes on
+            return None
 
     async def _claim(self, tenant_id: str, orchestration_id: str, epoch: int) -> "_Ownership | None":
         async with transaction(self._pool) as connection:
@@ -85,6 +88,8 @@ class _Ownership:
         """Branches end at the same time, but are recorded one after the other."""
         self._under_way: frozenset[str] = frozenset()
         self.begun: tuple[str, ...] = ()
+        self.wake_seconds: float | None = None
+        """Once it was let go."""
 
     async def use(self) -> None:
         """Act until nothing is left to do now. LeaseLost, NotHere, Unavailable: then nothing more is written."""
@@ -108,17 +113,11 @@ class _Ownership:
         steps = {**owned.steps, **changed}
         under_way = self._under_way - set(changed)
         facts = Facts(owned.cancelled, owned.signals, under_way)
-        next_turn = turn(self._bound.workflow, steps, facts, self._seconds)
-        whole = Turn(
-            {**changed, **next_turn.changed},
-            next_turn.begun,
-            next_turn.state,
-            next_turn.outcome,
-            next_turn.wake_seconds,
-        )
+        following = turn(self._bound.workflow, steps, facts, self._seconds)
+        whole = replace(following, changed={**changed, **following.changed})
         busy = bool(under_way or whole.begun)
         await journal.record(connection, owned, whole, self._lease_seconds if busy else None)
-        owned.steps = {**steps, **whole.changed}
+        owned.steps, self.wake_seconds = {**steps, **whole.changed}, whole.wake_seconds
         self._under_way = under_way | set(whole.begun)
         return whole.begun
 

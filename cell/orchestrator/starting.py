@@ -8,11 +8,15 @@ from typing import Any
 import asyncpg
 
 from cell.database import SQL
-from cell.errors import NotAllowed, Unavailable
+from cell.errors import NotAllowed, Overfull
 from cell.orchestrator.registry import Bound
-from cell.rules.orchestration import Status, committed
+from cell.rules.lanes import MOST_WAITING
+from cell.rules.orchestration import PENDING, Status, committed
+from cell.rules.turns import Output
 from cell.rules.workflows import Workflow
 from runtime.database import Connection
+
+NOTHING: Mapping[str, Output] = {}
 
 
 def new_id() -> str:
@@ -26,11 +30,12 @@ async def start(
     target: str,
     payload: Mapping[str, Any],
     *,
-    priority: int = 0,
+    done: Mapping[str, Output] = NOTHING,
     orchestration_id: str | None = None,
 ) -> asyncpg.Record:
-    """Its row. It begins once the transaction is committed.
+    """Its row. It begins once the transaction is committed. Overfull when too many of the tenant wait already.
 
+    `done`: steps that whoever asks has done in this transaction, and their outputs; they are undone like others.
     With an `orchestration_id`, to ask again begins nothing: the row is that of the first time. NotAllowed when
     that was asked for with something else.
     """
@@ -42,10 +47,18 @@ async def start(
         workflow.name,
         workflow.version,
         target,
+        PENDING,
         json.dumps(dict(payload)),
-        priority,
+        workflow.lane,
+        [step.name for step in workflow.steps],
+        len(done),
+        MOST_WAITING,
     )
-    return row or await _begun_before(connection, orchestration_id, workflow, target, payload)
+    if row is None:
+        return await _begun_before(connection, orchestration_id, workflow, target, payload)
+    for step, output in done.items():
+        await connection.execute(SQL["insert_done_step"], orchestration_id, step, json.dumps(dict(output)))
+    return row
 
 
 async def _begun_before(
@@ -53,7 +66,7 @@ async def _begun_before(
 ) -> asyncpg.Record:
     row = await connection.fetchrow(SQL["get_orchestration"], orchestration_id)
     if row is None:
-        raise Unavailable(f"{orchestration_id} ended while it was begun again")
+        raise Overfull(f"{MOST_WAITING} operations wait already")
     if (row["workflow"], row["target"], json.loads(row["payload"])) != (workflow.name, target, dict(payload)):
         raise NotAllowed(f"operation {orchestration_id} was begun before, with something else")
     return row

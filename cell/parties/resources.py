@@ -5,6 +5,7 @@ empty, one is made on the spot. An encryption key is only an identifier: the key
 and stored nowhere. One that was given out is never given to anybody else, so it is not put back.
 """
 
+import asyncio
 import secrets
 from collections.abc import Mapping
 from typing import Any
@@ -30,6 +31,12 @@ async def refill(pool: Pool) -> int:
             names = [_new(kind) for _ in range(most)]
             made += len(await connection.fetch(SQL["insert_prepared_resources"], kind, names, most))
     return made
+
+
+async def prepare(pool: Pool, seconds: float) -> None:
+    """Fill it up, and a rest: a task repeats it."""
+    await refill(pool)
+    await asyncio.sleep(seconds)
 
 
 def _new(kind: str) -> str:

@@ -108,7 +108,7 @@ def committed(workflow: Workflow, steps: Steps) -> bool:
 
 def moves(workflow: Workflow, steps: Steps, *, cancelled: bool) -> Moves:
     """What comes next. `cancelled`: somebody asked for it, before everything had ended well."""
-    if all(_passed(step, steps) for step in workflow.steps):
+    if all(has_passed(step, steps) for step in workflow.steps):
         return Moves(end=COMPLETED)  # a cancellation that comes too late changes nothing
     if direction(workflow, steps, cancelled=cancelled) is Direction.FORWARD:
         run = tuple(_ready(workflow, steps))
@@ -121,7 +121,7 @@ def moves(workflow: Workflow, steps: Steps, *, cancelled: bool) -> Moves:
     return Moves(stuck=stuck) if stuck else Moves(end=ROLLED_BACK)
 
 
-def _passed(step: Step, steps: Steps) -> bool:
+def has_passed(step: Step, steps: Steps) -> bool:
     """Whether those that wait for it may begin."""
     status = steps.get(step.name)
     return status in PASSED or (step.best_effort and status is Status.FAILED)
@@ -135,7 +135,7 @@ def _ready(workflow: Workflow, steps: Steps) -> Iterator[str]:
     for step in workflow.steps:
         waits = workflow.waits[step.name]
         if steps.get(step.name) in (None, Status.STARTED) and all(
-            _passed(workflow.by_name[name], steps) for name in waits
+            has_passed(workflow.by_name[name], steps) for name in waits
         ):
             yield step.name
 
@@ -167,5 +167,5 @@ def state(workflow: Workflow, steps: Steps, *, cancelled: bool) -> str:
     started = next((step for step in workflow.steps if steps.get(step.name) is Status.STARTED), None)
     if started is not None:
         return f"{started.state}_IN_PROGRESS"
-    passed = [step for step in workflow.steps if _passed(step, steps)]
+    passed = [step for step in workflow.steps if has_passed(step, steps)]
     return f"{passed[-1].state}_COMPLETE" if passed else PENDING

@@ -1,10 +1,9 @@
-"""The lives of namespaces, operations and jobs, as tables: state × event → state. What is not there is refused.
+"""The lives of namespaces and jobs, as tables: state × event → state. What is not there is refused.
 
 namespace   PROVISIONING ─ provisioned ─▶ ACTIVE ─ release ─▶ DELETING ─ (row removed)
-                 └─ fail ─▶ FAILED ─ release ─▶ DELETING ─ fail ─▶ FAILED
-operation   PENDING ─ start ─▶ RUNNING ─ succeed | fail | cancel ─▶ (an end)
+                 └─ (row removed)           FAILED ─ release ─┘   └─ fail ─▶ FAILED
 job         waiting ─ claim ─▶ running ─ complete ─▶ done
-               ▲──── retry ───────┘  └── give up ─▶ dead
+               ▲──── retry ───────┘  └── give up ─▶ dead ─ revive ─▶ waiting
 """
 
 from collections.abc import Mapping
@@ -14,29 +13,15 @@ from cell.errors import NotAllowed
 
 NamespaceState = Literal["PROVISIONING", "ACTIVE", "DELETING", "FAILED"]
 NamespaceEvent = Literal["provisioned", "release", "fail"]
-OperationState = Literal["PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
-OperationEvent = Literal["start", "succeed", "fail", "cancel"]
-JobState = Literal["waiting", "running", "done", "dead", "cancelled"]
-JobEvent = Literal["claim", "retry", "complete", "give_up", "cancel"]
+JobState = Literal["waiting", "running", "done", "dead"]
+JobEvent = Literal["claim", "retry", "complete", "give_up", "revive"]
 
 NAMESPACES: Mapping[tuple[NamespaceState, NamespaceEvent], NamespaceState] = {
     ("PROVISIONING", "provisioned"): "ACTIVE",
-    ("PROVISIONING", "fail"): "FAILED",
     ("ACTIVE", "release"): "DELETING",
     ("FAILED", "release"): "DELETING",
     ("DELETING", "fail"): "FAILED",
 }
-
-OPERATIONS: Mapping[tuple[OperationState, OperationEvent], OperationState] = {
-    ("PENDING", "start"): "RUNNING",
-    ("RUNNING", "start"): "RUNNING",  # another attempt
-    ("RUNNING", "succeed"): "SUCCEEDED",
-    ("PENDING", "fail"): "FAILED",
-    ("RUNNING", "fail"): "FAILED",
-    ("PENDING", "cancel"): "CANCELLED",
-    ("RUNNING", "cancel"): "CANCELLED",
-}
-ENDED: frozenset[OperationState] = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
 
 JOBS: Mapping[tuple[JobState, JobEvent], JobState] = {
     ("waiting", "claim"): "running",
@@ -44,8 +29,7 @@ JOBS: Mapping[tuple[JobState, JobEvent], JobState] = {
     ("running", "retry"): "waiting",
     ("running", "complete"): "done",
     ("running", "give_up"): "dead",
-    ("running", "cancel"): "cancelled",
-    ("waiting", "cancel"): "cancelled",
+    ("dead", "revive"): "waiting",
 }
 
 StateT = TypeVar("StateT", bound=str)

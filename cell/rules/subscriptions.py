@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping
 from typing import Literal
 
 from cell.errors import NotAllowed
+from cell.rules.quotas import Use
 from cell.rules.states import after
 from directory.rules.plans import Plan
 
@@ -69,21 +70,27 @@ def check_free(standing: Standing, blocks: Collection[str], *, paying: bool = Fa
         raise NotAllowed("this subscription was suspended by the operator, who can resume it")
 
 
-def check_change(standing: Standing, known: Plan, wanted: Plan, namespaces: int) -> None:
-    """Whether a customer who has so many namespaces may have another plan. NotAllowed, with the reason.
+def check_change(standing: Standing, known: Plan, wanted: Plan, use: Use) -> None:
+    """Whether a customer who has so much may have another plan. NotAllowed, with the reason.
 
     The plan that it has already is one to change to as long as it has not been paid for.
     """
     if wanted == known and standing == "ACTIVE":
         raise NotAllowed(f"the plan is {wanted.name} already")
-    check_fits(wanted, namespaces)
+    check_fits(wanted, use)
 
 
-def check_fits(wanted: Plan, namespaces: int) -> None:
+def check_fits(wanted: Plan, use: Use) -> None:
     """Whether what a customer has is within a plan's limits. NotAllowed, with the reason."""
+    namespaces, stored = use["namespaces"], use["storage_bytes"]
     if namespaces > wanted.most_namespaces:
         more = namespaces - wanted.most_namespaces
         raise NotAllowed(
             f"there are {namespaces} namespaces, and {wanted.name} has room for {wanted.most_namespaces}: "
             f"delete {more} of them first"
+        )
+    if stored > wanted.storage_bytes:
+        raise NotAllowed(
+            f"{stored} bytes are stored, and {wanted.name} has room for {wanted.storage_bytes}: "
+            f"delete {stored - wanted.storage_bytes} of them first"
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cell.rules.orchestration import STEPS, Event, Moves, Status, moves, state
+from cell.rules.orchestration import STEPS, Event, Moves, Status, has_passed, moves, state
 from cell.rules.workflows import Kind, Retry, Step, Workflow
 
 Output = Mapping[str, Any]
@@ -55,6 +55,9 @@ class Turn:
     state: str
     outcome: str | None
     wake_seconds: float | None
+    error: Mapping[str, Any] | None
+    """Why it goes back, if it does so from now on because a step failed."""
+    steps_done: int
 
 
 def turn(
@@ -64,8 +67,9 @@ def turn(
     seconds: Seconds,
 ) -> Turn:
     """The next turn."""
-    known, begun = dict(steps), set[str]()
+    known, begun, error = dict(steps), set[str](), None
     while True:
+        error = error or _failure(workflow, known)
         now = moves(workflow, _statuses(known), cancelled=facts.cancelled)
         if not _by_themselves(workflow, known, facts, now, seconds):
             break
@@ -82,7 +86,15 @@ def turn(
         state=state(workflow, _statuses(known), cancelled=facts.cancelled),
         outcome=now.end,
         wake_seconds=min(timed, default=None),
+        error=error,
+        steps_done=sum(has_passed(step, _statuses(known)) for step in workflow.steps),
     )
+
+
+def _failure(workflow: Workflow, known: Mapping[str, Entry]) -> Mapping[str, Any] | None:
+    """Of the first step that was given up and that counts."""
+    failures = (known[step.name] for step in workflow.steps if not step.best_effort and step.name in known)
+    return next((entry.error or GIVEN_UP for entry in failures if entry.status is Status.FAILED), None)
 
 
 def _by_themselves(

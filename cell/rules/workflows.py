@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 
+from cell.rules.lanes import Lane
 from runtime.backoff import Backoff
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
@@ -78,6 +79,7 @@ class Workflow:
     version: int
     steps: Sequence[Step]
     cancellable: bool = True
+    lane: Lane = "interactive"
     waits: Mapping[str, frozenset[str]] = field(init=False, repr=False, compare=False)
     """step → the steps that must have ended well before it."""
 

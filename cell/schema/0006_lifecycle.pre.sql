@@ -149,9 +149,8 @@ GRANT UPDATE (made_at) ON cell.prepared_resources TO cell_app;
 -- What a customer leaves behind is deleted by the worker that carries out its leaving.
 GRANT DELETE ON cell.api_keys TO cell_app;
 
--- The control contract begins orchestrations, and cancels them; workers carry them out.
+-- The control contract begins orchestrations; workers carry them out.
 GRANT INSERT ON cell.orchestrations TO cell_control;
-GRANT UPDATE (nudges, cancel_requested, wake_at, updated_at) ON cell.orchestrations TO cell_control;
 GRANT UPDATE (changing, updated_at) ON cell.subscriptions TO cell_control;
 
 -- Once more as before, and with the state of the subscription.

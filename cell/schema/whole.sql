@@ -101,47 +101,40 @@ CREATE TRIGGER count_came AFTER INSERT ON cell.allocations
 CREATE TRIGGER count_went AFTER DELETE ON cell.allocations
     REFERENCING OLD TABLE AS went FOR EACH STATEMENT EXECUTE FUNCTION cell.count_allocations();
 
-CREATE TABLE cell.operations (
-    tenant_id        text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
-    operation_id     text        COLLATE "C" NOT NULL,
-    type             text        NOT NULL,
-    target           text        NOT NULL,
-    state            text        NOT NULL
-        CHECK (state IN ('PENDING', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELLED')),
-    steps            text[]      NOT NULL,
-    steps_done       integer     NOT NULL DEFAULT 0,
-    cancel_requested boolean     NOT NULL DEFAULT false,
-    error            jsonb,
-    created_at       timestamptz NOT NULL DEFAULT now(),
-    updated_at       timestamptz NOT NULL DEFAULT now(),
-    expires_at       timestamptz,
-    PRIMARY KEY (tenant_id, operation_id)
-);
-CREATE INDEX operations_by_time ON cell.operations (tenant_id, created_at, operation_id);
-CREATE INDEX operations_expired ON cell.operations (tenant_id, expires_at) WHERE expires_at IS NOT NULL;
-
--- Background work. This table is the truth; whatever lies in Redis is a hint that may be lost or doubled.
+-- Background work: one action each. This table is the truth; what lies in Redis is a hint that may be lost or doubled.
 CREATE TABLE cell.jobs (
-    tenant_id    text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
-    job_id       text        COLLATE "C" NOT NULL,
-    operation_id text        COLLATE "C" NOT NULL,
-    actor        text        NOT NULL,
-    args         jsonb       NOT NULL,
-    priority     smallint    NOT NULL DEFAULT 0,
-    state        text        NOT NULL CHECK (state IN ('waiting', 'running', 'done', 'dead', 'cancelled')),
-    attempts     integer     NOT NULL DEFAULT 0,
-    run_at       timestamptz NOT NULL DEFAULT now(),
-    lease_token  uuid,
-    lease_until  timestamptz,
-    last_error   text,
-    created_at   timestamptz NOT NULL DEFAULT now(),
-    updated_at   timestamptz NOT NULL DEFAULT now(),
+    tenant_id     text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
+    job_id        text        COLLATE "C" NOT NULL,
+    actor         text        NOT NULL,
+    args          jsonb       NOT NULL,
+    lane          text        NOT NULL DEFAULT 'bulk' CHECK (lane IN ('interactive', 'bulk')),
+    state         text        NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'running', 'done', 'dead')),
+    -- Counted before each attempt: the number of its owner.
+    attempts      integer     NOT NULL DEFAULT 0,
+    most_attempts integer     NOT NULL DEFAULT 8,
+    -- What it brings about: asked for twice, it is done once.
+    effect_key    text        COLLATE "C",
+    -- When somebody is to look at it next: now, when its time comes, when a lease ends; never, when it ended.
+    wake_at       timestamptz DEFAULT now(),
+    -- The turn that it has at its provider's.
+    slot_at       timestamptz,
+    last_error    text,
+    created_at    timestamptz NOT NULL DEFAULT now(),
+    updated_at    timestamptz NOT NULL DEFAULT now(),
+    expires_at    timestamptz,
     PRIMARY KEY (tenant_id, job_id),
-    UNIQUE (tenant_id, operation_id),
-    FOREIGN KEY (tenant_id, operation_id) REFERENCES cell.operations (tenant_id, operation_id) ON DELETE CASCADE
+    UNIQUE (tenant_id, effect_key),
+    CHECK ((state IN ('waiting', 'running')) = (wake_at IS NOT NULL))
 );
-CREATE INDEX jobs_waiting ON cell.jobs (tenant_id, priority DESC, run_at) WHERE state = 'waiting';
-CREATE INDEX jobs_leased ON cell.jobs (tenant_id, lease_until) WHERE state = 'running';
+CREATE INDEX jobs_due ON cell.jobs (tenant_id, lane, wake_at) WHERE wake_at IS NOT NULL;
+CREATE INDEX jobs_dead ON cell.jobs (tenant_id, updated_at, job_id) WHERE state = 'dead';
+CREATE INDEX jobs_expired ON cell.jobs (tenant_id, expires_at) WHERE expires_at IS NOT NULL;
+
+-- Outside parties that bear only so much of this cell, and when the next turn at each is free. Not of any tenant.
+CREATE TABLE cell.providers (
+    provider text        COLLATE "C" PRIMARY KEY,
+    next_at  timestamptz NOT NULL
+);
 
 -- The first answer to each Idempotency-Key, written in the transaction of the work itself. No secrets in it.
 CREATE TABLE cell.idempotency_keys (
@@ -170,7 +163,10 @@ CREATE TABLE cell.orchestrations (
     payload          jsonb       NOT NULL,
     cancel_requested boolean     NOT NULL DEFAULT false,
     error            jsonb,
-    priority         smallint    NOT NULL DEFAULT 0,
+    lane             text        NOT NULL DEFAULT 'interactive' CHECK (lane IN ('interactive', 'bulk')),
+    -- Of the workflow's steps, and how many of them are behind it: what a tenant sees of its progress.
+    steps            text[]      NOT NULL DEFAULT '{}',
+    steps_done       integer     NOT NULL DEFAULT 0,
     -- When somebody is to look at it next: now, when a lease ends, when a timer fires; never, when it ended or waits
     -- for a person.
     wake_at          timestamptz DEFAULT now(),
@@ -182,12 +178,21 @@ CREATE TABLE cell.orchestrations (
     created_at       timestamptz NOT NULL DEFAULT now(),
     updated_at       timestamptz NOT NULL DEFAULT now(),
     ended_at         timestamptz,
+    expires_at       timestamptz,
+    -- What a tenant sees of it as an operation.
+    operation_state  text        NOT NULL GENERATED ALWAYS AS (
+        CASE outcome
+            WHEN 'COMPLETED' THEN 'SUCCEEDED'
+            WHEN 'ROLLED_BACK' THEN CASE WHEN error IS NULL THEN 'CANCELLED' ELSE 'FAILED' END
+            ELSE CASE WHEN state = 'PENDING' THEN 'PENDING' ELSE 'RUNNING' END
+        END) STORED,
     PRIMARY KEY (tenant_id, orchestration_id),
     CHECK ((outcome IS NULL) = (ended_at IS NULL)),
     CHECK (outcome IS NULL OR wake_at IS NULL)
 );
 CREATE INDEX orchestrations_by_time ON cell.orchestrations (tenant_id, created_at, orchestration_id);
-CREATE INDEX orchestrations_due ON cell.orchestrations (tenant_id, wake_at) WHERE wake_at IS NOT NULL;
+CREATE INDEX orchestrations_in_lane ON cell.orchestrations (tenant_id, lane, wake_at) WHERE wake_at IS NOT NULL;
+CREATE INDEX orchestrations_expired ON cell.orchestrations (tenant_id, expires_at) WHERE expires_at IS NOT NULL;
 
 CREATE TABLE cell.orchestration_steps (
     tenant_id        text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
@@ -218,6 +223,61 @@ CREATE TABLE cell.orchestration_signals (
     FOREIGN KEY (tenant_id, orchestration_id)
         REFERENCES cell.orchestrations (tenant_id, orchestration_id) ON DELETE CASCADE
 );
+
+-- What a namespace holds, from the moment in which it was provisioned. due_at: the beginning of the first of its
+-- hours that was not counted yet.
+CREATE TABLE cell.namespace_storage (
+    tenant_id    text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
+    account_id   text        COLLATE "C" NOT NULL,
+    namespace_id text        COLLATE "C" NOT NULL,
+    bytes        bigint      NOT NULL DEFAULT 0 CHECK (bytes >= 0),
+    version      bigint      NOT NULL DEFAULT 1,
+    due_at       timestamptz NOT NULL DEFAULT now(),
+    updated_at   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, account_id, namespace_id),
+    FOREIGN KEY (tenant_id, account_id, namespace_id)
+        REFERENCES cell.namespaces (tenant_id, account_id, namespace_id) ON DELETE CASCADE
+);
+CREATE INDEX namespace_storage_due ON cell.namespace_storage (tenant_id, due_at);
+
+-- One row for each thing that counts, written in the transaction that does it. The key says what was done: to say it
+-- again changes nothing, also for two days after it went into its minute.
+CREATE TABLE cell.usage_records (
+    tenant_id  text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
+    meter      text        COLLATE "C" NOT NULL,
+    record_key text        COLLATE "C" NOT NULL,
+    quantity   bigint      NOT NULL CHECK (quantity > 0),
+    at         timestamptz NOT NULL DEFAULT now(),
+    rolled_at  timestamptz,
+    PRIMARY KEY (tenant_id, meter, record_key)
+);
+CREATE INDEX usage_records_rolled ON cell.usage_records (tenant_id, rolled_at);
+
+-- The sums of records, by minute: kept for 400 days.
+CREATE TABLE cell.usage_minutes (
+    tenant_id text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
+    meter     text        COLLATE "C" NOT NULL,
+    minute    timestamptz NOT NULL,
+    quantity  numeric     NOT NULL CHECK (quantity > 0),
+    PRIMARY KEY (tenant_id, meter, minute)
+);
+CREATE INDEX usage_minutes_by_time ON cell.usage_minutes (tenant_id, minute);
+
+-- Who changed what, kept for 400 days. Identifiers sort by time. No program may change an entry.
+CREATE TABLE cell.audit_entries (
+    tenant_id  text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
+    entry_id   text        COLLATE "C" NOT NULL,
+    at         timestamptz NOT NULL,
+    actor      text        COLLATE "C" NOT NULL,
+    action     text        COLLATE "C" NOT NULL,
+    target     text        COLLATE "C" NOT NULL,
+    before     jsonb,
+    after      jsonb,
+    request_id text,
+    PRIMARY KEY (tenant_id, entry_id)
+);
+CREATE INDEX audit_entries_by_time ON cell.audit_entries (tenant_id, at, entry_id);
+CREATE INDEX audit_entries_by_target ON cell.audit_entries (tenant_id, target, at);
 
 -- What a tenant has paid for decides, with what else holds it, whether it is served: `state` says so to everybody.
 CREATE TABLE cell.subscriptions (
@@ -349,9 +409,10 @@ DO $$
 DECLARE
     name text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['tenants', 'api_keys', 'accounts', 'namespaces', 'allocations', 'operations',
+    FOREACH name IN ARRAY ARRAY['tenants', 'api_keys', 'accounts', 'namespaces', 'allocations',
                                 'jobs', 'idempotency_keys', 'orchestrations', 'orchestration_steps',
-                                'orchestration_signals', 'subscriptions', 'party_effects', 'organisations',
+                                'orchestration_signals', 'namespace_storage', 'usage_records', 'usage_minutes',
+                                'audit_entries', 'subscriptions', 'party_effects', 'organisations',
                                 'organisation_users', 'billing_subscriptions', 'invoices', 'mails',
                                 'taken_resources', 'exports'] LOOP
         EXECUTE format('ALTER TABLE cell.%I ENABLE ROW LEVEL SECURITY', name);
@@ -365,10 +426,19 @@ BEGIN
     END LOOP;
 END
 $$;
-CREATE POLICY find_work ON cell.jobs FOR SELECT TO cell_relay USING (state IN ('waiting', 'running'));
+CREATE POLICY find_work ON cell.jobs FOR SELECT TO cell_relay USING (wake_at IS NOT NULL);
 CREATE POLICY find_work ON cell.orchestrations FOR SELECT TO cell_relay USING (wake_at IS NOT NULL);
 CREATE POLICY find_expired ON cell.idempotency_keys FOR SELECT TO cell_relay USING (expires_at <= now());
-CREATE POLICY find_expired ON cell.operations FOR SELECT TO cell_relay USING (expires_at <= now());
+CREATE POLICY find_expired ON cell.jobs FOR SELECT TO cell_relay USING (expires_at <= now());
+CREATE POLICY find_expired ON cell.orchestrations FOR SELECT TO cell_relay USING (expires_at <= now());
+CREATE POLICY find_dead ON cell.jobs FOR SELECT TO cell_relay USING (state = 'dead');
+CREATE POLICY find_work ON cell.namespace_storage FOR SELECT TO cell_relay USING (due_at <= now());
+CREATE POLICY find_work ON cell.usage_records FOR SELECT TO cell_relay
+    USING (rolled_at IS NULL OR rolled_at <= now() - interval '2 days');
+CREATE POLICY find_expired ON cell.usage_minutes FOR SELECT TO cell_relay
+    USING (minute <= now() - interval '400 days');
+CREATE POLICY find_expired ON cell.audit_entries FOR SELECT TO cell_relay
+    USING (at <= now() - interval '400 days');
 
 -- The first statement of every request: enters the tenant's transaction, and reads what decides about the request.
 -- Who is going to write shares the fence's lock from before the first look: so a decision, which excludes writers, is
@@ -438,30 +508,54 @@ CREATE FUNCTION cell.tenant_count() RETURNS bigint
     SET search_path = pg_catalog, pg_temp
 AS $$ SELECT count(*) FROM cellway.fence f WHERE f.state = 'active' $$;
 
+-- Removes entries of the tenant that was entered, old enough ones alone: who serves tenants has no other way.
+CREATE FUNCTION cell.expire_audit(most integer) RETURNS bigint
+    LANGUAGE sql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH gone AS (
+        DELETE FROM cell.audit_entries WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM cell.audit_entries
+            WHERE tenant_id = current_setting('app.tenant', true) AND at <= now() - interval '400 days'
+            ORDER BY at LIMIT most FOR UPDATE SKIP LOCKED))
+        RETURNING 1
+    )
+    SELECT count(*) FROM gone
+$$;
+
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA cell FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA cellway, cell TO cell_app, cell_control, cell_relay;
 GRANT EXECUTE ON FUNCTION cellway.enter, cellway.lock_key TO cell_app, cell_control;
 GRANT EXECUTE ON FUNCTION cellway.set_fence, cellway.fences, cell.tenant_count TO cell_control;
-GRANT EXECUTE ON FUNCTION cell.enter, cell.begin_idempotent TO cell_app;
+GRANT EXECUTE ON FUNCTION cell.enter, cell.begin_idempotent, cell.expire_audit TO cell_app;
 GRANT EXECUTE ON FUNCTION cell.running_epoch, cell.served TO cell_relay;
 
 GRANT SELECT ON cell.tenants, cell.shards TO cell_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON cell.api_keys, cell.accounts, cell.namespaces, cell.allocations,
+    cell.jobs, cell.idempotency_keys, cell.orchestrations, cell.orchestration_steps, cell.orchestration_signals,
+    cell.subscriptions, cell.billing_subscriptions, cell.mails TO cell_app;
 GRANT SELECT, INSERT, UPDATE ON cell.party_effects, cell.invoices TO cell_app;
 GRANT SELECT, INSERT, DELETE ON cell.organisations, cell.organisation_users, cell.taken_resources, cell.exports,
     cell.prepared_resources TO cell_app;
 -- Some column must be, or no row could be locked.
 GRANT UPDATE (made_at) ON cell.prepared_resources TO cell_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON cell.api_keys, cell.accounts, cell.namespaces, cell.allocations, cell.operations,
-    cell.jobs, cell.idempotency_keys, cell.orchestrations, cell.orchestration_steps, cell.orchestration_signals,
-    cell.subscriptions, cell.billing_subscriptions, cell.mails TO cell_app;
+GRANT SELECT, INSERT, UPDATE ON cell.namespace_storage TO cell_app;
+GRANT SELECT, INSERT, UPDATE (rolled_at), DELETE ON cell.usage_records TO cell_app;
+GRANT SELECT, INSERT, UPDATE (quantity), DELETE ON cell.usage_minutes TO cell_app;
+GRANT SELECT, INSERT ON cell.audit_entries TO cell_app;
+
+GRANT SELECT, INSERT, UPDATE ON cell.providers TO cell_app;
 
 GRANT INSERT, UPDATE ON cell.tenants, cell.api_keys TO cell_control;
--- The control contract begins orchestrations, and cancels them; workers carry them out.
-GRANT INSERT ON cell.orchestrations TO cell_control;
-GRANT UPDATE (nudges, cancel_requested, wake_at, updated_at) ON cell.orchestrations TO cell_control;
+GRANT UPDATE ON cell.jobs, cell.orchestrations, cell.orchestration_steps TO cell_control;
+GRANT INSERT ON cell.audit_entries, cell.orchestrations TO cell_control;
 GRANT UPDATE (changing, updated_at) ON cell.subscriptions TO cell_control;
 
-GRANT SELECT (tenant_id, job_id, priority, state, run_at, lease_until) ON cell.jobs TO cell_relay;
-GRANT SELECT (tenant_id, orchestration_id, priority, wake_at) ON cell.orchestrations TO cell_relay;
-GRANT SELECT (tenant_id, expires_at) ON cell.idempotency_keys, cell.operations TO cell_relay;
+GRANT SELECT (tenant_id, job_id, state, lane, wake_at, updated_at, expires_at) ON cell.jobs TO cell_relay;
+GRANT SELECT (tenant_id, orchestration_id, lane, wake_at, expires_at) ON cell.orchestrations TO cell_relay;
+GRANT SELECT (tenant_id, expires_at) ON cell.idempotency_keys TO cell_relay;
+GRANT SELECT (tenant_id, due_at) ON cell.namespace_storage TO cell_relay;
+GRANT SELECT (tenant_id, rolled_at) ON cell.usage_records TO cell_relay;
+GRANT SELECT (tenant_id, minute) ON cell.usage_minutes TO cell_relay;
+GRANT SELECT (tenant_id, at) ON cell.audit_entries TO cell_relay;

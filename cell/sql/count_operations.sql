@@ -1,2 +1,2 @@
 -- total_size, on request only.
-SELECT count(*) FROM cell.operations WHERE {filter}
+SELECT count(*) FROM cell.orchestrations WHERE {filter}

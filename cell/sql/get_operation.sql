@@ -1,2 +1,2 @@
 -- One operation of the tenant that was entered.
-SELECT * FROM cell.operations WHERE operation_id = $1
+SELECT * FROM cell.orchestrations WHERE orchestration_id = $1

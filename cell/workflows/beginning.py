@@ -7,6 +7,7 @@ from typing import Any
 
 import asyncpg
 
+from cell import quotas
 from cell.database import SQL
 from cell.errors import CellError, NotAllowed
 from cell.orchestrator import starting
@@ -38,11 +39,11 @@ async def onboard(connection: Connection, attempt: int, payload: dict[str, Any])
     )
 
 
-async def change_plan(connection: Connection, plan: str) -> asyncpg.Record:
+async def change_plan(connection: Connection, tenant_id: str, plan: str) -> asyncpg.Record:
     """NoSubscription. NotAllowed, with the reason: usage over the limits, another change, or a block."""
     row = await _free(connection, paying=True)
-    namespaces = await connection.fetchval(SQL["count_all_namespaces"])
-    check_change(row["standing"], plan_of(row["plan"]), plan_of(plan), namespaces)
+    await quotas.hold(connection, tenant_id)
+    check_change(row["standing"], plan_of(row["plan"]), plan_of(plan), await quotas.use(connection))
     return await _begin(connection, plan_change.WORKFLOW, {"plan": plan})
 
 

@@ -13,16 +13,20 @@ from runtime.database import Pool
 
 DELETED = (
     *("exports", "taken_resources", "mails", "organisation_users", "organisations"),
-    *("jobs", "operations", "allocations", "namespaces", "accounts", "api_keys", "idempotency_keys"),
+    *("jobs", "allocations", "namespaces", "accounts", "api_keys", "idempotency_keys"),
+    *("usage_records", "usage_minutes"),
 )
 """Whoever refers to others first."""
 KEPT = frozenset(
     {
         *("orchestrations", "orchestration_steps", "orchestration_signals", "party_effects"),  # what was done
+        "audit_entries",  # by whom
         *("billing_subscriptions", "invoices", "subscriptions"),  # what was charged
         "tenants",  # the directory decides about it
     }
 )
+GONE_WITH_ANOTHER = frozenset({"namespace_storage"})
+"""With their namespaces."""
 BITE = 5000
 AT_ONCE_SECONDS = 8.0
 """Then the rest waits for the next turn, so that the lease is never outlived."""

@@ -2,6 +2,7 @@
 
 import json
 
+from cell import quotas
 from cell.database import SQL
 from cell.orchestrator.actions import Call, Here, There
 from cell.orchestrator.registry import Bound
@@ -52,7 +53,8 @@ async def _entitlements(connection: Connection, call: Call) -> Output:
     await not_cancelled(connection, call)
     plan = plan_of(call.payload["plan"])
     # Once more: namespaces may have come since it was asked for. NotAllowed undoes what billing did.
-    check_fits(plan, await connection.fetchval(SQL["count_all_namespaces"]))
+    await quotas.hold(connection, call.tenant_id)
+    check_fits(plan, await quotas.use(connection))
     await connection.execute(SQL["set_subscription_plan"], plan.name, moved(row["standing"], "pay"))
     given = {"most_users": plan.most_users, "storage_bytes": plan.storage_bytes}
     await connection.execute(SQL["set_all_allocation_settings"], json.dumps(given))

@@ -26,9 +26,10 @@ class Remains:
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._descriptor = -1
-        if transport.get_extra_info("ssl_object") is None:
+        socket = transport.get_extra_info("socket")
+        if socket is not None and transport.get_extra_info("ssl_object") is None:
             with suppress(OSError):
-                self._descriptor = os.dup(transport.get_extra_info("socket").fileno())
+                self._descriptor = os.dup(socket.fileno())
 
     def __repr__(self) -> str:
         return f"<Remains {'kept' if self._descriptor >= 0 else 'not kept'}>"

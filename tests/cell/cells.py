@@ -1,9 +1,10 @@
 """A whole cell for tests: its database with roles, the API in this process, tenants, and clients for them."""
 
+import contextlib
 import io
 import itertools
 import secrets
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ from yarl import URL
 
 from cell import schema_state
 from cell.app.api import Api
+from cell.app.worker import Worker, assemble_worker
 from cell.settings import CellSettings
 from directory.control.contract import TenantOrder
 from runtime import database
@@ -39,6 +41,19 @@ class CellDatabase:
     async def connect(self, role: str | None = None) -> "asyncpg.Connection[asyncpg.Record]":
         """As a role, or as superuser."""
         return await asyncpg.connect(self.admin if role is None else self.dsns[role], timeout=5)
+
+    @contextlib.asynccontextmanager
+    async def inside(
+        self, client: "Client", role: str = "cell_app"
+    ) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+        """A connection in a transaction of the client's tenant, which commits at the end."""
+        connection = await self.connect(role)
+        try:
+            async with connection.transaction():
+                await connection.execute("SELECT cellway.enter($1, $2)", client.tenant_id, client.epoch)
+                yield connection
+        finally:
+            await connection.close()
 
 
 async def new_cell_database(server: PostgresServer, *, schema: bool = True) -> CellDatabase:
@@ -185,3 +200,14 @@ class RunningCell:
         answer = await self.control("PUT", f"tenants/{name}", order.model_dump())
         assert answer.status == 200, answer
         return Client(self.session, self.url, name, order.epoch, answer.json["api_key"], order.revision)
+
+
+@contextlib.asynccontextmanager
+async def worker_of(settings: CellSettings) -> AsyncIterator[Worker]:
+    """A worker in this process."""
+    made = await assemble_worker(settings)
+    await made.lifecycle.start()
+    try:
+        yield made
+    finally:
+        await made.lifecycle.stop()

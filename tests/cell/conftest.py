@@ -1,15 +1,28 @@
 """The cell that most tests share, and tenants in it."""
 
+import secrets
 from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
 
 from cell.app.api import assemble_api
-from cell.app.worker import Worker, assemble_worker
+from cell.app.worker import Worker
+from cell.database import COMMAND_SECONDS
+from runtime.database import open_pool
 from runtime.embedded.postgres import PostgresServer
 from runtime.embedded.redis import RedisServer
-from tests.cell.cells import CellDatabase, Client, RunningCell, new_cell_database, settings_for
+from tests.cell.cells import (
+    CellDatabase,
+    Client,
+    RunningCell,
+    new_cell_database,
+    next_epoch,
+    settings_for,
+    worker_of,
+)
+from tests.cell.orchestrator.outside import Ledger
+from tests.cell.orchestrator.stage import Stage
 
 
 @pytest.fixture(scope="session")
@@ -42,15 +55,33 @@ async def cell(
 @pytest.fixture
 async def worker(cell: RunningCell) -> AsyncIterator[Worker]:
     """A worker for the shared cell, in this process."""
-    made = await assemble_worker(cell.settings)
-    await made.lifecycle.start()
-    try:
+    async with worker_of(cell.settings) as made:
         yield made
-    finally:
-        await made.lifecycle.stop()
 
 
 @pytest.fixture
 async def client(cell: RunningCell) -> Client:
     """A tenant of its own for each test."""
     return await cell.tenant()
+
+
+@pytest.fixture
+async def stage(cell_database: CellDatabase) -> AsyncIterator[Stage]:
+    """A tenant of its own, whose work a test carries out itself."""
+    tenant_id, epoch = f"t-{secrets.token_hex(4)}", next_epoch()
+    control = await cell_database.connect("cell_control")
+    try:
+        await control.execute("SELECT cellway.set_fence($1, $2, 'active', NULL)", tenant_id, epoch)
+    finally:
+        await control.close()
+    pool = await open_pool(
+        cell_database.dsns["cell_app"], name="test", size=4, command_seconds=COMMAND_SECONDS, stateless=True
+    )
+    yield Stage(pool, tenant_id, epoch)
+    await pool.close()
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    """A party outside."""
+    return Ledger()

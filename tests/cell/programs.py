@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,14 @@ def environment(settings: CellSettings) -> dict[str, str]:
 class Program:
     """One process with an admin port."""
 
-    def __init__(self, module: str, env: Mapping[str, str], admin_port: int, log: Path) -> None:
+    def __init__(
+        self, module: str, env: Mapping[str, str], admin_port: int, log: Path, options: Sequence[str] = ()
+    ) -> None:
         self.admin_url = f"http://127.0.0.1:{admin_port}"
         with log.open("ab") as out:
-            self.process = subprocess.Popen([sys.executable, "-m", module], env=dict(env), stdout=out, stderr=out)
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", module, *options], env=dict(env), stdout=out, stderr=out
+            )
 
     async def ready(self, session: aiohttp.ClientSession, seconds: float = 20.0) -> None:
         """Return once it says that it is ready."""
@@ -58,11 +62,13 @@ class Program:
 
 
 @contextlib.asynccontextmanager
-async def running(module: str, settings: CellSettings, log: Path, **env: str) -> AsyncIterator[Program]:
+async def running(
+    module: str, settings: CellSettings, log: Path, options: Sequence[str] = (), **env: str
+) -> AsyncIterator[Program]:
     """A process of `module`; killed at the end."""
     port = ports.free_port("127.0.0.1")
     variables = {**environment(settings), "CELLWAY_CELL_ADMIN_PORT": str(port), **env}
-    program = Program(module, variables, port, log)
+    program = Program(module, variables, port, log, options)
     try:
         yield program
     finally:

@@ -1,4 +1,4 @@
-"""The pure rules: state tables, headers, ETags, digests, labels, attempts."""
+"""The pure rules: state tables, headers, ETags, digests, labels."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from cell.errors import NotAllowed
-from cell.rules import attempts, states
+from cell.rules import states
 from cell.rules.digests import digest
 from cell.rules.etags import check_version, etag, expected_version
 from cell.rules.headers import Routed, routed
@@ -18,8 +18,7 @@ from runtime.api.problem import ApiError
 
 TABLES: list[tuple[Mapping[tuple[Any, Any], Any], set[str]]] = [
     (states.NAMESPACES, set()),
-    (states.OPERATIONS, set(states.ENDED)),
-    (states.JOBS, {"done", "dead", "cancelled"}),
+    (states.JOBS, {"done"}),
 ]
 
 
@@ -107,10 +106,3 @@ def test_labels_merge_by_rfc_7396(labels: dict[str, str], patch: dict[str, str |
     for name in {*labels, *patch}:
         assert after.get(name) == (patch[name] if name in patch else labels[name])
     assert merged(labels, None) == {}
-
-
-@hypothesis.given(st.integers(1, 10_000), st.floats(0, 1, exclude_max=True))
-def test_waits_between_attempts_are_bounded(attempt: int, chance: float) -> None:
-    """Never negative, never longer than the cap, never so short that a broken job spins."""
-    wait_seconds = attempts.wait_seconds(attempt, chance)
-    assert attempts.AGAIN.floor_seconds <= wait_seconds <= attempts.AGAIN.cap_seconds

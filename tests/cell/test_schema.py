@@ -93,7 +93,7 @@ BROKEN = [
     ),
     (
         "keys",
-        "ALTER TABLE cell.jobs ADD CONSTRAINT crossed FOREIGN KEY (operation_id, tenant_id) "
+        "ALTER TABLE cell.jobs ADD CONSTRAINT crossed FOREIGN KEY (job_id, tenant_id) "
         "REFERENCES cell.accounts (tenant_id, account_id)",
         "crossed",
     ),

@@ -9,7 +9,7 @@ import pytest
 from cell.api.notices import MOST_OF_A_TENANT
 from cell.app.api import assemble_api
 from runtime.embedded.redis import RedisServer
-from tests.cell.cells import Answer, CellDatabase, Client, RunningCell, settings_for
+from tests.cell.cells import Answer, CellDatabase, Client, RunningCell, settings_for, worker_of
 from tests.cell.test_operations import provision
 from tests.waiting import eventually
 
@@ -58,9 +58,8 @@ async def test_a_tenant_has_so_many_waiters_and_no_more(small: RunningCell) -> N
     elsewhere = asyncio.ensure_future(wait(other, others))
     topic = f"{other.tenant_id}/{others.json['name'].removeprefix('operations/')}"
     await eventually(lambda: small.api.notices.waiting(topic))
-    for who, operation in ((client, begun), (other, others)):
-        await who("POST", f"/v1/{operation.json['name']}:cancel")
-    assert {answer.json["state"] for answer in await asyncio.gather(elsewhere, *waiting)} == {"CANCELLED"}
+    async with worker_of(small.settings):
+        assert {answer.json["state"] for answer in await asyncio.gather(elsewhere, *waiting)} == {"SUCCEEDED"}
     await eventually(lambda: not small.api.notices.waiting(topic))
 
 
@@ -69,9 +68,14 @@ async def test_waiters_that_all_wake_at_once_leave_the_pool_to_others(small: Run
     client, other = await small.tenant(), await small.tenant()
     begun = await provision(client)
     waiting = await crowd(small, client, begun)
-    async with small.api.notices.turns:
-        await client("POST", f"/v1/{begun.json['name']}:cancel")
+
+    async def has_ended() -> bool:
+        answer = await client("GET", f"/v1/{begun.json['name']}")
+        return bool(answer.json["state"] == "SUCCEEDED")
+
+    async with small.api.notices.turns, worker_of(small.settings):
+        await eventually(has_ended)
         for _ in range(3):
             assert (await other("GET", "/v1/accounts")).status == 200
         assert not any(waiter.done() for waiter in waiting)
-    assert {answer.json["state"] for answer in await asyncio.gather(*waiting)} == {"CANCELLED"}
+    assert {answer.json["state"] for answer in await asyncio.gather(*waiting)} == {"SUCCEEDED"}

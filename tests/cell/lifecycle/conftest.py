@@ -1,16 +1,12 @@
 """A customer for each test."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
-from tests.cell.cells import CellDatabase
 from tests.cell.lifecycle.life import Life, life_on
-from tests.cell.orchestrator.stage import staged
+from tests.cell.orchestrator.stage import Stage
 
 
 @pytest.fixture
-async def life(cell_database: CellDatabase) -> AsyncIterator[Life]:
+def life(stage: Stage) -> Life:
     """A tenant of its own, not yet onboarded."""
-    async with staged(cell_database) as stage:
-        yield life_on(stage)
+    return life_on(stage)

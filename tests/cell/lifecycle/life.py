@@ -33,6 +33,7 @@ CUSTOMER: Mapping[str, Any] = {
     "plan": "standard",
     "trial_days": 14,
 }
+DOMAIN = {"domain": "namespaces.example"}
 LEFT = ("accounts", "namespaces", "allocations", "subscriptions", "organisations", "organisation_users",
         "billing_subscriptions", "mails", "taken_resources", "exports")  # fmt: skip
 """Tables in which an onboarding that was undone leaves nothing."""
@@ -175,7 +176,7 @@ class Life:
 
     async def onboard(self, **more: Any) -> str:
         """Begun, not carried out."""
-        return await self.ask(lambda c: beginning.onboard(c, 1, {**CUSTOMER, **more}))
+        return await self.ask(lambda c: beginning.onboard(c, 1, {**CUSTOMER, **DOMAIN, **more}))
 
     async def customer(self, **more: Any) -> str:
         """Onboarded; the name of its trial, empty without."""

@@ -24,7 +24,7 @@ async def _trial(life: Life) -> str:
 
 async def _plan_change(life: Life) -> str:
     await life.customer()
-    return await life.ask(lambda c: beginning.change_plan(c, "premium"))
+    return await life.ask(lambda c: beginning.change_plan(c, life.stage.tenant_id, "premium"))
 
 
 async def _offboarding(life: Life) -> str:

@@ -5,7 +5,7 @@ import pytest
 from cell.errors import NotAllowed
 from cell.parties.resources import refill
 from cell.workflows import beginning, onboarding
-from tests.cell.lifecycle.life import CUSTOMER, Life, described, failing, with_step
+from tests.cell.lifecycle.life import CUSTOMER, DOMAIN, Life, described, failing, with_step
 
 STEPS = [step.name for step in onboarding.WORKFLOW.steps]
 FATAL = [step.name for step in onboarding.WORKFLOW.steps if not step.best_effort]
@@ -65,13 +65,13 @@ async def test_the_same_order_is_the_same_work(life: Life) -> None:
     with pytest.raises(NotAllowed):
         await life.onboard(plan="premium")
     with pytest.raises(NotAllowed):
-        await life.ask(lambda c: beginning.onboard(c, 2, dict(CUSTOMER)))
+        await life.ask(lambda c: beginning.onboard(c, 2, {**CUSTOMER, **DOMAIN}))
     await life.finish(name, with_step(life.bound["onboarding"], "publish", failing))
     assert await life.onboard() == name
-    second = await life.ask(lambda c: beginning.onboard(c, 2, {**CUSTOMER, "plan": "premium"}))
+    second = await life.ask(lambda c: beginning.onboard(c, 2, {**CUSTOMER, **DOMAIN, "plan": "premium"}))
     assert (await life.finish(second)).outcome == "COMPLETED"
     with pytest.raises(NotAllowed):
-        await life.ask(lambda c: beginning.onboard(c, 3, dict(CUSTOMER)))
+        await life.ask(lambda c: beginning.onboard(c, 3, {**CUSTOMER, **DOMAIN}))
 
 
 async def test_an_onboarding_can_be_cancelled_until_it_has_ended(life: Life) -> None:

@@ -9,7 +9,7 @@ from tests.cell.lifecycle.life import Away, Life, described, failing, with_step
 
 async def change(life: Life, plan: str) -> str:
     """Asked for, not carried out."""
-    return await life.ask(lambda c: beginning.change_plan(c, plan))
+    return await life.ask(lambda c: beginning.change_plan(c, life.stage.tenant_id, plan))
 
 
 async def most_users(life: Life) -> int:
@@ -69,7 +69,7 @@ async def test_one_change_at_a_time(life: Life) -> None:
     """Whoever comes second is told by which."""
     await life.customer()
     name = await change(life, "premium")
-    for ask in (lambda c: beginning.change_plan(c, "standard"), beginning.suspend):
+    for ask in (lambda c: beginning.change_plan(c, life.stage.tenant_id, "standard"), beginning.suspend):
         with pytest.raises(NotAllowed, match=name):
             await life.ask(ask)
     await life.finish(name)

@@ -61,7 +61,7 @@ async def test_a_customer_cannot_lift_what_the_operator_decided(life: Life) -> N
         await life.ask(beginning.resume)
     await life.finish(await life.ask(beginning.suspend))
     with pytest.raises(NotAllowed, match="by the operator"):
-        await life.ask(lambda c: beginning.change_plan(c, "premium"))
+        await life.ask(lambda c: beginning.change_plan(c, life.stage.tenant_id, "premium"))
 
 
 @pytest.mark.parametrize("ask", [beginning.suspend, beginning.resume, beginning.stay])

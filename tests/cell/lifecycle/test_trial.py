@@ -13,7 +13,7 @@ OVER, UNPAID = "Your trial is over", "Your subscription is suspended"
 
 async def pay(life: Life, plan: str = "standard") -> str:
     """Asked for, not carried out."""
-    return await life.ask(lambda c: beginning.change_plan(c, plan))
+    return await life.ask(lambda c: beginning.change_plan(c, life.stage.tenant_id, plan))
 
 
 async def time_passes(life: Life, name: str) -> str:

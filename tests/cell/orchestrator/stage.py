@@ -1,37 +1,19 @@
 """Where orchestrations are played: a tenant in a cell's database, and what is recorded of them."""
 
-import contextlib
 import json
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cell.access import enter_at
-from cell.database import COMMAND_SECONDS, transaction
+from cell.database import transaction
 from cell.orchestrator import starting
 from cell.orchestrator.registry import Bound, Registry
 from cell.orchestrator.runner import Runner
-from runtime.database import Pool, open_pool
-from tests.cell.cells import CellDatabase, next_epoch
+from runtime.database import Pool
 
 LEASE_SECONDS = 30.0
-
-
-@contextlib.asynccontextmanager
-async def staged(made: CellDatabase) -> AsyncIterator["Stage"]:
-    """A tenant of its own, and a pool."""
-    tenant_id, epoch = f"t-{secrets.token_hex(4)}", next_epoch()
-    control = await made.connect("cell_control")
-    try:
-        await control.execute("SELECT cellway.set_fence($1, $2, 'active', NULL)", tenant_id, epoch)
-    finally:
-        await control.close()
-    pool = await open_pool(
-        made.dsns["cell_app"], name="test", size=4, command_seconds=COMMAND_SECONDS, stateless=True
-    )
-    yield Stage(pool, tenant_id, epoch)
-    await pool.close()
 
 
 @dataclass(frozen=True, slots=True)

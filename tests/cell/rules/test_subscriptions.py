@@ -7,6 +7,7 @@ import pytest
 
 from cell.errors import NotAllowed, Unfit
 from cell.rules.letters import MOST_CHARACTERS, TEXTS, letter
+from cell.rules.quotas import Use
 from cell.rules.subscriptions import (
     OFFBOARDING,
     OPERATOR,
@@ -88,12 +89,14 @@ def test_a_hold_keeps_others_from_changing_anything(
 
 def test_a_plan_must_have_room_for_what_there_is() -> None:
     """One more than it has is one too many, also for who is below the limit elsewhere."""
-    check_fits(STANDARD, STANDARD.most_namespaces)
-    with pytest.raises(NotAllowed, match="delete 1 of them"):
-        check_fits(STANDARD, STANDARD.most_namespaces + 1)
+    full: Use = {"namespaces": STANDARD.most_namespaces, "storage_bytes": STANDARD.storage_bytes}
+    check_fits(STANDARD, full)
+    for quota in full:
+        with pytest.raises(NotAllowed, match="delete 1 of them"):
+            check_fits(STANDARD, {**full, quota: full[quota] + 1})
     with pytest.raises(NotAllowed, match="already"):
-        check_change("ACTIVE", PREMIUM, PREMIUM, 0)
-    check_change("TRIAL", PREMIUM, PREMIUM, 0)
+        check_change("ACTIVE", PREMIUM, PREMIUM, full)
+    check_change("TRIAL", PREMIUM, PREMIUM, full)
 
 
 @pytest.mark.parametrize("name", TEXTS)

@@ -1,2 +1,0 @@
--- How much of its plan a tenant uses.
-SELECT count(*) FROM cell.namespaces
