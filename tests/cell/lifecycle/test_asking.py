@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from cell.api.endpoints import ENDPOINTS
 from cell.api.serving import AT_ONCE_SECONDS
 from cell.app.api import assemble_api
+from cell.app.worker import Worker
 from cell.database import COMMAND_SECONDS, SQL
 from directory.control.client import CellControl
 from directory.control.contract import OffboardingOrder, OnboardingOrder
@@ -23,6 +24,7 @@ from runtime.database import open_pool
 from tests.cell.cells import Answer, Client, RunningCell
 from tests.cell.lifecycle.life import CUSTOMER, Life, life_on
 from tests.cell.orchestrator.stage import Stage
+from tests.waiting import eventually
 
 PAYING = {
     "getOperation",
@@ -145,6 +147,35 @@ async def test_the_control_plane_has_a_call_for_each(customer: Customer) -> None
     finally:
         await control.close()
         await api.lifecycle.stop()
+
+
+# --- both, with a worker ---
+
+
+async def test_a_worker_carries_a_life_out(customer: Customer, worker: Worker) -> None:
+    """What was asked for is done soon, as an operation like any other; leaving is taken back by cancelling it."""
+
+    async def onboarded() -> bool:
+        return bool((await customer.control("PUT", "onboarding", CUSTOMER)).json["state"] == "COMPLETED")
+
+    async def retained() -> bool:
+        return "RETENTION_IN_PROGRESS" in {row["state"] for row in await customer.life.rows("orchestrations")}
+
+    client = customer.client
+    await eventually(onboarded)
+    begun = (await client("POST", "/v1/subscription:changePlan", {"plan": "premium"})).json["name"]
+    waited = await client("GET", f"/v1/{begun}:wait", params={"timeout_seconds": "20"})
+    assert (waited.json["state"], waited.json["progress"]["steps"][0]) == ("SUCCEEDED", "claim")
+    assert (await client("GET", "/v1/accounts/main/namespaces/first")).json["settings"]["most_users"] == 10_000
+    left = (await client("POST", "/v1/subscription:cancel", {})).json["name"]
+    await eventually(retained)
+    assert (await client("GET", "/v1/accounts")).status == 403
+    assert (await client("POST", f"/v1/{left}:cancel", {})).status == 200
+    waited = await client("GET", f"/v1/{left}:wait", params={"timeout_seconds": "20"})
+    assert waited.json["state"] == "CANCELLED"
+    assert (await client("GET", "/v1/accounts")).status == 200
+    entries = (await client("GET", "/v1/audit", params={"filter": "target = subscription"})).json["entries"]
+    assert [entry["action"] for entry in entries] == ["onboard", "changePlan", "cancelSubscription"]
 
 
 # --- the tenant's API ---
