@@ -36,6 +36,7 @@ from loadtests.router.report import machine
 from runtime import logs
 from runtime.embedded.postgres import PostgresServer
 from runtime.embedded.redis import RedisServer
+from runtime.tasks import Tasks
 
 RESULT = Path(__file__).parents[1] / "results" / "flood.json"
 QUIET, FLOOD = 0, 1
@@ -86,24 +87,22 @@ async def flooded(cell: Cell) -> AsyncIterator[None]:
     numbers = count(FIRST_OF_FLOOD)
 
     async def flood() -> None:
-        while True:
-            for lane in LANES:
-                with suppress(Overfull, Unavailable):
-                    async with transaction(cell.pool) as connection:
-                        await enter_at(connection, tenant(FLOOD), EPOCH)
-                        for _ in range(AT_ONCE):
-                            await enqueue(connection, KINDS[lane], {"number": next(numbers)})
-                    cell.hinter.hint(Hint(tenant(FLOOD), EPOCH, lane))
-            await asyncio.sleep(0.01)
+        for lane in LANES:
+            with suppress(Overfull, Unavailable):
+                async with transaction(cell.pool) as connection:
+                    await enter_at(connection, tenant(FLOOD), EPOCH)
+                    for _ in range(AT_ONCE):
+                        await enqueue(connection, KINDS[lane], {"number": next(numbers)})
+                cell.hinter.hint(Hint(tenant(FLOOD), EPOCH, lane))
+        await asyncio.sleep(0.01)
 
-    flooding = asyncio.ensure_future(flood())
+    tasks = Tasks()
+    tasks.keep("flood", flood)
     await asyncio.sleep(HEAD_START_SECONDS)
     try:
         yield
     finally:
-        flooding.cancel()
-        with suppress(asyncio.CancelledError):
-            await flooding
+        await tasks.close()
 
 
 async def measure(cell: Cell, first: int, jobs: int, rate: float, *, with_flood: bool) -> dict[str, float]:
