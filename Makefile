@@ -54,6 +54,7 @@ bench-orchestrator: $(VENV)/installed-dev $(VENV)/peers/installed ## Workflows o
 
 bench-jobs: $(VENV)/installed-dev $(VENV)/peers/installed ## Jobs a second and their latency, beside Procrastinate
 	$(BIN)/python -m loadtests.jobs --peers $(VENV)/peers
+	$(BIN)/python -m loadtests.jobs.flood
 
 autobahn: $(VENV)/installed-dev compile ## WebSocket cases of Autobahn, straight and through the router (PYTHON2=python2.7; ALL=1 for slow ones)
 	$(BIN)/python -m loadtests.autobahn --python2 $(or $(PYTHON2),python2.7) $(if $(ALL),--all)

@@ -8,6 +8,7 @@ Read in this order:
     task         the two measurements, over any side: deferred beforehand in bulk, and deferred while workers run
     ours         the cell's jobs, with the worker around them
     peer         Procrastinate
+    flood        what one tenant waits while another floods the queue (results/flood.json)
     programs     the sides, each a program on core 0, with a database of its own
     report       the table, the ratios, results/jobs.json
 

@@ -7,7 +7,7 @@ Each job writes its row in the transaction that records it as done.
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from cell.jobs.runner import Claimed, Runner
 from cell.orchestrator.actions import Call, Here
 from cell.orchestrator.registry import Registry as Workflows
 from cell.orchestrator.runner import Runner as Orchestrations
+from cell.rules.lanes import LANES, Lane
 from cell.rules.turns import Output
 from cell.work.hints import Hint, Hinter, open_broker
 from cell.work.sweep import Sweep
@@ -57,14 +58,15 @@ async def act(connection: Connection, call: Call) -> Output:
     return {}
 
 
-WRITE = JobType("write", Here(act), lane="interactive")
+KINDS: Mapping[Lane, JobType] = {lane: JobType(f"write_{lane}", Here(act), lane=lane) for lane in LANES}
+WRITE = KINDS["interactive"]
 
 
 class Heard(Runner):
     """Tells which jobs are done, once they are committed."""
 
     def __init__(self, pool: Pool, done: Done) -> None:
-        super().__init__(pool, Registry((WRITE,)), LEASE_SECONDS)
+        super().__init__(pool, Registry(tuple(KINDS.values())), LEASE_SECONDS)
         self._done_is = done
 
     def _ended(self, job: Claimed, outcome: str, started: float) -> None:
@@ -77,37 +79,41 @@ class Cell:
     """The seam's queue."""
 
     def __init__(self, pool: Pool, relay_pool: Pool, redis_url: str, at_once: int) -> None:
-        self._pool, self._relay_pool, self._redis_url, self._at_once = pool, relay_pool, redis_url, at_once
-        self._hinter = Hinter(open_broker(redis_url, MARKED_SECONDS), MARKED_SECONDS)
+        self.pool, self._relay_pool, self._redis_url, self._at_once = pool, relay_pool, redis_url, at_once
+        self.hinter = Hinter(open_broker(redis_url, MARKED_SECONDS), MARKED_SECONDS)
 
     async def defer_many(self, numbers: Sequence[int]) -> None:
         for first in range(TENANTS):
-            async with transaction(self._pool) as connection:
+            async with transaction(self.pool) as connection:
                 await enter_at(connection, tenant(numbers[0] + first), EPOCH)
                 for number in numbers[first::TENANTS]:
                     await enqueue(connection, WRITE, {"number": number})
-            self._hinter.hint(hint_of(numbers[0] + first))
+            self.hinter.hint(hint_of(numbers[0] + first))
 
     async def defer(self, number: int) -> None:
-        async with transaction(self._pool) as connection:
-            await enter_at(connection, tenant(number), EPOCH)
+        await self.defer_of(tenant(number), number)
+
+    async def defer_of(self, tenant_id: str, number: int) -> None:
+        """Whoever's it is."""
+        async with transaction(self.pool) as connection:
+            await enter_at(connection, tenant_id, EPOCH)
             await enqueue(connection, WRITE, {"number": number})
-        self._hinter.hint(hint_of(number))
+        self.hinter.hint(Hint(tenant_id, EPOCH, WRITE.lane))
 
     @asynccontextmanager
     async def working(self, done: Done) -> AsyncIterator[None]:
         turns = Turns(
-            *(self._pool, Heard(self._pool, done)),
-            *(Orchestrations(self._pool, Workflows(()), LEASE_SECONDS), self._hinter),
+            *(self.pool, Heard(self.pool, done)),
+            *(Orchestrations(self.pool, Workflows(()), LEASE_SECONDS), self.hinter),
             most_at_once=self._at_once,
             most_of_a_tenant=max(1, self._at_once // 2),
         )
         open_one = partial(open_broker, self._redis_url, MARKED_SECONDS)
-        threads = Threads(open_one, self._hinter, turns, threads=self._at_once // 2, drain_seconds=5.0)
-        sweep = Sweep(self._relay_pool, self._hinter.hint)
+        threads = Threads(open_one, self.hinter, turns, threads=self._at_once // 2, drain_seconds=5.0)
+        sweep = Sweep(self._relay_pool, self.hinter.hint)
         await threads.start()
         tasks = Tasks()
-        tasks.keep("hints", self._hinter.run)
+        tasks.keep("hints", self.hinter.run)
         tasks.keep("sweep", lambda: sweep.repeat(SWEEP_SECONDS))
         try:
             yield
