@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import psutil
@@ -63,6 +64,10 @@ WORKFLOWS = [Bound(Workflow("own_workflow", 1, [Step("only")]), {"only": Here(ac
 """
 
 
+NO_POOL: Any = None
+"""Nothing is carried out here."""
+
+
 def with_work(settings: CellSettings, work: str) -> CellSettings:
     """The same, with modules of somebody's own."""
     return settings.model_copy(update={"work": work})
@@ -76,8 +81,8 @@ def test_modules_of_ones_own_add_to_what_workers_know(
     monkeypatch.syspath_prepend(tmp_path)
     settings = with_work(cell.settings, " own_work ,")
     assert jobs(settings).get("own_job") is not None
-    assert workflows(settings).get("own_workflow", 1) is not None
-    assert workflows(settings).get("provision_namespace", 1) is not None
+    assert workflows(settings, NO_POOL).get("own_workflow", 1) is not None
+    assert workflows(settings, NO_POOL).get("provision_namespace", 1) is not None
 
 
 @pytest.mark.parametrize(
@@ -100,7 +105,7 @@ def test_a_module_that_is_not_what_it_should_be_is_named(
 
     def know_all() -> None:
         jobs(settings)
-        workflows(settings)
+        workflows(settings, NO_POOL)
 
     with pytest.raises(SettingsError, match=what):
         know_all()
