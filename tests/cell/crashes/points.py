@@ -38,6 +38,11 @@ class Points:
         """Those that nobody came to."""
         return {path.name for path in self._folder.iterdir() if path.suffix not in (".reached", ".done")}
 
+    def clear(self) -> None:
+        """None is to be used any more."""
+        for path in self._folder.iterdir():
+            path.unlink()
+
     def reach(self, name: str) -> None:
         """In a worker: die here, or wait for whoever kills something else, or go on."""
         place = self._folder / name
