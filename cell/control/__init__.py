@@ -3,4 +3,6 @@
 - `serving`   the token, the routes, the errors
 - `tenants`   carrying decisions about tenants out: fence, state, first key, deletion
 - `keys`      API keys for the operator
+- `work`      orchestrations and jobs for the operator
+- `entering`  into a tenant's transaction, for an operator
 """

@@ -2,9 +2,9 @@
 
 import asyncpg
 
-from cell.access import enter_at
+from cell.control.entering import enter_any
 from cell.database import SQL, again, transaction
-from cell.errors import NotHere, Unavailable
+from cell.errors import Unavailable
 from cell.rules.keys import api_key_of, hash_of, key_id_of
 from directory.control.contract import KeyList, KeyOrder, KeyReport
 from runtime.api.problem import not_found
@@ -47,7 +47,7 @@ class Keys:
     async def list_(self, tenant_id: str) -> KeyList:
         """ApiError 404 when the tenant does not live here."""
         async with transaction(self._pool) as connection:
-            await _enter(connection, tenant_id)
+            await enter_any(connection, tenant_id)
             rows = await connection.fetch(SQL["all_keys"])
         return KeyList(keys=[_report(row) for row in rows])
 
@@ -56,7 +56,7 @@ class Keys:
 
         async def work() -> KeyReport:
             async with transaction(self._pool) as connection:
-                await _enter(connection, tenant_id)
+                await enter_any(connection, tenant_id)
                 return await self._maker.make(connection, tenant_id, order.seed, order.display_name)
 
         return await again(work)
@@ -66,7 +66,7 @@ class Keys:
 
         async def work() -> asyncpg.Record | None:
             async with transaction(self._pool) as connection:
-                await _enter(connection, tenant_id)
+                await enter_any(connection, tenant_id)
                 row = await connection.fetchrow(SQL["revoke_key"], key_id)
                 return row or await connection.fetchrow(SQL["get_key"], key_id)
 
@@ -74,14 +74,3 @@ class Keys:
         if row is None:
             raise not_found("key", key_id)
         return _report(row)
-
-
-async def _enter(connection: Connection, tenant_id: str) -> None:
-    """At whatever epoch the fence is."""
-    row = await connection.fetchrow(SQL["enter_fence"], tenant_id, 0)
-    if row is None or row["epoch"] is None or row["state"] != "active":
-        raise not_found("tenant", tenant_id)
-    try:
-        await enter_at(connection, tenant_id, row["epoch"])
-    except NotHere:
-        raise not_found("tenant", tenant_id) from None

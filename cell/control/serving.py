@@ -13,6 +13,7 @@ from cell.api.serving import problem_of
 from cell.checks import Checks
 from cell.control.keys import Keys
 from cell.control.tenants import Tenants, report_fence
+from cell.control.work import Work
 from cell.database import SQL, transaction
 from cell.errors import NotHere, Stale
 from directory.control.contract import (
@@ -53,10 +54,10 @@ class Control:
     """The handlers."""
 
     def __init__(
-        self, pool: Pool, cell_id: str, region: str, tenants: Tenants, keys: Keys, checks: Checks
+        self, pool: Pool, cell_id: str, region: str, tenants: Tenants, keys: Keys, checks: Checks, work: Work
     ) -> None:
         self._pool, self._cell_id, self._region = pool, cell_id, region
-        self._tenants, self._keys, self._checks = tenants, keys, checks
+        self._tenants, self._keys, self._checks, self._work = tenants, keys, checks, work
 
     async def cell(self, _call: Call[None]) -> Reply:
         """200."""
@@ -121,6 +122,7 @@ class Control:
             Endpoint("GET", "/control/v1/fences", self.fences, "Fences", "listFences", {200: FenceList},
                      query=FencesQuery),
             Endpoint("GET", "/control/v1/checks", self.checks, "Checks", "listChecks", {200: CheckList}),
+            *self._work.endpoints(),
         )  # fmt: skip
 
 
