@@ -176,7 +176,7 @@ async def test_a_timer_and_a_signal_can_be_let_pass_and_not_tried(stage: Stage) 
     await stage.run(name, made)
     operator = Operator(stage, made)
     assert "for the timer `trial`" in (await operator.see(name)).next_action
-    with pytest.raises(NotAllowed, match="only waits.*possible: skip trial"):
+    with pytest.raises(NotAllowed, match=r"only waits.*possible: skip trial"):
         await operator.says("retry", name, "trial")
     await operator.says("skip", name, "trial")
     await stage.run(name, made)
@@ -199,7 +199,9 @@ async def test_a_failed_step_goes_on_again_as_long_as_nothing_was_undone(stage: 
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     operator = Operator(stage, made)
-    with pytest.raises(NotAllowed, match="retry one: a worker is at it: try again in [0-9]+ s; possible: nothing"):
+    with pytest.raises(
+        NotAllowed, match=r"retry one: a worker is at it: try again in [0-9]+ s; possible: nothing"
+    ):
         await operator.says("retry", name, "one")
     await stage.time_passes(name)
     before = await operator.see(name)
@@ -329,7 +331,7 @@ async def test_lists_are_of_a_state_of_a_workflow_or_of_what_is_stuck(stage: Sta
 
 async def test_a_workflow_of_another_version_is_shown_as_it_is_recorded(stage: Stage, ledger: Ledger) -> None:
     """During an upgrade there are both; nothing can be said about it here."""
-    name, made = await stuck(stage, ledger)
+    name, _ = await stuck(stage, ledger)
     stranger = Operator(stage)
     seen = await stranger.see(name)
     assert [step.name for step in seen.steps] == ["account", "mail"]
