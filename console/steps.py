@@ -70,18 +70,19 @@ def tree(after: Mapping[str, Sequence[str]]) -> list[Line]:
 
 
 def _ready(after: Mapping[str, Sequence[str]], drawn: Mapping[str, Line]) -> Iterator[str]:
+    """Steps at which branches come together, once all of them are drawn."""
     for name, waits in after.items():
-        if name not in drawn and all(before in drawn for before in waits):
+        if len(waits) > 1 and name not in drawn and all(before in drawn for before in waits):
             yield name
 
 
-def draw(found: Document) -> RenderableType:
-    """The whole picture."""
+def draw(found: Document, tenant: str) -> RenderableType:
+    """The whole picture, with the commands that would help."""
     parts: list[RenderableType] = [_head(found), Text(), _steps(found)]
     failing = next((step for step in found["steps"] if step["step"] == found["failing_step"]), None)
     if failing is not None:
         parts += [Text(), _failing(failing)]
-    parts += [Text(), _next(found)]
+    parts += [Text(), _next(found, tenant)]
     return Group(*parts)
 
 
@@ -121,11 +122,11 @@ def _steps(found: Document) -> RenderableType:
             name.append(f" after {', '.join(step['after'])}", "dim")
         grid.add_row(
             name,
-            Text((step["status"] or "waits").lower(), style),
+            Text((step["status"] or "not begun").lower(), style),
             Text(moment(step["begin_time"])[-8:] if step["begin_time"] else DASH),
             Text(_took(step)),
             Text(_tries(step["attempts"], step["most_attempts"])),
-            Text(_tries(step["undo_attempts"], step["most_undo_attempts"]) if step["undo_attempts"] else DASH),
+            Text(_tries(step["undo_attempts"], step["most_undo_attempts"])),
         )
     return grid
 
@@ -137,14 +138,15 @@ def _failing(step: Document) -> RenderableType:
     return line
 
 
-def _next(found: Document) -> RenderableType:
+def _next(found: Document, tenant: str) -> RenderableType:
     needs_somebody = bool(found["stuck"])
     line = Text.assemble(
         ("next action   ", "bold"), (found["next_action"], "bold yellow" if needs_somebody else "")
     )
-    verbs = [f"{verb} … {step['step']}" for step in found["steps"] for verb in step["verbs"]]
-    if verbs:
-        line.append("\npossible now  ", "bold").append(", ".join(verbs))
+    possible = [(verb, step["step"]) for step in found["steps"] for verb in step["verbs"]]
+    for number, (verb, step) in enumerate(possible):
+        line.append("\n" + ("possible now  " if number == 0 else " " * 14), "bold")
+        line.append(f"cellway orchestrations {verb} {tenant} {found['orchestration_id']} {step}")
     return line
 
 
@@ -164,7 +166,9 @@ def _error(error: Document) -> str:
 
 
 def _tries(done: int, most: int) -> str:
-    return f"{done}/{most}" if most else (str(done) if done > 1 else DASH)
+    if not done:
+        return DASH
+    return f"{done}/{most}" if most else str(done)
 
 
 def _took(step: Document) -> str:

@@ -54,14 +54,14 @@ def list_(
 def show(tenant: Tenant, name: Name, root: Root = HERE, json: Json = False) -> None:
     """Show an orchestration: its steps as a tree, what is in the way, and what happens next. Times are UTC."""
     with placement(root) as service:
-        _print(service.call("GET", _path(tenant, name)), json)
+        _print(service.call("GET", _path(tenant, name)), tenant, json)
 
 
 @app.command(epilog=EXIT_CODES)
 def retry(tenant: Tenant, name: Name, step: Step = None, root: Root = HERE, json: Json = False) -> None:
     """Have a step, or its compensation, tried again: now, and with all its attempts."""
     with placement(root) as service:
-        _print(service.call("POST", f"{_path(tenant, name)}:retry", {"step": step}), json)
+        _print(service.call("POST", f"{_path(tenant, name)}:retry", {"step": step}), tenant, json)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -72,7 +72,7 @@ def skip(
     what = f"step {step}" if step else "the step that waits for it"
     confirm(f"Let {what} of {name} pass, and leave what it may have done?", yes)
     with placement(root) as service:
-        _print(service.call("POST", f"{_path(tenant, name)}:skip", {"step": step}), json)
+        _print(service.call("POST", f"{_path(tenant, name)}:skip", {"step": step}), tenant, json)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -80,20 +80,20 @@ def cancel(tenant: Tenant, name: Name, yes: Yes = False, root: Root = HERE, json
     """Have an orchestration go back: what its steps did is undone."""
     confirm(f"Cancel {name}, and undo what its steps did?", yes)
     with placement(root) as service:
-        _print(service.call("POST", f"{_path(tenant, name)}:cancel"), json)
+        _print(service.call("POST", f"{_path(tenant, name)}:cancel"), tenant, json)
 
 
 def _path(tenant: str, name: str) -> str:
     return f"/v1/tenants/{quoted(tenant)}/orchestrations/{quoted(name)}"
 
 
-def _print(found: dict[str, Any], json: bool) -> None:
+def _print(found: dict[str, Any], tenant: str, json: bool) -> None:
     if json:
         output.as_json(found)
         return
     from console.steps import draw
 
-    output.draw(draw(found))
+    output.draw(draw(found, tenant))
 
 
 def _row(found: dict[str, Any]) -> tuple[Any, ...]:
