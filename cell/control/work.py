@@ -36,6 +36,7 @@ from directory.control.work import (
     StepReport,
 )
 from directory.rules.names import is_name
+from runtime import logs
 from runtime.api.endpoint import Call, Endpoint, Input, Reply
 from runtime.api.problem import not_found
 from runtime.database import Connection, Pool
@@ -133,7 +134,8 @@ class Work:
 
         seen, epoch = await self._in(tenant_id, work)
         if seen is None:
-            raise not_found("orchestration or step", name if step is None else f"{name} {step}")
+            missing = ("orchestration", name) if step is None else ("orchestration or step", f"{name} {step}")
+            raise not_found(*missing)
         if hints:
             self._tell(tenant_id, epoch, [seen.row["lane"]])
         return Reply(body=_orchestration(seen, seen.steps))
@@ -188,7 +190,8 @@ class Work:
             async with transaction(self._pool) as connection:
                 return await work(connection, await enter_any(connection, tenant_id))
 
-        return await again(whole)
+        with logs.bound(tenant=tenant_id):
+            return await again(whole)
 
     def _tell(self, tenant_id: str, epoch: int, lanes: Iterable[Lane]) -> None:
         for lane in lanes:

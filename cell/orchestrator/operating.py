@@ -195,10 +195,13 @@ def _seen(row: asyncpg.Record, steps: Sequence[asyncpg.Record], registry: Regist
         failed,
         following,
         row["wake_at"] if situation.held_seconds > 0 else None,
-        bound is not None
-        and bound.workflow.cancellable
-        and not (row["outcome"] is not None or row["cancel_requested"]),
+        bound is not None and _cancellable(bound.workflow, entries, situation),
     )
+
+
+def _cancellable(workflow: Workflow, entries: Mapping[str, Entry], situation: Situation) -> bool:
+    forward = direction(workflow, _statuses(entries), cancelled=situation.cancelled) is Direction.FORWARD
+    return workflow.cancellable and forward and situation.outcome is None
 
 
 def _step(

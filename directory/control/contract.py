@@ -13,6 +13,8 @@ there, revoking again changes nothing, and both mean the tenant as the cell hold
     POST   /control/v1/tenants/{tenant}/keys/{key}:revoke                  -> KeyReport
     GET    /control/v1/fences?after=&limit=                                -> FenceList
     GET    /control/v1/checks                                              -> CheckList
+
+The calls about orchestrations and jobs are in `work`.
 """
 
 from datetime import datetime

@@ -193,7 +193,7 @@ class Jobs:
         except NotFound as error:
             if which.jobs is None:
                 raise opening(cell, tenant_id, error) from error
-            raise NotFound(str(error)) from None  # the cell says which of them
+            raise  # the cell says which of them
         return Reply(body=JobsDone(jobs=done.jobs, left=done.left))
 
     async def dead(self, call: Call[None]) -> Reply:

@@ -178,12 +178,7 @@ class Orchestrations:
     async def get(self, call: Call[None]) -> Reply:
         """With its steps."""
         tenant_id, cell = await home(self._directory, call.path)
-        name = _name(call)
-        try:
-            report = await self._control.orchestration(cell, tenant_id, name)
-        except NotFound:
-            raise not_found("orchestration", name) from None
-        return Reply(body=Orchestration.of(report))
+        return Reply(body=Orchestration.of(await self._control.orchestration(cell, tenant_id, _name(call))))
 
     async def retry(self, call: Call[None]) -> Reply:
         """409 says why not, and what would be possible."""
@@ -195,23 +190,13 @@ class Orchestrations:
 
     async def _operate(self, call: Call[None], verb: Verb) -> Reply:
         tenant_id, cell = await home(self._directory, call.path)
-        name, which = _name(call), call.body.step
-        try:
-            report = await self._control.operate(cell, tenant_id, name, verb, which)
-        except NotFound:
-            what = ("orchestration", name) if which is None else ("orchestration or step", f"{name} {which}")
-            raise not_found(*what) from None
+        report = await self._control.operate(cell, tenant_id, _name(call), verb, call.body.step)
         return Reply(body=Orchestration.of(report))
 
     async def cancel(self, call: Call[None]) -> Reply:
         """Again changes nothing."""
         tenant_id, cell = await home(self._directory, call.path)
-        name = _name(call)
-        try:
-            report = await self._control.cancel(cell, tenant_id, name)
-        except NotFound:
-            raise not_found("orchestration", name) from None
-        return Reply(body=Orchestration.of(report))
+        return Reply(body=Orchestration.of(await self._control.cancel(cell, tenant_id, _name(call))))
 
 
 def _name(call: Call[None]) -> str:

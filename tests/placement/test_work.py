@@ -38,6 +38,8 @@ async def test_what_is_not_possible_is_refused_with_what_would_be(placement: Cli
     )
     for verb, body in (("retry", {"step": "nobody"}), ("skip", {"step": "nobody"})):
         assert (await placement("POST", f"{OF_ACME}/{trouble.stuck}:{verb}", body)).status == 404
+    missing = await placement("GET", f"{OF_ACME}/op-nobody")
+    assert (missing.status, missing.body["message"]) == (404, 'no orchestration "op-nobody"')
     for name in ("op-nobody", "%00", "a%20b"):
         assert (await placement("GET", f"{OF_ACME}/{name}")).status == 404
         assert (await placement("POST", f"{OF_ACME}/{name}:cancel")).status == 404

@@ -98,7 +98,7 @@ async def test_a_stuck_step_is_undone_when_an_operator_has_it_tried_again(stage:
     name, made = await stuck(stage, ledger)
     operator = Operator(stage, made)
     seen = await operator.see(name)
-    assert (seen.stuck, seen.failing) == (["account"], "account")
+    assert (seen.stuck, seen.failing, seen.cancellable) == (["account"], "account", False)
     assert seen.next_action == "stuck: retry or skip the compensation of `account`"
     assert [step.verbs for step in seen.steps] == [("retry", "skip"), ()]
     again = await operator.says("retry", name)
