@@ -1,7 +1,9 @@
 """An operator sees what is in the way, and helps; never against a worker that is at it."""
 
 import asyncio
+import contextlib
 import json
+import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -351,3 +353,53 @@ async def test_what_nobody_takes_is_told(stage: Stage, ledger: Ledger) -> None:
             *(name, datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)),
         )
     assert (await Operator(stage, made).see(name)).next_action.startswith("due since 2020-01-02 03:04:05, and no")
+
+
+class Slow(Ledger):
+    """Others have their turn before each of its effects."""
+
+    async def act(self, call: Call) -> Mapping[str, Any]:
+        await asyncio.sleep(0.002)
+        return await super().act(call)
+
+    async def undo(self, call: Call) -> None:
+        await asyncio.sleep(0.002)
+        await super().undo(call)
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_however_operators_and_workers_meet_every_effect_stays_once_or_not_at_all(
+    stage: Stage, seed: int
+) -> None:
+    """Two workers, an operator who says anything at any time, leases that run out, a party that fails."""
+    chance, ledger = random.Random(seed), Slow()  # noqa: S311 nothing secret
+    made = bound(
+        at(ledger, "a"), *(at(ledger, name, after=("a",)) for name in "bc"), at(ledger, "d", after=("b", "c"))
+    )
+    name, operator = await stage.begin(made), Operator(stage, made)
+    ended = asyncio.Event()
+
+    async def work() -> None:
+        while not ended.is_set():
+            ledger.failures, ledger.undo_failures = chance.choice((0, 1, 2)), chance.choice((0, 1, 2))
+            seen = await stage.run(name, made)
+            if seen.outcome is not None:
+                ended.set()
+            await stage.time_passes(name)
+
+    async def interfere() -> None:
+        while not ended.is_set():
+            verb: Verb = chance.choice(("retry", "retry", "skip"))
+            with contextlib.suppress(NotAllowed):
+                await operator.says(verb, name, chance.choice((None, "a", "b", "c", "d")))
+            if chance.random() < 0.02:
+                with contextlib.suppress(NotAllowed):
+                    await operator.cancels(name)
+
+    async with asyncio.timeout(20):
+        await asyncio.gather(work(), work(), interfere())
+    seen = await stage.seen(name)
+    for step, status in seen.steps.items():
+        happened = ledger.effects.count(step) - ledger.effects.count(f"-{step}")
+        assert happened in {"COMPLETED": {1}, "UNDONE": {0, 1}}.get(status, {0, 1}), (step, seen, ledger.effects)
+        assert ledger.effects.count(step) <= 1
