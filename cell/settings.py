@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, SecretStr
 
 from directory.rules.names import NAME
+from runtime.api.texts import Email
 from runtime.settings import Port, Settings
 
 Secret = Annotated[SecretStr, Field(min_length=16)]
@@ -36,6 +37,12 @@ class CellSettings(Settings):
     consul_url: str | None = Field(default=None, description="announce this process there; none: nowhere")
     consul_token: SecretStr | None = Field(default=None, description="an ACL token that may register services")
     namespace_domain: str = Field(default="namespaces.localhost", description="where namespaces answer")
+    smtp_url: str | None = Field(
+        default=None,
+        repr=False,
+        description="smtp://user:password@host:587, smtps://… for TLS at once; none: mails are kept in a table",
+    )
+    mail_from: Email = Field(default="cellway@localhost", description="who mails come from")
     pool_size: int = Field(default=16, ge=2, le=200)
     worker_threads: int = Field(default=8, ge=1, le=64, description="in each lane")
     work: str = Field(

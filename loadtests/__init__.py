@@ -1,5 +1,9 @@
-"""Benchmarks and load scenarios. They speak HTTP to a running platform, and know nothing of its insides.
+"""Benchmarks and load scenarios. Most speak HTTP to real programs, and know nothing of their insides.
 
 - `smoke`    requests/s and latency through router, cell and Postgres; `make bench-smoke`
+- `cell/`    the cell's API beside FastAPI with SQLAlchemy; `make bench-cell`
+- `orchestrator/` the cell's workflows beside DBOS; `make bench-orchestrator`
+- `jobs/`    the cell's jobs beside Procrastinate; `make bench-jobs`
+- `measured` a program that measures itself, on a core of its own
 - `results/` the latest figures, as JSON
 """

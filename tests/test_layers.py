@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "placement": {"directory", "runtime"},
     "migration": {"directory", "runtime"},
     "console": {"directory", "runtime"},
-    "loadtests": {"console", "directory", "router", "runtime"},
+    "loadtests": {"cell", "console", "directory", "router", "runtime"},
 }
 IMPURE = {
     "aiohttp",

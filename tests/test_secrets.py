@@ -13,6 +13,7 @@ FORMS = [
     f"postgresql://me:{MARK}@10.0.0.1:5432/db",
     f"postgresql://10.0.0.1/db?user=me&password={MARK}",
     f"redis://:{MARK}@10.0.0.1:6379/0",
+    f"smtp://me:{MARK}@10.0.0.1:587",
 ]
 PLAIN = {"cell_id": "cell-1"}
 ADDRESSES = {
@@ -23,6 +24,7 @@ ADDRESSES = {
     "redis_url",
     "directory_dsn",
     "directory_owner_dsn",
+    "smtp_url",
 }
 ADDRESSES |= {"directory_redis_url", "control_postgres", "directory_redis"}
 SECRETS = {"control_token", "key_pepper", "page_key", "control_key", "operator_tokens", "consul_token"}

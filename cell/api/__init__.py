@@ -5,7 +5,8 @@
 - `context`      what a handler may use
 - `models`       requests and answers
 - `lists`        pages, filters and orders over rows
+- `accounting`   every change goes to the audit log, and is counted
 - `idempotency`  the first answer, again
-- `accounts`, `namespaces`, `keys`, `operations`   the handlers
+- `accounts`, `namespaces`, `storage`, `keys`, `operations`, `quotas`, `usage`, `audit`   the handlers
 - `notices`      waking those who wait for an operation
 """

@@ -1,6 +1,7 @@
 """Accounts: `accounts/{account}`."""
 
 import json
+from typing import Any
 
 import asyncpg
 
@@ -39,6 +40,10 @@ def _account(row: asyncpg.Record) -> Account:
     )
 
 
+def _audited(row: asyncpg.Record) -> dict[str, Any]:
+    return {"display_name": row["display_name"], "labels": json.loads(row["labels"])}
+
+
 def _reply(row: asyncpg.Record, status: int = 200, **headers: str) -> Reply:
     return Reply(status, _account(row), {"ETag": etag(row["version"]), **headers})
 
@@ -58,6 +63,7 @@ async def create(call: Call[Context]) -> Reply:
     if row is None:
         message = f'account "{new.account_id}" exists already'
         raise ApiError("ALREADY_EXISTS", message, field="account_id")
+    call.context.changed(f"accounts/{new.account_id}", None, _audited(row))
     return _reply(row, 201, Location=f"accounts/{new.account_id}")
 
 
@@ -95,10 +101,12 @@ async def update(call: Call[Context]) -> Reply:
     labels = json.loads(row["labels"])
     if "labels" in given:
         labels = merged(labels, call.body.labels)
-    changed = await call.context.connection.fetchrow(
-        SQL["update_account"], row["account_id"], name, json.dumps(labels)
+    changed = _found(
+        await call.context.connection.fetchrow(SQL["update_account"], row["account_id"], name, json.dumps(labels)),
+        row["account_id"],
     )
-    return _reply(_found(changed, row["account_id"]))
+    call.context.changed(f"accounts/{row['account_id']}", _audited(row), _audited(changed))
+    return _reply(changed)
 
 
 async def delete(call: Call[Context]) -> Reply:
@@ -109,4 +117,5 @@ async def delete(call: Call[Context]) -> Reply:
     except asyncpg.ForeignKeyViolationError:
         message = "this account has namespaces: delete them first"
         raise ApiError("FAILED_PRECONDITION", message) from None
+    call.context.changed(f"accounts/{row['account_id']}", _audited(row), None)
     return Reply(204)

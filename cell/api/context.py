@@ -1,10 +1,13 @@
 """What a handler may use: the tenant's transaction, and what happens once it has committed."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from cell.access import Caller
 from cell.api.notices import Notices, Watch
+from cell.audit import Change
 from cell.orchestrator.registry import Registry
 from cell.work.hints import Hint
 from runtime.api.pages import PageTokens
@@ -24,7 +27,7 @@ class Tools:
 
 @dataclass(slots=True)
 class Context:
-    """One try at one request. `hints` are sent to the workers after the commit."""
+    """One try at one request. `hints` are sent to the workers after the commit; `change` goes to the audit log."""
 
     caller: Caller
     connection: Connection
@@ -32,6 +35,11 @@ class Context:
     started: float
     watch: Watch
     hints: list[Hint] = field(default_factory=list)
+    change: Change | None = None
+
+    def changed(self, target: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> None:
+        """What the request does, for the audit log: every handler that changes something says it. No secrets."""
+        self.change = Change(target, before, after)
 
     def elapsed_seconds(self) -> float:
         """Since the request came in, over all tries."""

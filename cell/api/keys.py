@@ -9,6 +9,7 @@ import asyncpg
 from cell.api.context import Context
 from cell.api.lists import Listing, orders, page, times
 from cell.api.models import Key, KeyPage
+from cell.audit import described_key
 from cell.database import SQL
 from cell.rules.keys import api_key_of, hash_of, key_id_of
 from runtime.api.endpoint import Call, Reply
@@ -51,8 +52,12 @@ async def create(call: Call[Context]) -> Reply:
     tenant_id, pepper = call.context.caller.tenant_id, call.context.tools.pepper
     key_id = key_id_of(pepper, tenant_id, secrets.token_hex(16))
     secret_hash = hash_of(pepper, api_key_of(pepper, tenant_id, key_id))
-    row = await call.context.connection.fetchrow(SQL["insert_key"], key_id, call.body.display_name, secret_hash)
-    return Reply(201, _key(_found(row, key_id)), {"Location": f"keys/{key_id}"})
+    row = _found(
+        await call.context.connection.fetchrow(SQL["insert_key"], key_id, call.body.display_name, secret_hash),
+        key_id,
+    )
+    call.context.changed(f"keys/{key_id}", None, described_key(row))
+    return Reply(201, _key(row), {"Location": f"keys/{key_id}"})
 
 
 def revealed(context: Context, reply: Reply) -> Reply:
@@ -84,7 +89,7 @@ async def list_(call: Call[Context]) -> Reply:
 async def revoke(call: Call[Context]) -> Reply:
     """200; revoking again changes nothing."""
     key_id, connection = call.path["key"], call.context.connection
-    row = await connection.fetchrow(SQL["revoke_key"], key_id)
-    if row is None:
-        row = await connection.fetchrow(SQL["get_key"], key_id)
-    return Reply(body=_key(_found(row, key_id)))
+    before = _found(await connection.fetchrow(SQL["lock_key"], key_id), key_id)
+    after = await connection.fetchrow(SQL["revoke_key"], key_id) or before
+    call.context.changed(f"keys/{key_id}", described_key(before), described_key(after))
+    return Reply(body=_key(after))

@@ -1,13 +1,26 @@
 """Requests and answers. Bytes become values here; unknown fields are refused."""
 
-from datetime import datetime
+import re
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    JsonValue,
+    PlainValidator,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from cell.rules.labels import MOST_LABELS
+from cell.rules.meters import MeterName, StepName
 from cell.rules.operations import OperationState
+from cell.rules.quotas import QuotaName
 from cell.rules.states import NamespaceState
+from cell.rules.subscriptions import RETENTION_DAYS, SubscriptionState
+from directory.rules.plans import PLANS, check_plan
 from runtime.api.endpoint import Input, Output
 from runtime.api.texts import PRINTABLE, Identifier, LabelKey, LabelValue, Line
 
@@ -19,6 +32,14 @@ LabelPatch = Annotated[
 ]
 Expression = Annotated[str, StringConstraints(max_length=1000, pattern=PRINTABLE)]
 Token = Annotated[str, StringConstraints(max_length=4000, pattern=r"^[A-Za-z0-9_-]*$")]
+
+
+LARGEST_NUMBER = 2**53 - 1
+"""The largest whole number that every reader of JSON understands (RFC 8259, 6)."""
+FIRST_YEAR, LAST_YEAR = 2000, 9000
+_MOMENT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
 
 
 class ListQuery(Input):
@@ -102,6 +123,26 @@ class NamespacePage(Page):
     namespaces: list[Namespace]
 
 
+def _whole(given: Any) -> Any:
+    """To JSON Schema 1.0 is an integer too (draft 2020-12, validation, 6.1.1)."""
+    return int(given) if isinstance(given, float) and given.is_integer() else given
+
+
+class StoragePatch(Input):
+    """What a namespace is going to hold, all of it: to say it twice changes nothing."""
+
+    bytes: Annotated[int, BeforeValidator(_whole)] = Field(ge=0, le=LARGEST_NUMBER)
+
+
+class Storage(Output):
+    """What a namespace holds. It counts for the quota of all namespaces together."""
+
+    name: str
+    bytes: int
+    etag: str
+    update_time: datetime
+
+
 class NewKey(Input):
     """An API key to be created."""
 
@@ -169,6 +210,115 @@ class WaitQuery(Input):
     """How long to wait."""
 
     timeout_seconds: float = Field(default=10.0, ge=0, le=30, allow_inf_nan=False)
+
+
+PlanName = Annotated[
+    str,
+    StringConstraints(max_length=40),
+    AfterValidator(check_plan),
+    WithJsonSchema({"type": "string", "enum": sorted(PLANS)}),
+]
+
+
+class PlanChange(Input):
+    """The plan to change to: an upgrade at once, a downgrade when what there is fits into it."""
+
+    plan: PlanName
+
+
+class Leaving(Input):
+    """Leaving for good. The data is kept for so long, and can be had back until then."""
+
+    retention_days: Annotated[int, BeforeValidator(_whole)] = Field(
+        default=RETENTION_DAYS[0], ge=RETENTION_DAYS[0], le=RETENTION_DAYS[1]
+    )
+
+
+class Subscription(Output):
+    """What the tenant has paid for. `operation` changes it at this moment."""
+
+    plan: str
+    state: SubscriptionState
+    trial_end_time: datetime | None
+    operation: str | None
+    create_time: datetime
+    update_time: datetime
+
+
+class QuotaShare(Output):
+    """One quota: `limit` is what the plan gives, `used` what there is of it."""
+
+    quota: QuotaName
+    limit: int
+    used: int
+
+
+class QuotaReport(Output):
+    """What the tenant's plan gives, and what is used of it."""
+
+    plan: str
+    quotas: list[QuotaShare]
+
+
+def _moment(given: Any) -> datetime:
+    """RFC 3339, 5.6; in UTC, and of a time in which something can have been used."""
+    if not isinstance(given, str) or _MOMENT.fullmatch(given) is None:
+        raise ValueError("an RFC 3339 time such as 2026-01-31T12:00:00Z is expected")
+    parsed = datetime.fromisoformat(given.upper())
+    if not FIRST_YEAR <= parsed.year <= LAST_YEAR:
+        raise ValueError(f"the years from {FIRST_YEAR} to {LAST_YEAR} are known")
+    return parsed.astimezone(UTC)
+
+
+_SCHEMA: dict[str, JsonValue] = {"type": "string", "format": "date-time"}
+Moment = Annotated[datetime | None, PlainValidator(_moment), WithJsonSchema(_SCHEMA)]
+
+
+class UsageQuery(Input):
+    """What was used, from when to when, and by which steps."""
+
+    meter: MeterName
+    start: Moment = Field(default_factory=lambda: None, description="by default a day before the end")
+    end: Moment = Field(default_factory=lambda: None, description="by default now")
+    step: StepName = "hour"
+
+
+class Bucket(Output):
+    """What was used within one step that begins at `start`."""
+
+    start: datetime
+    quantity: int
+
+
+class Usage(Output):
+    """What was used from `start` up to `end`, which lie at whole steps. Steps without any use are left out."""
+
+    meter: MeterName
+    unit: str = Field(description="what a quantity of 1 is")
+    start: datetime
+    end: datetime
+    step: StepName
+    total: int
+    buckets: list[Bucket]
+
+
+class AuditEntry(Output):
+    """Who changed what. `before`: null when it was made, `after`: null when it is gone."""
+
+    name: str
+    create_time: datetime
+    actor: str = Field(description="keys/… : an API key of the tenant; operator; worker")
+    action: str
+    target: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    request_id: str | None
+
+
+class AuditPage(Page):
+    """A page of the audit log."""
+
+    entries: list[AuditEntry]
 
 
 class Live(Output):

@@ -1,9 +1,11 @@
 """Namespaces: `accounts/{account}/namespaces/{namespace}`. They come and go by operations."""
 
 import json
+from typing import Any
 
 import asyncpg
 
+from cell import quotas
 from cell.api import operations
 from cell.api.context import Context
 from cell.api.lists import Listing, orders, page, times
@@ -47,6 +49,11 @@ def _namespace(row: asyncpg.Record) -> Namespace:
     )
 
 
+def _audited(row: asyncpg.Record, state: str = "") -> dict[str, Any]:
+    labels = json.loads(row["labels"])
+    return {"display_name": row["display_name"], "labels": labels, "state": state or row["state"]}
+
+
 def _reply(row: asyncpg.Record) -> Reply:
     return Reply(200, _namespace(row), {"ETag": etag(row["version"])})
 
@@ -55,16 +62,21 @@ def _place(call: Call[Context]) -> tuple[str, str]:
     return call.path["account"], call.path["namespace"]
 
 
+def _name(call: Call[Context], namespace_id: str = "") -> str:
+    return f"accounts/{call.path['account']}/namespaces/{namespace_id or call.path['namespace']}"
+
+
 async def _read(call: Call[Context], query: str) -> asyncpg.Record:
     account_id, namespace_id = _place(call)
     row = await call.context.connection.fetchrow(SQL[query], account_id, namespace_id)
     if row is None:
-        raise not_found("namespace", f"accounts/{account_id}/namespaces/{namespace_id}")
+        raise not_found("namespace", _name(call))
     return row
 
 
 async def create(call: Call[Context]) -> Reply:
-    """202 with the operation that provisions it; 404 without the account, 409 when the identifier is taken."""
+    """202 with the operation that provisions it; 404 without the account, 409 when the identifier is taken, 403
+    when the plan gives no more."""
     account_id, new, connection = call.path["account"], call.body, call.context.connection
     if await connection.fetchval(SQL["hold_account"], account_id) is None:
         raise not_found("account", account_id)
@@ -75,6 +87,8 @@ async def create(call: Call[Context]) -> Reply:
     if made is None:
         message = f'namespace "{new.namespace_id}" exists already in this account'
         raise ApiError("ALREADY_EXISTS", message, field="namespace_id")
+    await quotas.require(connection, call.context.caller.tenant_id, "namespaces")
+    call.context.changed(_name(call, new.namespace_id), None, _audited(made))
     return await _begin(call, PROVISION, account_id, new.namespace_id, "reserve")
 
 
@@ -114,7 +128,9 @@ async def update(call: Call[Context]) -> Reply:
     if "labels" in given:
         labels = merged(labels, call.body.labels)
     await call.context.connection.execute(SQL["update_namespace"], *_place(call), name, json.dumps(labels))
-    return _reply(await _read(call, "get_namespace"))
+    changed = await _read(call, "get_namespace")
+    call.context.changed(_name(call), _audited(row), _audited(changed))
+    return _reply(changed)
 
 
 async def delete(call: Call[Context]) -> Reply:
@@ -122,6 +138,7 @@ async def delete(call: Call[Context]) -> Reply:
     row = await _locked(call)
     state = states.after(states.NAMESPACES, row["state"], "release")
     await call.context.connection.execute(SQL["set_namespace_state"], *_place(call), state)
+    call.context.changed(_name(call), _audited(row), _audited(row, state))
     return await _begin(call, RELEASE, *_place(call), "mark")
 
 
@@ -131,5 +148,4 @@ async def _begin(call: Call[Context], bound: Bound, account_id: str, namespace_i
         "namespace_id": namespace_id,
         "domain": call.context.tools.namespace_domain,
     }
-    target = f"accounts/{account_id}/namespaces/{namespace_id}"
-    return await operations.begin(call, bound, target, payload, {done: {}})
+    return await operations.begin(call, bound, _name(call, namespace_id), payload, {done: {}})

@@ -53,13 +53,22 @@ def _operation(row: asyncpg.Record) -> Operation:
     )
 
 
+def _audited(row: asyncpg.Record) -> dict[str, Any]:
+    told = {"type": row["workflow"], "target": row["target"], "state": row["operation_state"]}
+    return {**told, "cancel_requested": row["cancel_requested"]}
+
+
 async def begin(
     call: Call[Context], bound: Bound, target: str, payload: Mapping[str, Any], done: Mapping[str, Output]
 ) -> Reply:
     """202: begins an orchestration in this transaction; the workers hear of it after the commit."""
+    return begun(call, await starting.start(call.context.connection, bound, target, payload, done=done))
+
+
+def begun(call: Call[Context], row: asyncpg.Record) -> Reply:
+    """202 with an orchestration that begins in this transaction; the workers hear of it after the commit."""
     context, caller = call.context, call.context.caller
-    row = await starting.start(context.connection, bound, target, payload, done=done)
-    context.hints.append(Hint(caller.tenant_id, caller.epoch, bound.workflow.lane))
+    context.hints.append(Hint(caller.tenant_id, caller.epoch, row["lane"]))
     return Reply(202, _operation(row), {"Location": _relative(call, row["orchestration_id"])})
 
 
@@ -108,8 +117,14 @@ async def wait(call: Call[Context]) -> Reply:
 async def cancel(call: Call[Context]) -> Reply:
     """200: a worker goes back from where it is; 409 when it has ended otherwise, or cannot be cancelled."""
     context, row = call.context, await _read(call)
-    if row["cancel_requested"] and row["operation_state"] not in ("SUCCEEDED", "FAILED"):
-        return Reply(body=_operation(row))
+    after = row
+    if not row["cancel_requested"] or row["operation_state"] in ("SUCCEEDED", "FAILED"):
+        after = await _asked(context, row)
+    context.changed(f"operations/{row['orchestration_id']}", _audited(row), _audited(after))
+    return Reply(body=_operation(after))
+
+
+async def _asked(context: Context, row: asyncpg.Record) -> asyncpg.Record:
     bound = context.tools.workflows.get(row["workflow"], row["version"])
     if bound is None:
         name = f"{row['workflow']} version {row['version']}"
@@ -118,4 +133,4 @@ async def cancel(call: Call[Context]) -> Reply:
     if asked is None:
         raise NotAllowed(f"it has ended: {row['operation_state']}")
     context.hints.append(Hint(context.caller.tenant_id, context.caller.epoch, row["lane"]))
-    return Reply(body=_operation(asked))
+    return asked

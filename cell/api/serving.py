@@ -1,4 +1,4 @@
-"""What surrounds each handler: headers, body, fence, key, transaction, replay, errors, metrics.
+"""What surrounds each handler: headers, body, fence, key, transaction, replay, audit, errors, metrics.
 
 Nobody learns without a key that a tenant exists: whatever comes through the router, to an endpoint or to no page
 at all, is answered as it deserves only after the key was accepted, and what is wrong with a body is remembered
@@ -17,6 +17,7 @@ from aiohttp import web
 
 from cell import metrics
 from cell.access import enter
+from cell.api.accounting import accounted
 from cell.api.context import Context, NotYet, Tools
 from cell.api.endpoints import AFTERWARDS, ENDPOINTS, openapi
 from cell.api.idempotency import once
@@ -25,6 +26,7 @@ from cell.database import again, transaction, translated
 from cell.errors import NotAllowed, NotHere, Overfull, Unavailable
 from cell.rules.headers import EPOCH, TENANT, Routed, came_through_router, routed
 from cell.work.hints import Hinter
+from cell.workflows.beginning import NoSubscription
 from runtime import logs
 from runtime.api.endpoint import Endpoint, Reply, mount, read, read_body
 from runtime.api.problem import REQUEST_ID, ApiError, Handler, not_found, problems
@@ -66,6 +68,8 @@ def problem_of(error: Exception) -> ApiError | None:
             return ApiError(
                 "FAILED_PRECONDITION", message, status=421, retryable=True, headers={EPOCH: str(epoch)}
             )
+        case NoSubscription() as reason:
+            return ApiError("NOT_FOUND", str(reason))
         case NotAllowed() as reason:
             return ApiError("FAILED_PRECONDITION", str(reason))
         case Overfull() as reason:
@@ -117,12 +121,19 @@ class Serving:
 
         return guarded
 
-    async def _admit(self, request: web.Request, whose: Routed) -> None:
+    async def _admit(self, request: web.Request, whose: Routed, *, suspended: bool = False) -> None:
         """Look at fence and key, and at nothing else. NotHere; ApiError 401 and 403."""
 
         async def once() -> None:
             async with transaction(self._pool) as connection:
-                await enter(connection, self._tools.pepper, whose, _credential(request), writing=False)
+                await enter(
+                    connection,
+                    self._tools.pepper,
+                    whose,
+                    _credential(request),
+                    writing=False,
+                    suspended=suspended,
+                )
 
         await again(once)
 
@@ -149,17 +160,17 @@ class Serving:
         request_id = request.headers.get(REQUEST_ID)
         identities = {"tenant": whose.tenant_id, "epoch": whose.epoch, "request_id": request_id}
         with logs.bound(**identities), self._tools.notices.watch() as watch:
-            fault = await self._receive(request, whose)
+            fault = await self._receive(request, whose, suspended=endpoint.while_suspended)
             visit = _Visit(endpoint, request, whose, watch, time.monotonic(), fault)
             reply = await self._patiently(visit)
         return reply.response()
 
-    async def _receive(self, request: web.Request, whose: Routed) -> ApiError | None:
+    async def _receive(self, request: web.Request, whose: Routed, *, suspended: bool) -> ApiError | None:
         """Take the body in; what is wrong with it."""
         if not request.body_exists:
             return None
         if not await _is_there(request):
-            await self._admit(request, whose)
+            await self._admit(request, whose, suspended=suspended)
         try:
             await read_body(request)
         except ApiError as fault:
@@ -179,7 +190,12 @@ class Serving:
         async with transaction(self._pool) as connection:
             writing = endpoint.method != "GET"
             caller = await enter(
-                connection, self._tools.pepper, visit.whose, _credential(request), writing=writing
+                connection,
+                self._tools.pepper,
+                visit.whose,
+                _credential(request),
+                writing=writing,
+                suspended=endpoint.while_suspended,
             )
             if visit.fault is not None:
                 raise visit.fault
@@ -187,9 +203,9 @@ class Serving:
             _require_identifiers(request.match_info)
             call = await read(endpoint, request, context)
             if endpoint.idempotency == "none":
-                reply = await endpoint.handler(call)
+                reply = await accounted(endpoint, call)
             else:
-                reply = await once(endpoint, call, lambda: endpoint.handler(call))
+                reply = await once(endpoint, call, lambda: accounted(endpoint, call))
         for hint in context.hints:
             self._hinter.hint(hint)
         afterwards = AFTERWARDS.get(endpoint.operation)

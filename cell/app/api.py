@@ -7,6 +7,7 @@ from cell.api.notices import Notices
 from cell.api.serving import application
 from cell.app.shared import Shared, admin_site_of, close
 from cell.checks import Checks
+from cell.control.customers import Customers
 from cell.control.keys import KeyMaker, Keys
 from cell.control.serving import Control, add_control
 from cell.control.tenants import Tenants
@@ -54,7 +55,7 @@ async def assemble_api(settings: CellSettings) -> Api:
     shared.watch(app_pool, state, needs_redis=False)
     pepper = settings.key_pepper.get_secret_value().encode()
     notices = Notices(settings.app_dsn, max(1, settings.pool_size // 4))
-    known = workflows(settings)
+    known = workflows(settings, app_pool)
     tools = Tools(
         *(pepper, PageTokens(settings.page_key.get_secret_value().encode()), notices),
         *(known, settings.namespace_domain),
@@ -91,8 +92,9 @@ def _with_control(shared: Shared, control_pool: Pool, pepper: bytes, work: Work)
     )
     control = Control(
         *(control_pool, settings.cell_id, settings.region),
-        *(Tenants(control_pool, maker), Keys(control_pool, maker)),
-        *(checks, work),
+        *(Tenants(control_pool, maker), Keys(control_pool, maker), checks),
+        Customers(control_pool, settings.namespace_domain),
+        work,
     )
     app = admin.application(shared.health, settings)
     add_control(app, control, settings.control_token.get_secret_value())

@@ -1,12 +1,17 @@
 """Builds the worker."""
 
+from functools import partial
+
 from cell.app.shared import Shared, admin_site_of, close
 from cell.database import COMMAND_SECONDS
 from cell.jobs.runner import Runner as Jobs
 from cell.orchestrator.runner import Runner as Orchestrations
+from cell.parties.resources import prepare
 from cell.schema_state import SchemaState
 from cell.settings import CellSettings
+from cell.work.bookkeeping import bookkeeping
 from cell.work.expiry import Expiry
+from cell.work.hints import open_broker
 from cell.work.sweep import Sweep
 from cell.work.threads import Threads
 from cell.work.turns import Turns
@@ -19,6 +24,8 @@ from runtime.lifecycle import Lifecycle, Part
 from runtime.site import Site
 
 EXPIRY_SECONDS = 30.0
+BOOKKEEPING_SECONDS = 15.0
+PREPARING_SECONDS = 20.0
 RESERVED = 4
 """Connections for claims, expiry and health, beside those of the work itself."""
 
@@ -55,14 +62,19 @@ async def assemble_worker(settings: CellSettings) -> Worker:
     turns = Turns(
         app_pool,
         Jobs(app_pool, jobs(settings), settings.lease_seconds),
-        Orchestrations(app_pool, workflows(settings), settings.lease_seconds),
+        Orchestrations(app_pool, workflows(settings, app_pool), settings.lease_seconds),
         shared.hinter,
         most_at_once=app_pool_size - RESERVED,
         most_of_a_tenant=max(1, settings.worker_threads // 2),
     )
-    threads = Threads(shared.broker, shared.hinter, turns, settings.worker_threads, settings.drain_seconds)
+    threads = Threads(
+        partial(open_broker, settings.redis_url, settings.heartbeat_seconds),
+        *(shared.hinter, turns),
+        threads=settings.worker_threads,
+        drain_seconds=settings.drain_seconds,
+    )
     sweep = Sweep(relay_pool, shared.hinter.hint)
-    expiry = Expiry(relay_pool, app_pool)
+    expiry, books = Expiry(relay_pool, app_pool), bookkeeping(relay_pool, app_pool)
     admin_site = admin_site_of(shared, admin.application(shared.health, settings))
 
     async def start_tasks() -> None:
@@ -70,6 +82,8 @@ async def assemble_worker(settings: CellSettings) -> Worker:
         shared.tasks.keep("hints", shared.hinter.run)
         shared.tasks.keep("sweep", lambda: sweep.repeat(settings.sweep_seconds))
         shared.tasks.keep("expiry", lambda: expiry.repeat(EXPIRY_SECONDS))
+        shared.tasks.keep("prepared", lambda: prepare(app_pool, PREPARING_SECONDS))
+        shared.tasks.keep("bookkeeping", lambda: books.repeat(BOOKKEEPING_SECONDS))
 
     lifecycle = Lifecycle(shared.health, settings.drain_seconds)
     lifecycle.add(Part("pools", stop=lambda: close(app_pool, relay_pool)))

@@ -3,6 +3,6 @@
 - `serving`   the token, the routes, the errors
 - `tenants`   carrying decisions about tenants out: fence, state, first key, deletion
 - `keys`      API keys for the operator
+- `customers` beginning the workflows of a customer's life
 - `work`      orchestrations and jobs for the operator
-- `entering`  into a tenant's transaction, for an operator
 """

@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints
 
 from cell.api.serving import problem_of
 from cell.checks import Checks
+from cell.control.customers import Customers
 from cell.control.keys import Keys
 from cell.control.tenants import Tenants, report_fence
 from cell.control.work import Work
@@ -24,8 +25,11 @@ from directory.control.contract import (
     KeyList,
     KeyOrder,
     KeyReport,
+    OffboardingOrder,
+    OnboardingOrder,
     TenantOrder,
     TenantReport,
+    WorkReport,
 )
 from directory.rules.names import is_name
 from runtime.api.endpoint import Around, Call, Endpoint, Input, Reply, mount, read
@@ -54,10 +58,19 @@ class Control:
     """The handlers."""
 
     def __init__(
-        self, pool: Pool, cell_id: str, region: str, tenants: Tenants, keys: Keys, checks: Checks, work: Work
+        self,
+        pool: Pool,
+        cell_id: str,
+        region: str,
+        tenants: Tenants,
+        keys: Keys,
+        checks: Checks,
+        customers: Customers,
+        work: Work,
     ) -> None:
         self._pool, self._cell_id, self._region = pool, cell_id, region
-        self._tenants, self._keys, self._checks, self._work = tenants, keys, checks, work
+        self._tenants, self._keys, self._checks = tenants, keys, checks
+        self._customers, self._work = customers, work
 
     async def cell(self, _call: Call[None]) -> Reply:
         """200."""
@@ -96,6 +109,26 @@ class Control:
             raise not_found("key", key_id)
         return Reply(body=await self._keys.revoke(_tenant(call), key_id))
 
+    async def onboard(self, call: Call[None]) -> Reply:
+        """200; 409 when another order was given before."""
+        return Reply(body=await self._customers.onboard(_tenant(call), call.body))
+
+    async def offboard(self, call: Call[None]) -> Reply:
+        """200; 404 without a subscription, 409 when it is not possible."""
+        return Reply(body=await self._customers.offboard(_tenant(call), call.body))
+
+    async def stay(self, call: Call[None]) -> Reply:
+        """200; 409 once the deletion has begun."""
+        return Reply(body=await self._customers.stay(_tenant(call)))
+
+    async def suspend(self, call: Call[None]) -> Reply:
+        """200; 404 without a subscription, 409 while something else changes it."""
+        return Reply(body=await self._customers.suspend(_tenant(call)))
+
+    async def resume(self, call: Call[None]) -> Reply:
+        """200; 409 when it is not suspended, or while something else changes it."""
+        return Reply(body=await self._customers.resume(_tenant(call)))
+
     async def fences(self, call: Call[None]) -> Reply:
         """200."""
         async with transaction(self._pool) as connection:
@@ -119,6 +152,16 @@ class Control:
                      body=KeyOrder),
             Endpoint("POST", f"{tenant}/keys/{{key}}:revoke", self.revoke_key, "Revoke", "revokeKey",
                      {200: KeyReport}),
+            Endpoint("PUT", f"{tenant}/onboarding", self.onboard, "Onboard", "onboard", {200: WorkReport},
+                     body=OnboardingOrder),
+            Endpoint("POST", f"{tenant}/offboarding", self.offboard, "Offboard", "offboard", {200: WorkReport},
+                     body=OffboardingOrder),
+            Endpoint("POST", f"{tenant}/offboarding:cancel", self.stay, "Stay", "cancelOffboarding",
+                     {200: WorkReport}),
+            Endpoint("POST", f"{tenant}/subscription:suspend", self.suspend, "Suspend", "suspendSubscription",
+                     {200: WorkReport}),
+            Endpoint("POST", f"{tenant}/subscription:resume", self.resume, "Resume", "resumeSubscription",
+                     {200: WorkReport}),
             Endpoint("GET", "/control/v1/fences", self.fences, "Fences", "listFences", {200: FenceList},
                      query=FencesQuery),
             Endpoint("GET", "/control/v1/checks", self.checks, "Checks", "listChecks", {200: CheckList}),

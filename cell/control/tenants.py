@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 
 import asyncpg
 
+from cell import audit
 from cell.access import enter_at
+from cell.audit import Change
 from cell.control.keys import KeyMaker
 from cell.database import SQL, again, transaction
 from cell.errors import NotHere, Stale, Unavailable
@@ -26,8 +28,11 @@ _AGAIN = Backoff(initial_seconds=0.05, cap_seconds=0.5, floor_seconds=0.01)
 DELETE_SECONDS = 2.0
 """For removing rows in one call, which then says that there are more: other tenants' orders wait behind it."""
 TABLES = (
+    *("exports", "taken_resources", "mails", "invoices", "billing_subscriptions", "organisation_users"),
+    *("organisations", "party_effects", "subscriptions"),
     *("orchestration_signals", "orchestration_steps", "orchestrations", "jobs", "allocations"),
-    *("namespaces", "accounts", "api_keys", "idempotency_keys", "tenants"),
+    *("namespace_storage", "namespaces", "accounts", "api_keys", "idempotency_keys"),
+    *("usage_records", "usage_minutes", "audit_entries", "tenants"),
 )
 """All tenant tables, whoever refers to others first."""
 BITE = 5000
@@ -64,7 +69,7 @@ class Tenants:
             # Also when it is open: this waits for requests that began under the last decision; new ones wait.
             await connection.execute(SQL["set_fence"], tenant_id, order.epoch, "active")
             await enter_at(connection, tenant_id, order.epoch)
-            held = await self._keep(connection, order)
+            held = await self._keep(connection, tenant_id, order)
             api_key = None
             if order.first_key_seed is not None:
                 made = await self._keys.make(connection, tenant_id, order.first_key_seed, "first key")
@@ -77,15 +82,19 @@ class Tenants:
                 api_key=api_key,
             )
 
-    async def _keep(self, connection: Connection, order: TenantOrder) -> asyncpg.Record:
+    async def _keep(self, connection: Connection, tenant_id: str, order: TenantOrder) -> asyncpg.Record:
+        known = await connection.fetchrow(SQL["get_tenant"])
         row = await connection.fetchrow(
             SQL["put_tenant"], order.display_name, order.plan, order.state, order.revision
         )
-        held = row or await connection.fetchrow(SQL["get_tenant"])
+        held = row or known
         if held is None:
             raise Unavailable("the tenant vanished while its order was carried out")
         if held["revision"] != order.revision:
             raise Stale(f"revision {held['revision']} is known; {order.revision} is older")
+        if row is not None:  # else it came before, and was written down then
+            change = Change(f"tenants/{tenant_id}", None if known is None else _audited(known), _audited(row))
+            await audit.record(connection, audit.OPERATOR, "putTenant", change)
         return held
 
     async def delete(self, tenant_id: str, epoch: int, revision: int) -> TenantReport | None:
@@ -132,6 +141,10 @@ class Tenants:
         for table in TABLES:
             while await _delete_some(connection, table) == BITE:
                 pass
+
+
+def _audited(row: asyncpg.Record) -> dict[str, Any]:
+    return {name: row[name] for name in ("display_name", "plan", "state", "revision")}
 
 
 async def _delete_some(connection: Connection, table: str) -> int:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 import asyncpg
 from pydantic import Field, StringConstraints
 
-from cell.control.entering import enter_any
+from cell.control.keys import enter_known
 from cell.database import SQL, again, transaction
 from cell.jobs import operating as jobs
 from cell.orchestrator import operating as orchestrations
@@ -188,7 +188,7 @@ class Work:
     async def _in(self, tenant_id: str, work: Callable[[Connection, int], Awaitable[ResultT]]) -> ResultT:
         async def whole() -> ResultT:
             async with transaction(self._pool) as connection:
-                return await work(connection, await enter_any(connection, tenant_id))
+                return await work(connection, await enter_known(connection, tenant_id))
 
         with logs.bound(tenant=tenant_id):
             return await again(whole)

@@ -10,6 +10,8 @@ from typing import Literal
 
 import asyncpg
 
+from cell import audit
+from cell.audit import Change
 from cell.database import SQL
 from cell.errors import NotAllowed
 from cell.rules import states
@@ -84,7 +86,7 @@ async def retry(connection: Connection, which: Which) -> Done:
         rows += await connection.fetch(SQL["hurry_jobs"], list(which.names))
     rows += await connection.fetch(SQL["revive_jobs"], which.names, which.actor, MOST, MORE_ATTEMPTS)
     done = Done(len(rows), await _left(connection, which), frozenset(row["lane"] for row in rows))
-    log.info("jobs_retried", jobs=done.jobs, left=done.left)
+    await _recorded(connection, "retryJobs", which, done)
     return done
 
 
@@ -98,7 +100,7 @@ async def discard(connection: Connection, which: Which) -> Done:
                 raise NotAllowed(f"{name} is {state}: only {' and '.join(DISCARDABLE)} jobs can be discarded")
     tag = await connection.execute(SQL["discard_jobs"], accepted, which.names, which.actor, MOST)
     done = Done(int(tag.rpartition(" ")[2]), await _left(connection, which))
-    log.info("jobs_discarded", jobs=done.jobs, left=done.left)
+    await _recorded(connection, "discardJobs", which, done)
     return done
 
 
@@ -109,6 +111,14 @@ async def _locked(connection: Connection, names: Sequence[str]) -> Mapping[str, 
     if missing is not None:
         raise NoSuchJob(missing)
     return found
+
+
+async def _recorded(connection: Connection, action: str, which: Which, done: Done) -> None:
+    if done.jobs:
+        said = {"names": list(which.names)} if which.names is not None else {"actor": which.actor}
+        change = Change("jobs", None, {"jobs": done.jobs, "state": which.state, **said})
+        await audit.record(connection, audit.OPERATOR, action, change)
+    log.info("jobs_operated", action=action, jobs=done.jobs, left=done.left)
 
 
 async def _left(connection: Connection, which: Which) -> int:

@@ -31,11 +31,10 @@ class Owned:
     steps: dict[str, Entry]
     signals: Mapping[str, Output]
 
-    def call(self, step: str) -> Call:
-        """What a step's action is told."""
-        outputs = {
-            name: entry.output or {} for name, entry in self.steps.items() if entry.status is Status.COMPLETED
-        }
+    def call(self, step: str, steps: Mapping[str, Entry] | None = None) -> Call:
+        """What a step's action is told; `steps`: as they are now, when that is not recorded yet."""
+        known = self.steps if steps is None else steps
+        outputs = {name: entry.output or {} for name, entry in known.items() if entry.status is Status.COMPLETED}
         return Call(self.tenant_id, self.orchestration_id, step, self.payload, outputs)
 
 
@@ -46,8 +45,11 @@ async def claim(
     row = await connection.fetchrow(SQL["claim_orchestration"], orchestration_id, lease_seconds)
     if row is None:
         return None
-    steps = await connection.fetch(SQL["orchestration_steps"], orchestration_id)
-    signals = await connection.fetch(SQL["orchestration_signals"], orchestration_id)
+    # Steps are recorded by owners, and by who starts one (which counts them); a signal nudges. What is new is
+    # not looked through.
+    begun, nudged = row["fencing"] > 1 or row["steps_done"] > 0, row["nudges"] > 0
+    steps = await connection.fetch(SQL["orchestration_steps"], orchestration_id) if begun else []
+    signals = await connection.fetch(SQL["orchestration_signals"], orchestration_id) if nudged else []
     return Owned(
         tenant_id,
         orchestration_id,

@@ -8,6 +8,8 @@ from datetime import datetime
 
 import asyncpg
 
+from cell import audit
+from cell.audit import Change
 from cell.database import SQL
 from cell.errors import NotAllowed
 from cell.orchestrator import starting
@@ -15,7 +17,7 @@ from cell.orchestrator.journal import change_of, entry_of
 from cell.orchestrator.registry import Bound, Registry
 from cell.rules.next_actions import next_action, unknown
 from cell.rules.operating import Situation, Verb, changes, failing, possible
-from cell.rules.orchestration import Direction, Status, direction, has_passed, moves, state
+from cell.rules.orchestration import Direction, Status, committed, direction, has_passed, moves, state
 from cell.rules.turns import UNDOING, Entry
 from cell.rules.workflows import Kind, Step, Workflow
 from runtime import logs
@@ -100,7 +102,7 @@ async def operate(
 
     NotAllowed: it has ended, a worker is at it, or the rules do not have it.
     """
-    row = await connection.fetchrow(SQL["lock_orchestration"], orchestration_id)
+    row = await connection.fetchrow(SQL["hold_orchestration"], orchestration_id)
     if row is None:
         return None
     workflow = _bound(registry, row).workflow
@@ -111,19 +113,25 @@ async def operate(
     changed = changes(workflow, entries, _situation(row), verb, step)
     if changed:
         await _record(connection, workflow, row, {**entries, **changed}, changed)
+        before = {name: entries[name].status.name for name in changed}
+        after = {name: entry.status.name for name, entry in changed.items()}
+        change = Change(f"operations/{orchestration_id}", before, after)
+        await audit.record(connection, audit.OPERATOR, f"{verb}Step", change)
         log.info("operated", orchestration=orchestration_id, verb=verb, steps=sorted(changed))
     return await seen(connection, registry, orchestration_id)
 
 
 async def cancel(connection: Connection, registry: Registry, orchestration_id: str) -> Seen | None:
     """Ask for the way back; None when it is not there. NotAllowed: it has ended otherwise, or cannot be."""
-    row = await connection.fetchrow(SQL["lock_orchestration"], orchestration_id)
+    row = await connection.fetchrow(SQL["hold_orchestration"], orchestration_id)
     if row is None:
         return None
     if not (row["cancel_requested"] and row["outcome"] != "COMPLETED"):
         if row["outcome"] is not None:
             raise NotAllowed(f"cancel: it has ended: {row['outcome']}")
         await starting.cancel(connection, orchestration_id, _bound(registry, row))
+        change = Change(f"operations/{orchestration_id}", {"state": row["state"]}, {"cancel_requested": True})
+        await audit.record(connection, audit.OPERATOR, "cancelOperation", change)
         log.info("operated", orchestration=orchestration_id, verb="cancel")
     return await seen(connection, registry, orchestration_id)
 
@@ -142,10 +150,15 @@ async def _record(
         row["orchestration_id"],
         # That it ended is for a worker to say, together with the outcome.
         row["state"] if ended else state(workflow, statuses, cancelled=cancelled),
-        direction(workflow, statuses, cancelled=cancelled) is Direction.FORWARD,
+        direction(workflow, statuses, cancelled=cancelled) is Direction.FORWARD
+        and not _counted_failures(workflow, statuses),
         json.dumps([change_of(name, entry) for name, entry in changed.items()]),
         sum(has_passed(step, statuses) for step in workflow.steps),
     )
+
+
+def _counted_failures(workflow: Workflow, statuses: Mapping[str, Status]) -> bool:
+    return any(statuses.get(step.name) is Status.FAILED and not step.best_effort for step in workflow.steps)
 
 
 def _bound(registry: Registry, row: asyncpg.Record) -> Bound:
@@ -176,6 +189,7 @@ def _seen(row: asyncpg.Record, steps: Sequence[asyncpg.Record], registry: Regist
     if bound is None:
         names = [*row["steps"], *(name for name in by_name if name not in row["steps"])]
         shown = [_step(name, None, by_name.get(name), entries.get(name), ()) for name in names]
+        stuck = [name for name, entry in entries.items() if entry.status is Status.STUCK]
         failed, following = None, unknown(row["workflow"], row["version"], row["outcome"])
     else:
         workflow = bound.workflow
@@ -186,12 +200,13 @@ def _seen(row: asyncpg.Record, steps: Sequence[asyncpg.Record], registry: Regist
             )
             for step in workflow.steps
         ]
+        stuck = _stuck(workflow, entries, situation)
         failed = failing(workflow, entries)
         following = next_action(workflow, entries, situation, row["seen_at"], row["wake_at"])
     return Seen(
         row,
         shown,
-        [name for name, entry in entries.items() if entry.status is Status.STUCK],
+        stuck,
         failed,
         following,
         row["wake_at"] if situation.held_seconds > 0 else None,
@@ -199,9 +214,18 @@ def _seen(row: asyncpg.Record, steps: Sequence[asyncpg.Record], registry: Regist
     )
 
 
+def _stuck(workflow: Workflow, entries: Mapping[str, Entry], situation: Situation) -> list[str]:
+    """What could not be undone; and what was given up although there is no way back."""
+    statuses = _statuses(entries)
+    waiting = moves(workflow, statuses, cancelled=situation.cancelled).stuck
+    return [name for name, status in statuses.items() if status is Status.STUCK or name in waiting]
+
+
 def _cancellable(workflow: Workflow, entries: Mapping[str, Entry], situation: Situation) -> bool:
-    forward = direction(workflow, _statuses(entries), cancelled=situation.cancelled) is Direction.FORWARD
-    return workflow.cancellable and forward and situation.outcome is None
+    statuses = _statuses(entries)
+    forward = direction(workflow, statuses, cancelled=situation.cancelled) is Direction.FORWARD
+    open_ = situation.outcome is None and not committed(workflow, statuses)
+    return workflow.cancellable and forward and open_
 
 
 def _step(

@@ -121,10 +121,10 @@ class _Ownership:
         self._under_way = under_way | set(whole.begun)
         return whole.begun
 
-    def _seconds(self, name: str) -> float | None:
+    def _seconds(self, name: str, steps: Mapping[str, Entry]) -> float | None:
         action = self._bound.actions[name]
         if isinstance(action, After | Told) and action.seconds is not None:
-            return max(0.0, action.seconds(self._owned.call(name)))
+            return max(0.0, action.seconds(self._owned.call(name, steps)))
         return None
 
     async def _perform(self, name: str) -> tuple[str, ...]:

@@ -6,5 +6,7 @@
 - `etags`     versions as ETags, and what If-Match asks for
 - `digests`   when two requests with one Idempotency-Key are the same request
 - `labels`    merging labels by RFC 7396
+- `meters`    what is counted of a tenant's use, and by which times it is asked for
+- `quotas`    who is over a quota, and what they are told
 - `attempts`  when a failed job is tried again, and when it is given up
 """

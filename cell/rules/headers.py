@@ -10,6 +10,7 @@ from runtime.api.problem import ApiError
 TENANT = "Cellway-Tenant"
 EPOCH = "Cellway-Epoch"
 _EPOCH = re.compile(r"[1-9][0-9]{0,17}")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,11 @@ def routed(tenants: Sequence[str], epochs: Sequence[str]) -> Routed:
     if len(epochs) != 1 or _EPOCH.fullmatch(epochs[0]) is None:
         raise _refused(EPOCH)
     return Routed(tenants[0], int(epochs[0]))
+
+
+def request_id(values: Sequence[str]) -> str | None:
+    """The identifier under which a request is found in logs; None when it is none of the router's form."""
+    return values[0] if len(values) == 1 and _REQUEST_ID.fullmatch(values[0]) else None
 
 
 def _refused(header: str) -> ApiError:

@@ -29,6 +29,11 @@ def hash_of(pepper: bytes, api_key: str) -> bytes:
     return _mac(pepper, "key-hash", api_key)
 
 
+def encryption_key_of(pepper: bytes, tenant_id: str, resource_id: str) -> bytes:
+    """The 32 bytes of an encryption key that was given to a tenant. Only `resource_id` is stored anywhere."""
+    return _mac(pepper, "encryption-key", tenant_id, resource_id)
+
+
 def presented(authorization: str | None, tenant_id: str) -> str | None:
     """The API key of a header `Authorization: Bearer …` (RFC 6750), None when it cannot be one of this tenant."""
     scheme, _, credential = (authorization or "").partition(" ")

@@ -29,8 +29,7 @@ def next_action(
         what = f" ({', '.join(busy)})" if busy else ""
         return f"being done by a worker{what}, whose lease ends at {_clock(now, now, situation.held_seconds)}"
     if following.stuck:
-        names = " and of ".join(f"`{name}`" for name in following.stuck)
-        return f"stuck: retry or skip the compensation of {names}"
+        return "stuck: retry or skip " + " and ".join(_stuck(name, steps[name]) for name in following.stuck)
     if due is not None and (now - due).total_seconds() > OVERDUE_SECONDS:
         return f"due since {_clock(now, due)}, and no worker took it: is one running that knows it?"
     waiting = [
@@ -59,6 +58,11 @@ def _is_under_way(workflow: Workflow, name: str, entry: Entry) -> bool:
 def _is_waiting(workflow: Workflow, name: str, entry: Entry) -> bool:
     signal = workflow.by_name[name].kind is Kind.SIGNAL and entry.status is Status.STARTED
     return signal or bool(entry.waits_seconds)
+
+
+def _stuck(name: str, entry: Entry) -> str:
+    """A compensation, or a step that failed although there is no way back."""
+    return f"the compensation of `{name}`" if entry.status is Status.STUCK else f"`{name}`"
 
 
 def _waits(workflow: Workflow, name: str, entry: Entry, now: datetime) -> str:

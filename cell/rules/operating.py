@@ -2,7 +2,7 @@
 
 *Retry* has a step tried again, at once and with all its attempts; *skip* lets it pass, and leaves what it may have
 done. Once back, always back: what was undone is not done again, so going on is possible only as long as nothing is
-being undone. A step that somebody is at is nobody else's.
+being undone, or after a step that commits. A step that somebody is at is nobody else's.
 """
 
 import math
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from cell.errors import NotAllowed
-from cell.rules.orchestration import GOING_BACK, STEPS, Event, Status
+from cell.rules.orchestration import GOING_BACK, STEPS, Event, Status, committed
 from cell.rules.turns import GIVEN_UP, Entry
 from cell.rules.workflows import Kind, Workflow
 
@@ -119,7 +119,8 @@ def _obstacle(
         return f"a worker is at it: try again in {math.ceil(situation.held_seconds)} s"
     if entry.status in GOING_BACK:
         return None
-    if situation.cancelled or any(other.status in GOING_BACK for other in steps.values()):
+    on = _is_committed(workflow, steps)
+    if not on and (situation.cancelled or any(other.status in GOING_BACK for other in steps.values())):
         return "too late, everything goes back already"
     if verb == "retry":
         return _cannot_retry(workflow, steps, name, entry, among)
@@ -133,6 +134,8 @@ def _cannot_retry(
         return "it only waits, there is nothing to try"
     if any(follower in steps for follower in workflow.followers[name]):
         return "too late, what follows it has begun"
+    if _is_committed(workflow, steps):
+        return None  # what else failed does not make it go back
     others = [
         step.name
         for step in workflow.steps
@@ -142,6 +145,10 @@ def _cannot_retry(
         and other.status is Status.FAILED
     ]
     return f"{others[0]} failed as well: name no step, and all are tried again" if others else None
+
+
+def _is_committed(workflow: Workflow, steps: Entries) -> bool:
+    return committed(workflow, {name: entry.status for name, entry in steps.items()})
 
 
 def _possible(workflow: Workflow, steps: Entries, situation: Situation) -> str:

@@ -9,6 +9,8 @@ step    (none) ─ begin ─▶ STARTED ─ succeed ─▶ COMPLETED        STAR
         STARTED, COMPLETED, FAILED ─ undo ─▶ UNDOING ─ undone ─▶ UNDONE     UNDOING ─ give up ─▶ STUCK
         by an operator:  FAILED, STARTED ─ skip ─▶ SKIPPED   FAILED, STARTED ─ retry ─▶ STARTED
                          STUCK ─ skip ─▶ UNDONE              STUCK, UNDOING ─ retry ─▶ UNDOING
+
+Once a step that *commits* has ended well, there is only the way on: what fails then waits for an operator, too.
 """
 
 from collections.abc import Iterator, Mapping
@@ -92,7 +94,9 @@ COMPLETED, ROLLED_BACK, PENDING = "COMPLETED", "ROLLED_BACK", "PENDING"
 
 
 def direction(workflow: Workflow, steps: Steps, *, cancelled: bool) -> Direction:
-    """Once back, always back: what was undone is not done again."""
+    """Once back, always back: what was undone is not done again. After a step that commits, always on."""
+    if committed(workflow, steps):
+        return Direction.FORWARD
     if any(status in GOING_BACK for status in steps.values()):
         return Direction.BACK
     if any(_failed(step, steps) for step in workflow.steps) or cancelled:
@@ -100,12 +104,19 @@ def direction(workflow: Workflow, steps: Steps, *, cancelled: bool) -> Direction
     return Direction.FORWARD
 
 
+def committed(workflow: Workflow, steps: Steps) -> bool:
+    """Whether there is no way back any more."""
+    return any(step.commits and steps.get(step.name) is Status.COMPLETED for step in workflow.steps)
+
+
 def moves(workflow: Workflow, steps: Steps, *, cancelled: bool) -> Moves:
     """What comes next. `cancelled`: somebody asked for it, before everything had ended well."""
     if all(has_passed(step, steps) for step in workflow.steps):
         return Moves(end=COMPLETED)  # a cancellation that comes too late changes nothing
     if direction(workflow, steps, cancelled=cancelled) is Direction.FORWARD:
-        return Moves(run=tuple(_ready(workflow, steps)))
+        run = tuple(_ready(workflow, steps))
+        failed = tuple(step.name for step in workflow.steps if _failed(step, steps))
+        return Moves(run=run) if run or not failed else Moves(stuck=failed)
     undo = tuple(_undoable(workflow, steps))
     if undo:
         return Moves(undo=undo)

@@ -33,6 +33,10 @@ class Entry:
         return replace(self, status=STEPS[self.status, event], **{"waits_seconds": None, **changes})
 
 
+Seconds = Callable[[str, Mapping[str, Entry]], float | None]
+"""How long a timer or a signal that begins now waits, from what the steps before it made."""
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What an owner knows beside the steps. `under_way`: what it has begun itself and not ended."""
@@ -60,9 +64,9 @@ def turn(
     workflow: Workflow,
     steps: Mapping[str, Entry],
     facts: Facts,
-    seconds: Callable[[str], float | None],
+    seconds: Seconds,
 ) -> Turn:
-    """The next turn. `seconds`: how long a timer or a signal that begins now waits."""
+    """The next turn."""
     known, begun, error = dict(steps), set[str](), None
     while True:
         error = error or _failure(workflow, known)
@@ -98,7 +102,7 @@ def _by_themselves(
     known: dict[str, Entry],
     facts: Facts,
     now: Moves,
-    seconds: Callable[[str], float | None],
+    seconds: Seconds,
 ) -> bool:
     """Let happen what takes no action. Whether anything did, so that more may follow from it."""
     happened = False
@@ -108,7 +112,7 @@ def _by_themselves(
         if ended is not None:
             known[name] = ended
         elif entry is None and step.kind is not Kind.ACTION:
-            known[name] = Entry(Status.STARTED, attempts=1, waits_seconds=seconds(name))
+            known[name] = Entry(Status.STARTED, attempts=1, waits_seconds=seconds(name, known))
         else:
             continue
         happened = True

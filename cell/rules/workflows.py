@@ -54,6 +54,9 @@ class Step:
     """Whether it has a compensation. A step without effects outside the orchestration needs none."""
     best_effort: bool = False
     """Whether the rest goes on when it fails."""
+    commits: bool = False
+    """Whether there is no way back once it ended well: a cancellation then comes too late, and what fails
+    afterwards waits for an operator."""
     retry: Retry = Retry()
     deadline_seconds: float = 10.0
     """Of one attempt."""
@@ -91,6 +94,8 @@ class Workflow:
                 raise Malformed(
                     f"{self.name}: {step.name} waits for {unknown[0]}, which is not declared before it"
                 )
+            if step.commits and step.best_effort:
+                raise Malformed(f"{self.name}: {step.name} cannot both commit and be passed over")
             waits[step.name], before = frozenset(after), (step.name,)
         if not waits or not NAME.match(self.name) or self.version < 1:
             raise Malformed(f"{self.name!r} version {self.version} with {len(waits)} steps is no workflow")
@@ -100,6 +105,11 @@ class Workflow:
     def by_name(self) -> Mapping[str, Step]:
         """name → step."""
         return {step.name: step for step in self.steps}
+
+    @cached_property
+    def commits(self) -> bool:
+        """Whether there is a step after which there is no way back."""
+        return any(step.commits for step in self.steps)
 
     @cached_property
     def followers(self) -> Mapping[str, frozenset[str]]:

@@ -224,6 +224,185 @@ CREATE TABLE cell.orchestration_signals (
         REFERENCES cell.orchestrations (tenant_id, orchestration_id) ON DELETE CASCADE
 );
 
+-- What a namespace holds, from the moment in which it was provisioned. due_at: the beginning of the first of its
+-- hours that was not counted yet.
+CREATE TABLE cell.namespace_storage (
+    tenant_id    text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
+    account_id   text        COLLATE "C" NOT NULL,
+    namespace_id text        COLLATE "C" NOT NULL,
+    bytes        bigint      NOT NULL DEFAULT 0 CHECK (bytes >= 0),
+    version      bigint      NOT NULL DEFAULT 1,
+    due_at       timestamptz NOT NULL DEFAULT now(),
+    updated_at   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, account_id, namespace_id),
+    FOREIGN KEY (tenant_id, account_id, namespace_id)
+        REFERENCES cell.namespaces (tenant_id, account_id, namespace_id) ON DELETE CASCADE
+);
+CREATE INDEX namespace_storage_due ON cell.namespace_storage (tenant_id, due_at);
+
+-- One row for each thing that counts, written in the transaction that does it. The key says what was done: to say it
+-- again changes nothing, also for two days after it went into its minute.
+CREATE TABLE cell.usage_records (
+    tenant_id  text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
+    meter      text        COLLATE "C" NOT NULL,
+    record_key text        COLLATE "C" NOT NULL,
+    quantity   bigint      NOT NULL CHECK (quantity > 0),
+    at         timestamptz NOT NULL DEFAULT now(),
+    rolled_at  timestamptz,
+    PRIMARY KEY (tenant_id, meter, record_key)
+);
+CREATE INDEX usage_records_rolled ON cell.usage_records (tenant_id, rolled_at);
+
+-- The sums of records, by minute: kept for 400 days.
+CREATE TABLE cell.usage_minutes (
+    tenant_id text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
+    meter     text        COLLATE "C" NOT NULL,
+    minute    timestamptz NOT NULL,
+    quantity  numeric     NOT NULL CHECK (quantity > 0),
+    PRIMARY KEY (tenant_id, meter, minute)
+);
+CREATE INDEX usage_minutes_by_time ON cell.usage_minutes (tenant_id, minute);
+
+-- Who changed what, kept for 400 days. Identifiers sort by time. No program may change an entry.
+CREATE TABLE cell.audit_entries (
+    tenant_id  text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
+    entry_id   text        COLLATE "C" NOT NULL,
+    at         timestamptz NOT NULL,
+    actor      text        COLLATE "C" NOT NULL,
+    action     text        COLLATE "C" NOT NULL,
+    target     text        COLLATE "C" NOT NULL,
+    before     jsonb,
+    after      jsonb,
+    request_id text,
+    PRIMARY KEY (tenant_id, entry_id)
+);
+CREATE INDEX audit_entries_by_time ON cell.audit_entries (tenant_id, at, entry_id);
+CREATE INDEX audit_entries_by_target ON cell.audit_entries (tenant_id, target, at);
+
+-- What a tenant has paid for decides, with what else holds it, whether it is served: `state` says so to everybody.
+CREATE TABLE cell.subscriptions (
+    tenant_id       text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
+    plan            text        NOT NULL,
+    standing        text        NOT NULL CHECK (standing IN ('TRIAL', 'ACTIVE', 'GRACE', 'UNPAID', 'CLOSED')),
+    -- Why it is not served although it may have paid: OPERATOR, OFFBOARDING.
+    blocks          text[]      NOT NULL DEFAULT '{}' CHECK (blocks <@ ARRAY['OPERATOR', 'OFFBOARDING']),
+    state           text        NOT NULL GENERATED ALWAYS AS (
+        CASE WHEN standing = 'CLOSED' THEN 'CLOSED'
+             WHEN standing = 'UNPAID' OR cardinality(blocks) > 0 THEN 'SUSPENDED'
+             ELSE standing END) STORED,
+    email           text,
+    trial_ends_at   timestamptz,
+    -- The orchestration that waits for the trial's end, and the one that changes the subscription now.
+    trial_operation text        COLLATE "C",
+    changing        text        COLLATE "C",
+    created_at      timestamptz NOT NULL DEFAULT now(),
+    updated_at      timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id)
+);
+
+-- What a party did under a key, or the tombstone of what it must never do again.
+CREATE TABLE cell.party_effects (
+    tenant_id  text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
+    party      text        COLLATE "C" NOT NULL,
+    key        text        COLLATE "C" NOT NULL,
+    state      text        NOT NULL CHECK (state IN ('DONE', 'UNDONE')),
+    output     jsonb,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, party, key)
+);
+
+CREATE TABLE cell.organisations (
+    tenant_id       text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
+    organisation_id text        COLLATE "C" NOT NULL,
+    display_name    text        NOT NULL,
+    created_at      timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, organisation_id)
+);
+
+CREATE TABLE cell.organisation_users (
+    tenant_id       text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
+    organisation_id text        COLLATE "C" NOT NULL,
+    user_id         text        COLLATE "C" NOT NULL,
+    email           text        NOT NULL,
+    role            text        NOT NULL CHECK (role IN ('ADMIN')),
+    created_at      timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, organisation_id, user_id),
+    FOREIGN KEY (tenant_id, organisation_id)
+        REFERENCES cell.organisations (tenant_id, organisation_id) ON DELETE CASCADE
+);
+
+CREATE TABLE cell.billing_subscriptions (
+    tenant_id       text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
+    subscription_id text        COLLATE "C" NOT NULL,
+    plan            text        NOT NULL,
+    state           text        NOT NULL CHECK (state IN ('TRIAL', 'ACTIVE', 'PAUSED', 'CANCELLED')),
+    -- What it was before the pause, and is again after it.
+    paused_from     text,
+    trial_ends_at   timestamptz,
+    created_at      timestamptz NOT NULL DEFAULT now(),
+    updated_at      timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, subscription_id)
+);
+
+-- Never deleted before the tenant itself is: who was charged what must remain readable.
+CREATE TABLE cell.invoices (
+    tenant_id       text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
+    invoice_id      text        COLLATE "C" NOT NULL,
+    subscription_id text        COLLATE "C" NOT NULL,
+    kind            text        NOT NULL CHECK (kind IN ('FINAL')),
+    state           text        NOT NULL CHECK (state IN ('ISSUED', 'VOID')),
+    lines           jsonb       NOT NULL,
+    issued_at       timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, invoice_id),
+    FOREIGN KEY (tenant_id, subscription_id)
+        REFERENCES cell.billing_subscriptions (tenant_id, subscription_id)
+);
+
+-- KEPT: there is no mail server, and this row is the mail. WAITING: it may or may not have been sent.
+CREATE TABLE cell.mails (
+    tenant_id  text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
+    mail_key   text        COLLATE "C" NOT NULL,
+    message_id text        COLLATE "C" NOT NULL,
+    recipient  text        NOT NULL,
+    subject    text        NOT NULL,
+    body       text        NOT NULL,
+    state      text        NOT NULL CHECK (state IN ('KEPT', 'WAITING', 'SENT')),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    sent_at    timestamptz,
+    PRIMARY KEY (tenant_id, mail_key)
+);
+
+-- Made in quiet times, so that nobody waits for them. Not of any tenant until one is taken. No secret lies here: an
+-- encryption key is derived from its identifier.
+CREATE TABLE cell.prepared_resources (
+    resource_id text        COLLATE "C" PRIMARY KEY,
+    kind        text        NOT NULL CHECK (kind IN ('encryption_key', 'search_attributes')),
+    made_at     timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX prepared_resources_by_kind ON cell.prepared_resources (kind, made_at);
+
+CREATE TABLE cell.taken_resources (
+    tenant_id   text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
+    resource_id text        COLLATE "C" NOT NULL,
+    kind        text        NOT NULL,
+    taken_at    timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, resource_id)
+);
+
+-- What a customer takes along: numbered parts, each with some rows of one table; the last one has no table.
+CREATE TABLE cell.exports (
+    tenant_id  text        COLLATE "C" NOT NULL DEFAULT current_setting('app.tenant'),
+    export_id  text        COLLATE "C" NOT NULL,
+    part       integer     NOT NULL CHECK (part > 0),
+    source     text,
+    content    jsonb       NOT NULL,
+    -- The key of its last row: the next part goes on behind it.
+    last_key   text[]      NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, export_id, part)
+);
+
 -- Isolation: a transaction sees and writes the rows of its own tenant; with no tenant set, none at all.
 -- The relay is the one exception: it finds work of all tenants, and can read nothing but where the work is.
 DO $$
@@ -232,7 +411,10 @@ DECLARE
 BEGIN
     FOREACH name IN ARRAY ARRAY['tenants', 'api_keys', 'accounts', 'namespaces', 'allocations',
                                 'jobs', 'idempotency_keys', 'orchestrations', 'orchestration_steps',
-                                'orchestration_signals'] LOOP
+                                'orchestration_signals', 'namespace_storage', 'usage_records', 'usage_minutes',
+                                'audit_entries', 'subscriptions', 'party_effects', 'organisations',
+                                'organisation_users', 'billing_subscriptions', 'invoices', 'mails',
+                                'taken_resources', 'exports'] LOOP
         EXECUTE format('ALTER TABLE cell.%I ENABLE ROW LEVEL SECURITY', name);
         EXECUTE format('ALTER TABLE cell.%I FORCE ROW LEVEL SECURITY', name);
         EXECUTE format('CREATE POLICY own_rows ON cell.%I USING (tenant_id = current_setting(''app.tenant'', true)) '
@@ -250,12 +432,19 @@ CREATE POLICY find_expired ON cell.idempotency_keys FOR SELECT TO cell_relay USI
 CREATE POLICY find_expired ON cell.jobs FOR SELECT TO cell_relay USING (expires_at <= now());
 CREATE POLICY find_expired ON cell.orchestrations FOR SELECT TO cell_relay USING (expires_at <= now());
 CREATE POLICY find_dead ON cell.jobs FOR SELECT TO cell_relay USING (state = 'dead');
+CREATE POLICY find_work ON cell.namespace_storage FOR SELECT TO cell_relay USING (due_at <= now());
+CREATE POLICY find_work ON cell.usage_records FOR SELECT TO cell_relay
+    USING (rolled_at IS NULL OR rolled_at <= now() - interval '2 days');
+CREATE POLICY find_expired ON cell.usage_minutes FOR SELECT TO cell_relay
+    USING (minute <= now() - interval '400 days');
+CREATE POLICY find_expired ON cell.audit_entries FOR SELECT TO cell_relay
+    USING (at <= now() - interval '400 days');
 
 -- The first statement of every request: enters the tenant's transaction, and reads what decides about the request.
 -- Who is going to write shares the fence's lock from before the first look: so a decision, which excludes writers, is
 -- seen by all who come later, and waits for all who came before.
 CREATE FUNCTION cell.enter(tenant text, believed bigint, presented_hash bytea, writing boolean,
-                           OUT epoch bigint, OUT fence_state text, OUT tenant_state text,
+                           OUT epoch bigint, OUT fence_state text, OUT tenant_state text, OUT subscription_state text,
                            OUT key_id text, OUT secret_hash bytea) RETURNS record
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -270,6 +459,7 @@ BEGIN
         RETURN;
     END IF;
     SELECT t.state INTO enter.tenant_state FROM cell.tenants t WHERE t.tenant_id = tenant;
+    SELECT s.state INTO enter.subscription_state FROM cell.subscriptions s WHERE s.tenant_id = tenant;
     SELECT k.key_id, k.secret_hash INTO enter.key_id, enter.secret_hash FROM cell.api_keys k
     WHERE k.tenant_id = tenant AND k.secret_hash = presented_hash AND k.revoked_at IS NULL;
 END
@@ -318,25 +508,54 @@ CREATE FUNCTION cell.tenant_count() RETURNS bigint
     SET search_path = pg_catalog, pg_temp
 AS $$ SELECT count(*) FROM cellway.fence f WHERE f.state = 'active' $$;
 
+-- Removes entries of the tenant that was entered, old enough ones alone: who serves tenants has no other way.
+CREATE FUNCTION cell.expire_audit(most integer) RETURNS bigint
+    LANGUAGE sql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH gone AS (
+        DELETE FROM cell.audit_entries WHERE ctid = ANY (ARRAY(
+            SELECT ctid FROM cell.audit_entries
+            WHERE tenant_id = current_setting('app.tenant', true) AND at <= now() - interval '400 days'
+            ORDER BY at LIMIT most FOR UPDATE SKIP LOCKED))
+        RETURNING 1
+    )
+    SELECT count(*) FROM gone
+$$;
+
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA cell FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA cellway, cell TO cell_app, cell_control, cell_relay;
 GRANT EXECUTE ON FUNCTION cellway.enter, cellway.lock_key TO cell_app, cell_control;
 GRANT EXECUTE ON FUNCTION cellway.set_fence, cellway.fences, cell.tenant_count TO cell_control;
-GRANT EXECUTE ON FUNCTION cell.enter, cell.begin_idempotent TO cell_app;
+GRANT EXECUTE ON FUNCTION cell.enter, cell.begin_idempotent, cell.expire_audit TO cell_app;
 GRANT EXECUTE ON FUNCTION cell.running_epoch, cell.served TO cell_relay;
 
 GRANT SELECT ON cell.tenants, cell.shards TO cell_app;
-GRANT SELECT, INSERT, UPDATE ON cell.api_keys TO cell_app;
-GRANT SELECT, INSERT, UPDATE, DELETE ON cell.accounts, cell.namespaces, cell.allocations,
-    cell.jobs, cell.idempotency_keys, cell.orchestrations, cell.orchestration_steps, cell.orchestration_signals
-    TO cell_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON cell.api_keys, cell.accounts, cell.namespaces, cell.allocations,
+    cell.jobs, cell.idempotency_keys, cell.orchestrations, cell.orchestration_steps, cell.orchestration_signals,
+    cell.subscriptions, cell.billing_subscriptions, cell.mails TO cell_app;
+GRANT SELECT, INSERT, UPDATE ON cell.party_effects, cell.invoices TO cell_app;
+GRANT SELECT, INSERT, DELETE ON cell.organisations, cell.organisation_users, cell.taken_resources, cell.exports,
+    cell.prepared_resources TO cell_app;
+-- Some column must be, or no row could be locked.
+GRANT UPDATE (made_at) ON cell.prepared_resources TO cell_app;
+GRANT SELECT, INSERT, UPDATE ON cell.namespace_storage TO cell_app;
+GRANT SELECT, INSERT, UPDATE (rolled_at), DELETE ON cell.usage_records TO cell_app;
+GRANT SELECT, INSERT, UPDATE (quantity), DELETE ON cell.usage_minutes TO cell_app;
+GRANT SELECT, INSERT ON cell.audit_entries TO cell_app;
 
 GRANT SELECT, INSERT, UPDATE ON cell.providers TO cell_app;
 
 GRANT INSERT, UPDATE ON cell.tenants, cell.api_keys TO cell_control;
 GRANT UPDATE ON cell.jobs, cell.orchestrations, cell.orchestration_steps TO cell_control;
+GRANT INSERT ON cell.audit_entries, cell.orchestrations TO cell_control;
+GRANT UPDATE (changing, updated_at) ON cell.subscriptions TO cell_control;
 
 GRANT SELECT (tenant_id, job_id, state, lane, wake_at, updated_at, expires_at) ON cell.jobs TO cell_relay;
 GRANT SELECT (tenant_id, orchestration_id, lane, wake_at, expires_at) ON cell.orchestrations TO cell_relay;
 GRANT SELECT (tenant_id, expires_at) ON cell.idempotency_keys TO cell_relay;
+GRANT SELECT (tenant_id, due_at) ON cell.namespace_storage TO cell_relay;
+GRANT SELECT (tenant_id, rolled_at) ON cell.usage_records TO cell_relay;
+GRANT SELECT (tenant_id, minute) ON cell.usage_minutes TO cell_relay;
+GRANT SELECT (tenant_id, at) ON cell.audit_entries TO cell_relay;

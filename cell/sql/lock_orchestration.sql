@@ -1,2 +1,2 @@
--- Nobody claims it and nobody records anything of it before the operator's transaction ends.
-SELECT o.*, clock_timestamp() AS seen_at FROM cell.orchestrations o WHERE o.orchestration_id = $1 FOR UPDATE
+-- A cancellation is recorded in this row, so whoever holds it knows whether one came.
+SELECT cancel_requested FROM cell.orchestrations WHERE orchestration_id = $1 FOR UPDATE

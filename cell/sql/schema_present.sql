@@ -1,2 +1,2 @@
 -- The last thing that the schema of this version makes.
-SELECT to_regprocedure('cell.tenant_count()') IS NOT NULL
+SELECT to_regprocedure('cell.expire_audit(integer)') IS NOT NULL

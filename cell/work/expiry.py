@@ -1,43 +1,33 @@
-"""Removing rows whose time is over: answers of old Idempotency-Keys, jobs and orchestrations that ended long ago.
+"""Removing rows whose time is over: answers of old Idempotency-Keys, ended jobs and orchestrations."""
 
-The relay says which of the tenants served here have such rows; each bite is a transaction of that tenant, under
-its fence. Tenants take turns, so a large pile keeps nobody waiting, and a tenant that cannot be helped spoils
-nothing for the others.
-"""
-
-import asyncio
-import random
 import time
-from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
-
-import asyncpg
 
 from cell import metrics
-from cell.access import enter_at
-from cell.database import SQL, transaction
-from cell.errors import CellError, NotHere
-from runtime import logs
-from runtime.database import Pool
+from cell.database import SQL
+from cell.work.rounds import LOOK_SECONDS, TENANTS_A_PAGE, Bite, Rounds
+from runtime.database import Connection, Pool
 
-log = logs.get("cell.expiry")
+__all__ = ["BITE", "TENANTS_A_PAGE", "Expiry", "removing"]
+
 BITE = 500
-TENANTS_A_PAGE = 200
-LOOK_SECONDS = 10.0
 TABLES = ("keys", "orchestrations", "jobs")
 
 
-class Turn(NamedTuple):
-    """Whose rows, in which table."""
+def removing(table: str) -> Bite:
+    """A bite of the rows that `delete_expired_….sql` names."""
 
-    tenant_id: str
-    epoch: int
-    table: str
+    async def act(connection: Connection) -> int:
+        tag = await connection.execute(SQL[f"delete_expired_{table}"], BITE)
+        gone = int(tag.rpartition(" ")[2])
+        metrics.EXPIRED.labels(table).inc(gone)
+        return gone
+
+    return Bite(act, BITE)
 
 
-class Expiry:
-    """Bites until nothing is left; a look takes `look_seconds` and the bite at hand. `after`: whom it reached."""
+class Expiry(Rounds):
+    """Rounds over what expires."""
 
     def __init__(
         self,
@@ -46,57 +36,5 @@ class Expiry:
         look_seconds: float = LOOK_SECONDS,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._relay_pool, self._app_pool = relay_pool, app_pool
-        self._look_seconds, self._now = look_seconds, now
-        self.after, self._left = "", False
-
-    def __repr__(self) -> str:
-        return f"<Expiry after {self.after!r}>"
-
-    async def repeat(self, seconds: float) -> None:
-        """A look, and a rest once nothing is left: a task repeats it."""
-        if not await self.look():
-            await asyncio.sleep(seconds)
-
-    async def look(self) -> bool:
-        """On from where the last look ended, page by page; True when something was left. Unavailable."""
-        end = self._now() + self._look_seconds
-        while True:
-            async with transaction(self._relay_pool) as connection:
-                page = await connection.fetch(SQL["expired_tenants"], self.after, TENANTS_A_PAGE)
-            turns = [Turn(row["tenant_id"], row["epoch"], table) for row in page for table in TABLES if row[table]]
-            random.shuffle(turns)  # so that nobody is always the one for whom there was no time
-            self._left |= await self._take(deque(turns), end)
-            # On to the next page even when time is over: a large pile must not keep the others waiting.
-            self.after = page[-1]["tenant_id"] if len(page) == TENANTS_A_PAGE else ""
-            if not self.after:
-                left, self._left = self._left, False
-                return left
-            if self._now() >= end:
-                return True
-
-    async def _take(self, turns: deque[Turn], end: float) -> bool:
-        """One bite each, again and again; True when time was over first."""
-        while turns and self._now() < end:
-            turn = turns.popleft()
-            if await self._bitten(turn):
-                turns.append(turn)
-        return bool(turns)
-
-    async def _bitten(self, turn: Turn) -> bool:
-        """One bite; True when there may be more. What fails for one tenant is logged, and left to a later look."""
-        try:
-            return await self._bite(turn) == BITE
-        except NotHere:
-            return False  # it has just moved away, and its rows with it
-        except (CellError, asyncpg.PostgresError) as error:
-            log.warning("expiry_failed", tenant=turn.tenant_id, table=turn.table, error=repr(error))
-            return False
-
-    async def _bite(self, turn: Turn) -> int:
-        async with transaction(self._app_pool) as connection:
-            await enter_at(connection, turn.tenant_id, turn.epoch)
-            tag = await connection.execute(SQL[f"delete_expired_{turn.table}"], BITE)
-        gone = int(tag.rpartition(" ")[2])
-        metrics.EXPIRED.labels(turn.table).inc(gone)
-        return gone
+        chores = {table: removing(table) for table in TABLES}
+        super().__init__(relay_pool, app_pool, "expired_tenants", chores, look_seconds, now)

@@ -8,6 +8,7 @@ is left to do.
 
 import asyncio
 import concurrent.futures
+from collections.abc import Callable
 from typing import Any
 
 import dramatiq
@@ -26,16 +27,22 @@ POLL_MILLISECONDS = 50
 
 
 class Threads:
-    """The worker's threads, as a part. `threads` in each lane."""
+    """The worker's threads, as a part. `threads` in each lane, each of which has a broker of its own."""
 
     def __init__(
-        self, broker: RedisBroker, hinter: Hinter, turns: Turns, threads: int, drain_seconds: float
+        self,
+        open_one: Callable[[], RedisBroker],
+        hinter: Hinter,
+        turns: Turns,
+        *,
+        threads: int,
+        drain_seconds: float,
     ) -> None:
-        self._broker, self._hinter, self._turns, self._drain_seconds = broker, hinter, turns, drain_seconds
+        self._hinter, self._turns, self._drain_seconds = hinter, turns, drain_seconds
         self._loop: asyncio.AbstractEventLoop | None = None
         self._workers = [
             dramatiq.Worker(
-                broker, queues={queue_of(lane)}, worker_threads=threads, worker_timeout=POLL_MILLISECONDS
+                open_one(), queues={queue_of(lane)}, worker_threads=threads, worker_timeout=POLL_MILLISECONDS
             )
             for lane in LANES
         ]
@@ -45,8 +52,8 @@ class Threads:
 
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
-        dramatiq.actor(actor_name=ACTOR, queue_name=queue_of(LANES[0]), broker=self._broker)(self._take_turn)
-        for worker in self._workers:
+        for lane, worker in zip(LANES, self._workers, strict=True):
+            dramatiq.actor(actor_name=ACTOR, queue_name=queue_of(lane), broker=worker.broker)(self._take_turn)
             await asyncio.to_thread(worker.start)
 
     async def stop(self) -> None:

@@ -8,18 +8,25 @@ from cell.jobs.registry import JobType
 from cell.jobs.registry import Registry as Jobs
 from cell.orchestrator.registry import Bound
 from cell.orchestrator.registry import Registry as Workflows
+from cell.parties.local import local_parties
 from cell.settings import CellSettings
 from cell.workflows.adoption import adopted
+from cell.workflows.lifecycle import lifecycle
 from cell.workflows.provisioning import PROVISION, RELEASE
+from runtime.database import Pool
 from runtime.errors import SettingsError
 
 KindT = TypeVar("KindT", Bound, JobType)
 MadeT = TypeVar("MadeT")
 
 
-def workflows(settings: CellSettings) -> Workflows:
-    """Every version that may still be under way. SettingsError: a module of `WORK` is not what it should be."""
-    return _made(lambda: Workflows((PROVISION, RELEASE, *_of_modules(settings, "WORKFLOWS", Bound))))
+def workflows(settings: CellSettings, pool: Pool) -> Workflows:
+    """Every version that may still be under way. SettingsError: a module of `WORK` is not what it should be.
+
+    `pool`: of role `cell_app`, for the parties that this cell plays itself.
+    """
+    lives = lifecycle(local_parties(pool, settings), pool)
+    return _made(lambda: Workflows((PROVISION, RELEASE, *lives, *_of_modules(settings, "WORKFLOWS", Bound))))
 
 
 def jobs(settings: CellSettings) -> Jobs:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from cell import usage
 from cell.database import SQL
 from cell.errors import Unavailable, Unfit
 from cell.orchestrator.actions import Call, Here
@@ -32,7 +33,8 @@ async def reserved(_connection: Connection, _call: Call) -> Output:
 
 
 async def remove(connection: Connection, call: Call) -> None:
-    """The row, and with it what it was given."""
+    """The row, and with it what it was given; what it used counts."""
+    await usage.count_namespace(connection, *_place(call))
     await connection.execute(SQL["delete_namespace"], *_place(call))
 
 
@@ -60,6 +62,7 @@ async def publish(connection: Connection, call: Call) -> Output:
     endpoint = f"{namespace_id}.{account_id}.{call.tenant_id}.{call.payload['domain']}"
     await connection.execute(SQL["set_allocation_endpoint"], account_id, namespace_id, endpoint)
     await _move(connection, call, "provisioned")
+    await usage.begin_namespace(connection, account_id, namespace_id)
     return {"endpoint": endpoint}
 
 

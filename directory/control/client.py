@@ -20,8 +20,11 @@ from directory.control.contract import (
     KeyList,
     KeyOrder,
     KeyReport,
+    OffboardingOrder,
+    OnboardingOrder,
     TenantOrder,
     TenantReport,
+    WorkReport,
 )
 from directory.control.token import control_token
 from directory.control.work import (
@@ -92,6 +95,26 @@ class CellControl:
         """NotFound when there is no such key; revoking again does nothing."""
         path = f"tenants/{quote(tenant_id)}/keys/{quote(key_id)}:revoke"
         return await self._call(cell, "POST", path, KeyReport)
+
+    async def onboard(self, cell: Cell, tenant_id: str, order: OnboardingOrder) -> WorkReport:
+        """Begin it, or see how far it is. NotFound; Stale when another order was given before."""
+        return await self._call(cell, "PUT", f"tenants/{quote(tenant_id)}/onboarding", WorkReport, body=order)
+
+    async def offboard(self, cell: Cell, tenant_id: str, order: OffboardingOrder) -> WorkReport:
+        """Begin it, or see how far it is. NotFound without a subscription; Stale when it is not possible."""
+        return await self._call(cell, "POST", f"tenants/{quote(tenant_id)}/offboarding", WorkReport, body=order)
+
+    async def cancel_offboarding(self, cell: Cell, tenant_id: str) -> WorkReport:
+        """Stale once the deletion has begun."""
+        return await self._call(cell, "POST", f"tenants/{quote(tenant_id)}/offboarding:cancel", WorkReport)
+
+    async def suspend_subscription(self, cell: Cell, tenant_id: str) -> WorkReport:
+        """NotFound without a subscription; Stale while something else changes it."""
+        return await self._call(cell, "POST", f"tenants/{quote(tenant_id)}/subscription:suspend", WorkReport)
+
+    async def resume_subscription(self, cell: Cell, tenant_id: str) -> WorkReport:
+        """Stale when it is not suspended, or while something else changes it."""
+        return await self._call(cell, "POST", f"tenants/{quote(tenant_id)}/subscription:resume", WorkReport)
 
     async def orchestrations(self, cell: Cell, tenant_id: str, query: OrchestrationQuery) -> OrchestrationList:
         """One page. NotFound when the tenant does not live there."""

@@ -11,6 +11,11 @@ there, revoking again changes nothing, and both mean the tenant as the cell hold
     GET    /control/v1/tenants/{tenant}/keys                               -> KeyList
     POST   /control/v1/tenants/{tenant}/keys                 KeyOrder      -> KeyReport
     POST   /control/v1/tenants/{tenant}/keys/{key}:revoke                  -> KeyReport
+    PUT    /control/v1/tenants/{tenant}/onboarding           OnboardingOrder  -> WorkReport
+    POST   /control/v1/tenants/{tenant}/offboarding          OffboardingOrder -> WorkReport
+    POST   /control/v1/tenants/{tenant}/offboarding:cancel                    -> WorkReport
+    POST   /control/v1/tenants/{tenant}/subscription:suspend                  -> WorkReport
+    POST   /control/v1/tenants/{tenant}/subscription:resume                   -> WorkReport
     GET    /control/v1/fences?after=&limit=                                -> FenceList
     GET    /control/v1/checks                                              -> CheckList
 
@@ -18,11 +23,14 @@ The calls about orchestrations and jobs are in `work`.
 """
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from runtime.api.texts import Line
+from directory.rules.plans import check_plan
+from runtime.api.texts import Email, Identifier, Line
+
+PlanName = Annotated[Line, AfterValidator(check_plan)]
 
 
 class _Value(BaseModel):
@@ -81,6 +89,34 @@ class KeyList(_Value):
     """All keys of a tenant, revoked ones too."""
 
     keys: list[KeyReport]
+
+
+class OnboardingOrder(_Value):
+    """A customer comes. The same order again is the same work; another one is refused.
+
+    `attempt` is counted up to try again after it was rolled back. `trial_days`: None for a customer who pays.
+    """
+
+    email: Email
+    display_name: Line
+    account_id: Identifier
+    namespace_id: Identifier
+    plan: PlanName
+    trial_days: int | None = Field(default=None, ge=1, le=365)
+    attempt: int = Field(default=1, ge=1, le=999)
+
+
+class OffboardingOrder(_Value):
+    """A customer leaves; its data is kept for so long, and it may come back until then."""
+
+    retention_days: int = Field(default=30, ge=30, le=90)
+
+
+class WorkReport(_Value):
+    """Work that goes on by itself. `state` names the step that matters; COMPLETED and ROLLED_BACK are ends."""
+
+    operation: str
+    state: str
 
 
 class CellReport(_Value):

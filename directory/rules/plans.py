@@ -31,6 +31,13 @@ PREMIUM = Plan("premium", 2, 1000, 1024 * GIB, 10_000, 1000, 2000)
 PLANS: Mapping[str, Plan] = {plan.name: plan for plan in (STANDARD, PREMIUM)}
 
 
+def check_plan(name: str) -> str:
+    """The name itself; ValueError when no plan is called so."""
+    if name not in PLANS:
+        raise ValueError(f"plans are {', '.join(sorted(PLANS))}")
+    return name
+
+
 def plan_of(name: str) -> Plan:
     """The plan called so; STANDARD for a name that this version does not know."""
     return PLANS.get(name, STANDARD)

@@ -4,23 +4,27 @@ import os
 from pathlib import Path
 
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
-_USER_TICKS, _SYSTEM_TICKS = 11, 12
-"""Places in /proc/<pid>/stat behind the name in brackets; proc(5), utime and stime."""
+_TICKS = slice(11, 15)
+"""Places in /proc/<pid>/stat behind the name in brackets; proc(5): utime, stime, and those of ended children."""
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of `pid` and of all processes below it that still run."""
-    return sum(_own_seconds(each) for each in _with_descendants(pid))
+    """User and system time of `pid` and of all processes below it, also of those that have ended."""
+    return _own_seconds(pid) + sum(_still_running(int(child)) for child in _children(pid))
 
 
-def _with_descendants(pid: int) -> list[int]:
-    found = [pid]
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found += _with_descendants(int(child))
-    return found
+def _still_running(pid: int) -> float:
+    try:
+        return cpu_seconds(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0  # it ended while we looked, as servers' helpers do
+
+
+def _children(pid: int) -> list[str]:
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [child for task in tasks for child in (task / "children").read_text().split()]
 
 
 def _own_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[_USER_TICKS]) + int(fields[_SYSTEM_TICKS])) / TICKS_A_SECOND
+    return sum(map(int, fields[_TICKS])) / TICKS_A_SECOND

@@ -22,10 +22,8 @@ class Noise:
 
 
 def _foreign_seconds() -> float:
-    ended = os.times()
     # Everything we start is a process below this one.
-    ours = cpu_seconds(os.getpid()) + ended.children_user + ended.children_system
-    return _busy_seconds() - ours
+    return _busy_seconds() - cpu_seconds(os.getpid())
 
 
 def _busy_seconds() -> float:

@@ -92,6 +92,8 @@ class Endpoint(Generic[ContextT]):
     idempotency: str = "none"  # "required" for POST, "optional" for other mutations
     if_match: bool = False
     public: bool = False
+    while_suspended: bool = False
+    """Whether it is open to those as well who are refused everything else until they pay."""
 
     def key(self) -> str:
         """What an idempotency key is scoped to, besides the tenant."""

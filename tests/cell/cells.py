@@ -42,6 +42,19 @@ class CellDatabase:
         """As a role, or as superuser."""
         return await asyncpg.connect(self.admin if role is None else self.dsns[role], timeout=5)
 
+    @contextlib.asynccontextmanager
+    async def inside(
+        self, client: "Client", role: str = "cell_app"
+    ) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+        """A connection in a transaction of the client's tenant, which commits at the end."""
+        connection = await self.connect(role)
+        try:
+            async with connection.transaction():
+                await connection.execute("SELECT cellway.enter($1, $2)", client.tenant_id, client.epoch)
+                yield connection
+        finally:
+            await connection.close()
+
 
 async def new_cell_database(server: PostgresServer, *, schema: bool = True) -> CellDatabase:
     """A fresh one, named at random."""

@@ -13,8 +13,11 @@ from tests.waiting import eventually
 Connection = asyncpg.Connection
 INSERT = "INSERT INTO cell.accounts (account_id, display_name) VALUES ($1, 'x')"
 TENANT_TABLES = (
+    "subscriptions", "party_effects", "organisations", "organisation_users", "billing_subscriptions", "invoices",
+    "mails", "taken_resources", "exports",
     "tenants", "api_keys", "accounts", "namespaces", "allocations", "jobs", "idempotency_keys",
-    "orchestrations", "orchestration_steps", "orchestration_signals",
+    "orchestrations", "orchestration_steps", "orchestration_signals", "namespace_storage", "usage_records",
+    "usage_minutes", "audit_entries",
 )  # fmt: skip
 
 
@@ -228,12 +231,23 @@ async def test_the_tenant_ends_with_the_transaction(app: Connection, tenant: tup
         ("cell_app", "SELECT * FROM cellway.fence"),
         ("cell_app", "UPDATE cell.tenants SET state = 'active'"),
         ("cell_app", "TRUNCATE cell.accounts"),
+        ("cell_app", "UPDATE cell.audit_entries SET actor = 'somebody'"),
+        ("cell_app", "DELETE FROM cell.audit_entries"),
+        ("cell_app", "UPDATE cell.usage_records SET quantity = 1"),
+        ("cell_control", "UPDATE cell.audit_entries SET actor = 'somebody'"),
+        ("cell_relay", "SELECT target FROM cell.audit_entries"),
+        ("cell_relay", "SELECT cell.expire_audit(1)"),
         ("cell_app", "ALTER TABLE cell.accounts DISABLE TRIGGER ALL"),
         ("cell_app", "SET session_replication_role = replica"),
         ("cell_app", "UPDATE cell.shards SET occupancy = 0"),
         ("cell_app", "CREATE TABLE cell.mine (id int)"),
         ("cell_app", "CREATE TABLE public.mine (id int)"),
         ("cell_control", "INSERT INTO cell.accounts (account_id, display_name) VALUES ('x', 'x')"),
+        ("cell_app", "DELETE FROM cell.invoices"),
+        ("cell_app", "DELETE FROM cell.party_effects"),
+        ("cell_control", "UPDATE cell.subscriptions SET standing = 'ACTIVE'"),
+        ("cell_control", "INSERT INTO cell.party_effects (party, key, state) VALUES ('x', 'x', 'DONE')"),
+        ("cell_relay", "SELECT * FROM cell.subscriptions"),
         ("cell_control", "DELETE FROM cellway.fence"),
         ("cell_relay", "SELECT args FROM cell.jobs"),
         ("cell_relay", "SELECT * FROM cell.accounts"),

@@ -16,8 +16,15 @@ BODIES: dict[str, Any] = {
     "updateAccount": {"display_name": "taken over"},
     "createNamespace": {"namespace_id": "intruder", "display_name": "Intruder"},
     "updateNamespace": {"display_name": "taken over"},
+    "updateStorage": {"bytes": 1},
 }
-UNKNOWN = {"account": "nobody", "namespace": "nowhere", "key": "knothing", "operation": "op-nothing"}
+UNKNOWN = {
+    "account": "nobody",
+    "namespace": "nowhere",
+    "key": "knothing",
+    "operation": "op-nothing",
+    "entry": "anothing",
+}
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +34,9 @@ async def victim(cell: RunningCell) -> tuple[Client, dict[str, str]]:
     await client("POST", "/v1/accounts", {"account_id": "acme", "display_name": "Acme"})
     made = await client("POST", "/v1/accounts/acme/namespaces", {"namespace_id": "prod", "display_name": "Prod"})
     key = await client("POST", "/v1/keys", {"display_name": "key"})
+    entries = await client("GET", "/v1/audit")
     ids = {
+        "entry": entries.json["entries"][0]["name"].removeprefix("audit/"),
         "account": "acme",
         "namespace": "prod",
         "key": key.json["name"].removeprefix("keys/"),

@@ -67,7 +67,7 @@ async def superuser(own: RunningCell) -> AsyncIterator["asyncpg.Connection[async
 async def runner(own: RunningCell) -> AsyncIterator[Runner]:
     """Carries orchestrations out without Redis."""
     pool = await open_pool(own.settings.app_dsn, name="test", size=8, command_seconds=COMMAND_SECONDS)
-    yield Runner(pool, workflows(own.settings), 2.0)
+    yield Runner(pool, workflows(own.settings, pool), 2.0)
     await pool.close()
 
 

@@ -63,20 +63,20 @@ class Operator(Caller):
         super().__init__(session, platform.url("placement"), platform.operator_token)
         self._platform = platform
 
-    async def tenant(self, tenant_id: str | None = None) -> "Developer":
+    async def tenant(self, tenant_id: str | None = None, **more: str) -> "Developer":
         """A new tenant, and its developer."""
         name = tenant_id or f"t-{secrets.token_hex(4)}"
-        answer = await self.post("/v1/tenants", {"tenant_id": name, "display_name": name.title()})
+        answer = await self.post("/v1/tenants", {"tenant_id": name, "display_name": name.title(), **more})
         assert answer.status == 201, answer.body
         return Developer(self._session, self._platform, name, answer.body["api_key"], answer.body["cell_id"])
 
-    async def tenant_in(self, cell_id: str) -> "Developer":
+    async def tenant_in(self, cell_id: str, **more: str) -> "Developer":
         """A new tenant in a certain cell: the others are cordoned for a moment."""
         others = [f"cell-{n}" for n in range(1, 4) if f"cell-{n}" != cell_id]
         for other in others:
             assert (await self.post(f"/v1/cells/{other}:cordon")).status == 200
         try:
-            return await self.tenant()
+            return await self.tenant(**more)
         finally:
             for other in others:
                 assert (await self.post(f"/v1/cells/{other}:open")).status == 200

@@ -113,7 +113,7 @@ async def test_a_job_survives_its_worker_its_queue_and_its_database(
     platform: Platform, operator: Operator
 ) -> None:
     """Every namespace that was asked for becomes usable exactly once, whatever dies meanwhile."""
-    developer = await operator.tenant_in("cell-1")
+    developer = await operator.tenant_in("cell-1", plan="premium")
     assert (await developer.account("main")).status == 201
     operations = []
     for number in range(30):
@@ -142,3 +142,5 @@ async def test_a_job_survives_its_worker_its_queue_and_its_database(
     assert {(n["name"], n["state"]) for n in page.body["namespaces"]} == {
         (f"accounts/main/namespaces/ns-{number}", "ACTIVE") for number in range(30)
     }
+    usage = await developer.get("/v1/usage?meter=namespaces_created")
+    assert usage.body["total"] == 30

@@ -52,9 +52,13 @@ class Jobs:
 
     async def ask(self, kind: JobType, name: str = "x", **more: Any) -> str:
         """Enqueue one."""
+        return await self.ask_for(kind, {"name": name}, **more)
+
+    async def ask_for(self, kind: JobType, args: Mapping[str, Any], **more: Any) -> str:
+        """Likewise."""
         async with transaction(self.stage.pool) as connection:
             await enter_at(connection, self.stage.tenant_id, self.stage.epoch)
-            return await enqueue(connection, kind, {"name": name}, **more)
+            return await enqueue(connection, kind, args, **more)
 
     async def claim(self, most: int = 50) -> Sequence[Claimed]:
         """Those that are due."""

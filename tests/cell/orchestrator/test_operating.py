@@ -342,6 +342,43 @@ async def test_a_workflow_of_another_version_is_shown_as_it_is_recorded(stage: S
         await stranger.says("retry", name)
 
 
+@pytest.mark.parametrize(("verb", "status"), [("retry", "COMPLETED"), ("skip", "SKIPPED")])
+async def test_what_fails_when_there_is_no_way_back_goes_on_by_an_operators_word(
+    stage: Stage, ledger: Ledger, verb: Verb, status: str
+) -> None:
+    """Also when somebody asked for the way back in time to be refused; it is found among the stuck ones."""
+    broken = Ledger()
+    broken.failures = 1
+    last = at(broken, "mail", retry=Retry(attempts=1))
+    made = bound(at(ledger, "paid", commits=True), last)
+    name = await stage.begin(made)
+    assert (await stage.run(name, made)).state == "MAIL_STUCK"
+    operator = Operator(stage, made)
+    assert await operator.list_(stuck=True) == [name]
+    seen = await operator.see(name)
+    assert (seen.stuck, seen.failing, seen.cancellable) == (["mail"], "mail", False)
+    assert seen.next_action == "stuck: retry or skip `mail`"
+    with pytest.raises(NotAllowed, match="cannot be cancelled any more"):
+        await operator.cancels(name)
+    said = await operator.says(verb, name)
+    assert error_of(said) is None
+    ended = await stage.run(name, made)
+    assert (ended.outcome, ended.steps) == ("COMPLETED", {"paid": "COMPLETED", "mail": status})
+
+
+async def test_what_an_operator_said_is_in_the_audit_log(stage: Stage, ledger: Ledger) -> None:
+    """Once, and only what changed something."""
+    name, made = await stuck(stage, ledger)
+    for _ in range(2):
+        await Operator(stage, made).says("skip", name, "account")
+    async with transaction(stage.pool) as connection:
+        await enter_at(connection, stage.tenant_id, stage.epoch)
+        rows = await connection.fetch("SELECT actor, action, target, before, after FROM cell.audit_entries")
+    assert [tuple(row) for row in rows] == [
+        ("operator", "skipStep", f"operations/{name}", '{"account": "STUCK"}', '{"account": "UNDONE"}')
+    ]
+
+
 async def test_what_nobody_takes_is_told(stage: Stage, ledger: Ledger) -> None:
     """So that one looks at the workers, and not at the orchestration."""
     made = bound(at(ledger, "one"))

@@ -240,6 +240,29 @@ async def test_a_timer_fires_when_its_time_has_come_and_once(stage: Stage, ledge
     assert ledger.effects == ["purge"]
 
 
+async def test_how_long_a_timer_waits_may_follow_from_the_step_before(stage: Stage) -> None:
+    """Also from one that ended by itself a moment ago."""
+
+    async def act(_connection: Connection, _call: Call) -> dict[str, Any]:
+        return {"seconds": 3600.0}
+
+    made = bound(
+        (Step("one"), Here(act)),
+        (Step("paid", Kind.SIGNAL), Told(lambda call: call.outputs["one"]["seconds"])),
+        (Step("rest", Kind.TIMER), After(lambda call: call.outputs["paid"]["seconds"])),
+    )
+    name = await stage.begin(made)
+    assert (await stage.run(name, made)).state == "PAID_IN_PROGRESS"
+    assert await stage.tell(name, "paid", {"seconds": 7200.0})
+    assert (await stage.run(name, made)).state == "REST_IN_PROGRESS"
+    async with transaction(stage.pool) as connection:
+        await enter_at(connection, stage.tenant_id, stage.epoch)
+        waits = await connection.fetchval(
+            "SELECT extract(epoch FROM wake_at - now()) FROM cell.orchestration_steps WHERE step = 'rest'"
+        )
+    assert 7000 < waits < 7201
+
+
 @pytest.mark.parametrize("when", ["before", "while it waits", "while somebody is at it"])
 async def test_a_signal_is_never_slept_through(stage: Stage, ledger: Ledger, when: str) -> None:
     """Whenever it comes."""

@@ -90,7 +90,13 @@ def test_what_was_said_before_changes_nothing() -> None:
         (TWO, {}, FREE, 0.0, "a worker takes it next"),
         (TWO, {"a": DONE}, Situation(False, "COMPLETED"), None, "none: it has ended, COMPLETED"),
         (TWO, {"a": STUCK}, FREE, None, "stuck: retry or skip the compensation of `a`"),
-        (TWO, {"a": STUCK, "b": STUCK}, FREE, None, "stuck: retry or skip the compensation of `a` and of `b`"),
+        (
+            TWO,
+            {"a": STUCK, "b": STUCK},
+            FREE,
+            None,
+            "stuck: retry or skip the compensation of `a` and the compensation of `b`",
+        ),
         (TWO, {"a": WAITING, "b": DONE}, FREE, 62.0, "waits until 03:05:07 for another attempt at `a` (3 of 5)"),
         (TWO, {"a": WAITING, "b": DONE}, FREE, -31.0, "due since 03:03:34, and no worker took it"),
         (

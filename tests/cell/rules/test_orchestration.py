@@ -42,7 +42,8 @@ def workflows(draw: st.DrawFn) -> Workflow:
     for place, name in enumerate(names):
         after = draw(st.none() | st.lists(st.sampled_from(names[:place]), unique=True)) if place else None
         waits = None if after is None else tuple(after)
-        steps.append(Step(name, after=waits, best_effort=draw(st.booleans()), undoes=True))
+        kind = draw(st.sampled_from([{}, {}, {"best_effort": True}, {"commits": True}]))
+        steps.append(Step(name, after=waits, undoes=True, **kind))
     return Workflow("any", 1, steps)
 
 
@@ -120,6 +121,12 @@ class Played(RuleBasedStateMachine):
         assert not (undone and self.now.run)
 
     @invariant()
+    def what_is_committed_stays(self) -> None:
+        if any(self.steps.get(step.name) is S.COMPLETED for step in self.workflow.steps if step.commits):
+            assert not self.now.undo
+            assert self.now.end != ROLLED_BACK
+
+    @invariant()
     def an_end_is_clean(self) -> None:
         statuses = set(self.steps.values())
         if self.now.end == COMPLETED:
@@ -189,6 +196,18 @@ def test_a_cancellation_undoes_what_was_done(done: int) -> None:
     assert ended(LINE, steps, cancelled=True) == (COMPLETED if done == len(LINE.steps) else ROLLED_BACK)
 
 
+def test_after_a_step_that_commits_there_is_only_the_way_on() -> None:
+    """A cancellation changes nothing any more, and what fails waits for an operator."""
+    line = Workflow("line", 1, [Step("hold", undoes=True), Step("close", commits=True), Step("delete")])
+    steps = {"hold": S.COMPLETED, "close": S.STARTED}
+    assert moves(line, steps, cancelled=True) == Moves(undo=("close",))
+    steps["close"] = S.COMPLETED
+    assert moves(line, steps, cancelled=True) == Moves(run=("delete",))
+    steps["delete"] = S.FAILED
+    assert moves(line, steps, cancelled=True) == Moves(stuck=("delete",))
+    assert state(line, steps, cancelled=True) == "DELETE_STUCK"
+
+
 def test_branches_run_at_once_and_are_undone_before_their_root() -> None:
     """Both sides of a diamond."""
     assert moves(DIAMOND, {"first": S.COMPLETED}, cancelled=False) == Moves(run=("left", "right"))
@@ -237,8 +256,9 @@ def test_states_are_named_by_the_step_that_matters(steps: dict[str, Status], can
         [Step("A")],
         [Step("a", after=("b",)), Step("b", after=())],
         [Step("a", after=("a",))],
+        [Step("a", commits=True, best_effort=True)],
     ],
-    ids=["none", "two of a name", "no name", "one that comes later", "itself"],
+    ids=["none", "two of a name", "no name", "one that comes later", "itself", "decisive and passed over"],
 )
 def test_a_workflow_that_could_never_end_is_refused(steps: list[Step]) -> None:
     """Where it is declared, not where it runs."""

@@ -11,6 +11,7 @@ from cell.settings import CellSettings
 from cell.workflows.all import jobs, workflows
 from runtime.errors import SettingsError
 from tests.cell.cells import Client, RunningCell
+from tests.cell.orchestrator.stage import Stage
 from tests.cell.programs import Program, running
 from tests.cell.test_operations import ended, provision
 from tests.waiting import eventually
@@ -69,15 +70,15 @@ def with_work(settings: CellSettings, work: str) -> CellSettings:
 
 
 def test_modules_of_ones_own_add_to_what_workers_know(
-    cell: RunningCell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cell: RunningCell, stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Their jobs and workflows stand beside those of the cell."""
     (tmp_path / "own_work.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
     settings = with_work(cell.settings, " own_work ,")
     assert jobs(settings).get("own_job") is not None
-    assert workflows(settings).get("own_workflow", 1) is not None
-    assert workflows(settings).get("provision_namespace", 1) is not None
+    assert workflows(settings, stage.pool).get("own_workflow", 1) is not None
+    assert workflows(settings, stage.pool).get("provision_namespace", 1) is not None
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ def test_modules_of_ones_own_add_to_what_workers_know(
     ],
 )
 def test_a_module_that_is_not_what_it_should_be_is_named(
-    cell: RunningCell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, what: str
+    cell: RunningCell, stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, what: str
 ) -> None:
     """The worker does not start, and says why."""
     (tmp_path / "broken_work.py").write_text(text)
@@ -100,7 +101,7 @@ def test_a_module_that_is_not_what_it_should_be_is_named(
 
     def know_all() -> None:
         jobs(settings)
-        workflows(settings)
+        workflows(settings, stage.pool)
 
     with pytest.raises(SettingsError, match=what):
         know_all()

@@ -1,0 +1,2 @@
+-- total_size, on request only.
+SELECT count(*) FROM cell.audit_entries WHERE {filter}

@@ -1,0 +1,2 @@
+-- Its users go along.
+DELETE FROM cell.organisations WHERE organisation_id = $1

@@ -1,0 +1,2 @@
+-- Of an onboarding that was undone.
+DELETE FROM cell.subscriptions

@@ -1,0 +1,2 @@
+-- The subscription of the tenant that was entered.
+SELECT * FROM cell.subscriptions

@@ -1,0 +1,63 @@
+"""Places at which a process of these tests may be told to die, or to wait while something else does.
+
+A point that is to be used is a file, called as the point; who removes it has the point to himself.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+Moment = Literal["before", "effect", "record"]
+Way = Literal["act", "undo"]
+MOMENTS: tuple[Moment, ...] = ("before", "effect", "record")
+"""Before a step acts; when its effect is there and not recorded; when it is recorded."""
+DEADLINE_SECONDS = 20.0
+DIE = "die"
+WAIT = "wait"
+
+
+def name_of(workflow: str, step: str, way: Way, moment: Moment) -> str:
+    """Of the file."""
+    return f"{workflow}.{step}.{way}.{moment}"
+
+
+class Points:
+    """A folder of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def lay(self, names: Iterable[str], what: str = DIE) -> None:
+        """These are to be used, once each."""
+        for name in names:
+            (self._folder / name).write_text(what)
+
+    def left(self) -> set[str]:
+        """Those that nobody came to."""
+        return {path.name for path in self._folder.iterdir() if path.suffix not in (".reached", ".done")}
+
+    def reach(self, name: str) -> None:
+        """In a worker: die here, or wait for whoever kills something else, or go on."""
+        place = self._folder / name
+        try:
+            what = place.read_text()
+            place.rename(place.with_name(f"{name}.reached"))
+        except FileNotFoundError:
+            return
+        if what == DIE:
+            os.kill(os.getpid(), signal.SIGKILL)
+        end = time.monotonic() + DEADLINE_SECONDS
+        while not (self._folder / f"{name}.done").exists() and time.monotonic() < end:
+            time.sleep(0.002)  # the whole process stands still, as if the rest of the world were faster
+
+    def reached(self) -> set[str]:
+        """At which of them somebody waits."""
+        names = {path.name.removesuffix(".reached") for path in self._folder.glob("*.reached")}
+        return {name for name in names if not (self._folder / f"{name}.done").exists()}
+
+    def go_on(self, name: str) -> None:
+        """Whoever waits there may."""
+        (self._folder / f"{name}.done").touch()

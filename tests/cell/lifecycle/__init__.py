@@ -1,0 +1,1 @@
+"""The life of a customer on a real Postgres."""
