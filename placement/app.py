@@ -15,7 +15,9 @@ from placement.api import front
 from placement.api.cells import CellHandlers
 from placement.api.checks import CheckHandlers
 from placement.api.instances import InstanceHandlers
+from placement.api.jobs import Jobs
 from placement.api.keys import Keys
+from placement.api.orchestrations import Orchestrations
 from placement.api.tenants import Tenants
 from placement.background import Background
 from placement.carrying import Carrier
@@ -131,6 +133,8 @@ def _endpoints(
     return [
         *Tenants(directory, creation, decisions, tokens).endpoints(),
         *Keys(directory, control, decisions, seeds).endpoints(),
+        *Orchestrations(directory, control, tokens).endpoints(),
+        *Jobs(directory, control, tokens).endpoints(),
         *CellHandlers(directory, cells, tokens).endpoints(),
         *InstanceHandlers(stores.registry).endpoints(),
         *CheckHandlers(Doctor(directory, stores.feed, control)).endpoints(),

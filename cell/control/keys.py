@@ -88,8 +88,8 @@ class Keys:
         return _report(row)
 
 
-async def enter_known(connection: Connection, tenant_id: str) -> None:
-    """At whatever epoch the fence is."""
+async def enter_known(connection: Connection, tenant_id: str) -> int:
+    """At whatever epoch the fence is; which one. ApiError 404 when the tenant does not live here."""
     row = await connection.fetchrow(SQL["enter_fence"], tenant_id, 0)
     if row is None or row["epoch"] is None or row["state"] != "active":
         raise not_found("tenant", tenant_id)
@@ -97,3 +97,4 @@ async def enter_known(connection: Connection, tenant_id: str) -> None:
         await enter_at(connection, tenant_id, row["epoch"])
     except NotHere:
         raise not_found("tenant", tenant_id) from None
+    return int(row["epoch"])

@@ -22,6 +22,7 @@ from directory.control.contract import (
     TenantReport,
 )
 from directory.control.token import control_token
+from directory.control.work import DeadJobsList, JobCounts, JobList, JobsOrder, JobsReport, OrchestrationList
 from directory.values import NewCell
 from runtime.site import Site
 
@@ -96,6 +97,10 @@ class FakeCell:
         app.router.add_get(f"{tenant}/keys", self._list_keys)
         app.router.add_post(f"{tenant}/keys", self._create_key)
         app.router.add_post(f"{tenant}/keys/{{key}}:revoke", self._revoke_key)
+        app.router.add_get(f"{tenant}/orchestrations", self._no_orchestrations)
+        app.router.add_get(f"{tenant}/jobs", self._no_jobs)
+        app.router.add_post(f"{tenant}/jobs:{{verb}}", self._about_jobs)
+        app.router.add_get("/control/v1/dead-jobs", self._no_dead_jobs)
         return app
 
     @property
@@ -192,6 +197,25 @@ class FakeCell:
         revoked = key.model_copy(update={"revoked_at": key.revoked_at or datetime.now(UTC)})
         keys[key.key_id] = revoked
         return _answer(revoked)
+
+    # Of work it has none, so whatever is named is not there: tests about work have a real cell.
+
+    async def _no_orchestrations(self, request: web.Request) -> web.Response:
+        known = request.match_info["tenant"] in self.tenants
+        return _answer(OrchestrationList(orchestrations=[])) if known else _missing()
+
+    async def _no_jobs(self, request: web.Request) -> web.Response:
+        known = request.match_info["tenant"] in self.tenants
+        counts = JobCounts(waiting=0, running=0, done=0, dead=0)
+        return _answer(JobList(jobs=[], counts=counts)) if known else _missing()
+
+    async def _about_jobs(self, request: web.Request) -> web.Response:
+        order = JobsOrder.model_validate_json(await request.read())
+        known = request.match_info["tenant"] in self.tenants and order.jobs is None
+        return _answer(JobsReport(jobs=0, left=0)) if known else _missing()
+
+    async def _no_dead_jobs(self, _request: web.Request) -> web.Response:
+        return _answer(DeadJobsList(tenants=[]))
 
     async def _fences(self, request: web.Request) -> web.Response:
         after, limit = request.query["after"], int(request.query["limit"])
