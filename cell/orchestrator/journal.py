@@ -94,6 +94,7 @@ def change_of(name: str, entry: Entry) -> dict[str, Any]:
         "status": entry.status.name,
         "attempts": entry.attempts,
         "undo_attempts": entry.undo_attempts,
+        "deaths": entry.deaths,
         "waits": entry.waits_seconds,
         "output": None if entry.output is None else dict(entry.output),
         "error": entry.error,
@@ -109,4 +110,5 @@ def entry_of(row: asyncpg.Record) -> Entry:
         row["waits_seconds"],
         None if row["output"] is None else json.loads(row["output"]),
         None if row["error"] is None else json.loads(row["error"]),
+        row["deaths"],
     )

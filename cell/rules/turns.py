@@ -13,6 +13,8 @@ from cell.rules.workflows import Kind, Retry, Step, Workflow
 Output = Mapping[str, Any]
 UNDOING = Retry(attempts=3)
 """After so many vain attempts a person must look at it."""
+MOST_DEATHS = 10
+"""Of owners, one after the other, at the same step: by then it is the step that kills them."""
 GIVEN_UP = {"code": "INTERNAL", "message": "it never came to an end"}
 
 
@@ -27,6 +29,8 @@ class Entry:
     """Until its next attempt, or until its time comes; 0.0 when that is over. None: it waits for no time."""
     output: Output | None = None
     error: Mapping[str, Any] | None = None
+    deaths: int = 0
+    """Of its attempts, those that nobody heard of again: their owner died."""
 
     def after(self, event: Event, **changes: Any) -> "Entry":
         """What it is once `event` has happened."""
@@ -120,9 +124,7 @@ def _by_themselves(
         entry = known[name]
         if not workflow.by_name[name].undoes:
             known[name] = entry.after(Event.UNDO).after(Event.UNDONE)
-        elif (
-            entry.status is Status.UNDOING and not entry.waits_seconds and _exhausted(entry.undo_attempts, UNDOING)
-        ):
+        elif entry.status is Status.UNDOING and _kills(entry):
             known[name] = entry.after(Event.GIVE_UP)
         else:
             continue
@@ -139,13 +141,23 @@ def _ended(step: Step, entry: Entry | None, facts: Facts) -> Entry | None:
         return entry.after(Event.SUCCEED, output=facts.signals.get(step.name))
     if step.kind is Kind.TIMER and over:
         return entry.after(Event.SUCCEED)
-    if step.kind is Kind.ACTION and not entry.waits_seconds and _exhausted(entry.attempts, step.retry):
+    if step.kind is Kind.ACTION and _kills(entry):
         return entry.after(Event.FAIL, error=entry.error or GIVEN_UP)
     return None
 
 
-def _exhausted(attempts: int, retry: Retry) -> bool:
-    return attempts >= retry.attempts
+def _died(entry: Entry) -> bool:
+    """Whether an attempt was begun of which nothing is known. Whatever ended waits, if only for no time."""
+    return entry.status in (Status.STARTED, Status.UNDOING) and entry.waits_seconds is None
+
+
+def _kills(entry: Entry) -> bool:
+    return _died(entry) and entry.deaths + 1 >= MOST_DEATHS
+
+
+def _exhausted(attempts: int, deaths: int, retry: Retry) -> bool:
+    """A death is no failure: it counts against the step only by itself."""
+    return attempts - deaths >= retry.attempts
 
 
 def _may_go_on(step: Step, entry: Entry | None) -> bool:
@@ -157,9 +169,12 @@ def _may_go_on(step: Step, entry: Entry | None) -> bool:
 def _begun(entry: Entry | None) -> Entry:
     if entry is None:
         return Entry(Status.STARTED, attempts=1)
+    deaths = entry.deaths + 1 if _died(entry) else entry.deaths
     if entry.status is Status.STARTED:
-        return entry.after(Event.BEGIN, attempts=entry.attempts + 1)
-    return entry.after(Event.UNDO, undo_attempts=entry.undo_attempts + 1)
+        return entry.after(Event.BEGIN, attempts=entry.attempts + 1, deaths=deaths)
+    if entry.status is Status.UNDOING:
+        return entry.after(Event.UNDO, undo_attempts=entry.undo_attempts + 1, deaths=deaths)
+    return entry.after(Event.UNDO, undo_attempts=entry.undo_attempts + 1, deaths=0)
 
 
 def _statuses(known: Mapping[str, Entry]) -> dict[str, Status]:
@@ -169,11 +184,11 @@ def _statuses(known: Mapping[str, Entry]) -> dict[str, Status]:
 def failed(step: Step, entry: Entry, error: Mapping[str, Any], chance: float, *, hopeless: bool = False) -> Entry:
     """What becomes of a step whose attempt failed: another attempt later, or none. `chance` in [0, 1)."""
     if entry.status is Status.STARTED:
-        if hopeless or _exhausted(entry.attempts, step.retry):
+        if hopeless or _exhausted(entry.attempts, entry.deaths, step.retry):
             return entry.after(Event.FAIL, error=error)
         waits_seconds = step.retry.wait_seconds(entry.attempts, chance)
     else:
-        if _exhausted(entry.undo_attempts, UNDOING):
+        if _exhausted(entry.undo_attempts, entry.deaths, UNDOING):
             return entry.after(Event.GIVE_UP, error=error)
         waits_seconds = UNDOING.wait_seconds(entry.undo_attempts, chance)
     return replace(entry, waits_seconds=waits_seconds, error=error)

@@ -202,6 +202,8 @@ CREATE TABLE cell.orchestration_steps (
         ('STARTED', 'COMPLETED', 'FAILED', 'SKIPPED', 'UNDOING', 'UNDONE', 'STUCK')),
     attempts         integer     NOT NULL DEFAULT 0,
     undo_attempts    integer     NOT NULL DEFAULT 0,
+    -- Attempts, forward or back, that nobody ever heard of again: their owner died.
+    deaths           integer     NOT NULL DEFAULT 0,
     -- Not before: the next attempt, or the time that a timer waits for.
     wake_at          timestamptz,
     output           jsonb,

@@ -7,7 +7,8 @@ WITH held AS (
     WHERE orchestration_id = $1 AND outcome IS NULL RETURNING orchestration_id
 )
 UPDATE cell.orchestration_steps s
-SET status = c.status, attempts = c.attempts, undo_attempts = c.undo_attempts, wake_at = NULL, error = c.error,
+SET status = c.status, attempts = c.attempts, undo_attempts = c.undo_attempts, deaths = 0,
+    wake_at = CASE WHEN c.status IN ('STARTED', 'UNDOING') THEN clock_timestamp() END, error = c.error,
     ended_at = CASE WHEN c.status IN ('STARTED', 'UNDOING') THEN NULL ELSE clock_timestamp() END
 FROM held, jsonb_to_recordset($4::jsonb) AS c (step text, status text, attempts integer, undo_attempts integer,
                                               error jsonb)

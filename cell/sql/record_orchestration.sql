@@ -16,14 +16,15 @@ WITH held AS (
     RETURNING o.tenant_id, o.orchestration_id, o.outcome
 ), changed AS (
     INSERT INTO cell.orchestration_steps AS s
-        (orchestration_id, step, status, attempts, undo_attempts, wake_at, output, error, ended_at)
-    SELECT held.orchestration_id, c.step, c.status, c.attempts, c.undo_attempts,
+        (orchestration_id, step, status, attempts, undo_attempts, deaths, wake_at, output, error, ended_at)
+    SELECT held.orchestration_id, c.step, c.status, c.attempts, c.undo_attempts, c.deaths,
            clock_timestamp() + make_interval(secs => c.waits), c.output, c.error,
            CASE WHEN c.status IN ('STARTED', 'UNDOING') THEN NULL ELSE clock_timestamp() END
-    FROM held, jsonb_to_recordset($8::jsonb) AS c (step text, status text, attempts integer, undo_attempts integer,
+    FROM held, jsonb_to_recordset($8::jsonb) AS c (step text, status text, attempts integer, undo_attempts integer, deaths integer,
                                                   waits float8, output jsonb, error jsonb)
     ON CONFLICT (tenant_id, orchestration_id, step) DO UPDATE
         SET status = excluded.status, attempts = excluded.attempts, undo_attempts = excluded.undo_attempts,
+            deaths = excluded.deaths,
             wake_at = excluded.wake_at, output = excluded.output, error = excluded.error, ended_at = excluded.ended_at
 )
 SELECT orchestration_id,
