@@ -87,7 +87,7 @@ def _with_control(shared: Shared, control_pool: Pool, pepper: bytes) -> web.Appl
     control = Control(
         *(control_pool, settings.cell_id, settings.region),
         *(Tenants(control_pool, maker), Keys(control_pool, maker), checks),
-        Customers(control_pool, settings.namespace_domain),
+        Customers(control_pool, settings.namespace_domain, shared.hinter.hint),
     )
     app = admin.application(shared.health, settings)
     add_control(app, control, settings.control_token.get_secret_value())

@@ -88,12 +88,14 @@ class Keys:
         return _report(row)
 
 
-async def enter_known(connection: Connection, tenant_id: str) -> None:
-    """At whatever epoch the fence is."""
+async def enter_known(connection: Connection, tenant_id: str) -> int:
+    """At whatever epoch the fence is, which it returns."""
     row = await connection.fetchrow(SQL["enter_fence"], tenant_id, 0)
     if row is None or row["epoch"] is None or row["state"] != "active":
         raise not_found("tenant", tenant_id)
+    epoch: int = row["epoch"]
     try:
-        await enter_at(connection, tenant_id, row["epoch"])
+        await enter_at(connection, tenant_id, epoch)
     except NotHere:
         raise not_found("tenant", tenant_id) from None
+    return epoch

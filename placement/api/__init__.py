@@ -2,5 +2,5 @@
 
 - `front`    every request's way in: who asks, one log line and one measurement each
 - `values`   types of fields that several resources share
-- `tenants`, `keys`, `cells`, `checks`
+- `tenants`, `customers`, `keys`, `cells`, `checks`
 """
