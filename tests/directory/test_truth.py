@@ -209,7 +209,7 @@ async def test_a_late_messenger_cannot_settle_a_newer_decision(truth: Directory)
 
 
 async def test_a_customer_is_kept_until_the_cell_has_carried_the_tenant_out(truth: Directory) -> None:
-    """Through every decision that comes in between, and no longer: it is a person's address. Logs do not show it."""
+    """Through every decision that comes in between, and no longer; logs do not show whose address it is."""
     await open_cell(truth)
     ann = Customer("ann@acme.example", 'Ünï <Acme> "Ltd"', "main", "prod", "premium", 14)
     for customer in (ann, replace(ann, trial_days=None)):
