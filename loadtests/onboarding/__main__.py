@@ -37,11 +37,11 @@ MOST_CROWD_SECONDS = 20.0
 """For 99 of 100 of those who come at once."""
 CELL = "cell-1"
 METHOD = (
-    "A platform of one cell, and the client, share the machine. Each customer is asked for at placement "
-    "by one POST /v1/tenants, its operation is waited for through the router with the key of the answer, and the "
-    "time ends when the router has answered that the namespace is ACTIVE. Afterwards each effect is counted in the "
-    "cell's database: one of each, or the run fails. again: what was refused for the moment and sent again, by "
-    "status."
+    "A platform of one cell, and the client, share the machine. Each customer is asked for at placement by one "
+    "POST /v1/tenants, its operation is waited for through the router with the key of the answer, and the time "
+    "ends when the router has answered that the namespace is ACTIVE. Afterwards each effect is counted in the "
+    "cell's database: one of each, or the run fails. `again` counts what was refused for the moment and sent "
+    "again, by status."
 )
 
 
