@@ -36,12 +36,12 @@ ATTEMPTS = 3
 class Carried:
     """The tenant as it is now; `api_key` is its first key, a secret, when one was asked for.
 
-    `onboarding` is what the cell does for the customer that came along; the text says why it refuses to.
+    `onboarding` is what the cell does for the customer that came along, or why it refuses to.
     """
 
     tenant: Tenant
     api_key: str | None = None
-    onboarding: WorkReport | str | None = None
+    onboarding: WorkReport | Stale | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Wish:
     customer: Customer | None
 
 
-Told = tuple[TenantReport, WorkReport | str | None]
+Told = tuple[TenantReport, WorkReport | Stale | None]
 """What the cell holds now, and what it does for the customer."""
 
 
@@ -152,7 +152,7 @@ class Carrier:
                 await self._control.put_tenant(cell, tenant.tenant_id, _order(tenant, epoch, "suspended", None))
             return await self._control.delete_tenant(cell, tenant.tenant_id, epoch, tenant.revision)
 
-    async def _onboard(self, cell: Cell, tenant: Tenant, customer: Customer | None) -> WorkReport | str | None:
+    async def _onboard(self, cell: Cell, tenant: Tenant, customer: Customer | None) -> WorkReport | Stale | None:
         """Again is the same work: the order names it."""
         if customer is None or tenant.state == "deleted":
             return None
@@ -163,7 +163,7 @@ class Carrier:
         except Stale as refusal:
             # Somebody else has had a customer onboarded there: this one would never be, and is not tried for ever.
             log.warning("customer_refused", cell=cell.cell_id, reason=str(refusal))
-            return str(refusal)
+            return refusal
 
     @contextmanager
     def _being_busy(self, tenant_id: str) -> Iterator[None]:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import astuple, dataclass
 from datetime import timedelta
 
-from directory.errors import AlreadyExists, CellFull, NotFound, Unavailable
+from directory.errors import AlreadyExists, CellFull, NotFound, Stale, Unavailable
 from directory.publisher import Publisher
 from directory.truth import Directory
 from directory.values import Customer, NewTenant, Rate, Tenant
@@ -109,7 +109,7 @@ class Creation:
             carried = await self._carrier.carry_out(tenant, seed, asked.customer)
         except Unavailable as error:
             raise _waiting(tenant, error) from error
-        if isinstance(carried.onboarding, str):
+        if isinstance(carried.onboarding, Stale):
             raise _refused(carried.tenant, carried.onboarding)
         # The new tenant's first request may come at once, so routers are told before it is answered.
         with suppress(Unavailable):
@@ -169,7 +169,7 @@ def nowhere(found: Nowhere) -> ApiError:
     return ApiError("RESOURCE_EXHAUSTED", message, retryable=False, metadata=reasons)
 
 
-def _refused(tenant: Tenant, why: str) -> ApiError:
+def _refused(tenant: Tenant, why: Stale) -> ApiError:
     message = f"the tenant is created; its customer cannot be onboarded, because another order came first: {why}"
     return ApiError("FAILED_PRECONDITION", message, metadata={"tenant_id": tenant.tenant_id})
 

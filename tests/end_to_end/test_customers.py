@@ -1,8 +1,11 @@
 """A customer from the operator's command to a namespace that can be used; gone, and back."""
 
 import asyncio
+import contextlib
 import json
+import os
 import secrets
+import signal
 import sys
 from asyncio.subprocess import PIPE
 from pathlib import Path
@@ -12,6 +15,7 @@ import aiohttp
 import pytest
 
 from console.platform.platform import Platform
+from loadtests.onboarding.effects import faults
 from tests.end_to_end.actors import Developer, Operator
 from tests.waiting import eventually
 
@@ -25,6 +29,17 @@ async def _cellway(platform: Platform, project_root: Path, *words: str) -> tuple
     async with asyncio.timeout(90):
         out, complaints = await process.communicate()
     return process.returncode or 0, out.decode(), complaints.decode()
+
+
+def _wish(name: str) -> dict[str, Any]:
+    customer = {
+        "email": f"ann@{name}.example",
+        "display_name": name,
+        "account_id": "main",
+        "namespace_id": "prod",
+        "trial_days": 14,
+    }
+    return {"tenant_id": name, "display_name": name, "customer": customer}
 
 
 async def test_a_customer_comes_leaves_and_comes_back(
@@ -66,14 +81,7 @@ async def test_a_customer_is_onboarded_although_its_cell_died_while_it_came(
 ) -> None:
     """Placement has recorded both; the tenant is opened and the customer onboarded when the cell is back."""
     name = f"late-{secrets.token_hex(3)}"
-    customer = {
-        "email": "ann@late.example",
-        "display_name": "Late",
-        "account_id": "main",
-        "namespace_id": "prod",
-        "trial_days": 14,
-    }
-    body = {"tenant_id": name, "display_name": "Late", "customer": customer}
+    body = _wish(name)
     parts = [f"{cell} api" for cell in platform.cells]
     await platform.hold(*parts)
     try:
@@ -95,3 +103,46 @@ async def test_a_customer_is_onboarded_although_its_cell_died_while_it_came(
 
     await eventually(is_active, seconds=20)
     assert len((await developer.get("/v1/accounts")).body["accounts"]) == 1
+
+
+@pytest.mark.parametrize(
+    "victim", ["placement", "control postgres", "cell-1 api", "cell-1 worker", "cell-1 postgres"]
+)
+async def test_customers_who_come_while_a_process_is_killed_all_come_once(
+    platform: Platform, operator: Operator, victim: str
+) -> None:
+    """kill -9 in their midst: clients repeat their one request until it is answered; each effect is there once."""
+    names = [f"crowd-{secrets.token_hex(4)}" for _ in range(12)]
+    homes: dict[str, list[str]] = {}
+
+    async def comes(name: str) -> None:
+        async def is_answered() -> bool:
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                answer = await operator.post("/v1/tenants", _wish(name), key=name)
+                assert answer.status == 201, answer.body
+                homes.setdefault(answer.body["cell_id"], []).append(name)
+                return True
+            return False
+
+        await eventually(is_answered, seconds=40, every=0.1)
+
+    async def killed() -> None:
+        pid = platform.part(victim).pid
+        assert pid is not None
+        await eventually(lambda: homes, seconds=20, every=0.005)
+        os.kill(pid, signal.SIGKILL)
+        await platform.returned(victim, pid, 30)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(killed())
+        for name in names:
+            group.create_task(comes(name))
+    assert sorted(name for found in homes.values() for name in found) == sorted(names)
+
+    async def is_whole(cell_id: str) -> bool:
+        found = await faults(platform, cell_id, homes[cell_id])
+        assert not found
+        return True
+
+    for cell_id in homes:
+        await eventually(lambda cell_id=cell_id: is_whole(cell_id), seconds=30, every=0.2)
