@@ -34,6 +34,9 @@ format: $(VENV)/installed-dev ## Format the sources and mend what lint can mend
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
+states: $(VENV)/installed-dev ## Write docs/states.md anew from the state tables
+	@$(BIN)/python -m cell.states > docs/states.md
+
 fuzz: $(VENV)/installed-dev compile ## Send the router odd bytes for FUZZ_SECONDS (600), in memory; what breaks a promise is saved
 	$(BIN)/python -m tests.router.fuzz --seconds $(or $(FUZZ_SECONDS),600)
 
@@ -88,5 +91,5 @@ $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Cellway needs Python 3.11 or newer: install it, or name one with make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
 
-.PHONY: help up compile demo test check format fuzz bench-smoke bench-table bench-router bench-cell \
+.PHONY: help up compile demo test check format states fuzz bench-smoke bench-table bench-router bench-cell \
 	bench-orchestrator bench-jobs bench-onboarding autobahn lock clean

@@ -6,6 +6,7 @@ In reading order:
 - `whereabouts` where placement and router are, and the operator's token: from the environment or `.cellway/`
 - `calls`      HTTP calls, and what their failures mean for people
 - `output`     tables for people, JSON for scripts
+- `steps`      an orchestration's steps as a tree
 - `commands/`  a file for each group of commands
 - `platform/`  the supervisor behind `cellway up`
 - `top/`       the display behind `cellway router top`

@@ -4,7 +4,20 @@ import sys
 
 import typer
 
-from console.commands import bootstrap, cells, demo, doctor, keys, router, running, status, tenants, token
+from console.commands import (
+    bootstrap,
+    cells,
+    demo,
+    doctor,
+    jobs,
+    keys,
+    orchestrations,
+    router,
+    running,
+    status,
+    tenants,
+    token,
+)
 from console.errors import EXIT_CODES, EXIT_NOT_RUNNING, EXIT_OK, EXIT_REFUSED, ConsoleError
 
 app = typer.Typer(
@@ -21,6 +34,8 @@ demo.add_to(app)
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(cells.app, name="cells")
 app.add_typer(keys.app, name="keys")
+app.add_typer(orchestrations.app, name="orchestrations")
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(router.app, name="router")
 status.add_to(app)
 doctor.add_to(app)

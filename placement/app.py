@@ -16,7 +16,9 @@ from placement.api.cells import CellHandlers
 from placement.api.checks import CheckHandlers
 from placement.api.customers import Customers
 from placement.api.instances import InstanceHandlers
+from placement.api.jobs import Jobs
 from placement.api.keys import Keys
+from placement.api.orchestrations import Orchestrations
 from placement.api.tenants import Tenants
 from placement.background import Background
 from placement.carrying import Carrier
@@ -133,6 +135,8 @@ def _endpoints(
         *Tenants(directory, creation, decisions, tokens).endpoints(),
         *Customers(directory, control, decisions).endpoints(),
         *Keys(directory, control, decisions, seeds).endpoints(),
+        *Orchestrations(directory, control, tokens).endpoints(),
+        *Jobs(directory, control, tokens).endpoints(),
         *CellHandlers(directory, cells, tokens).endpoints(),
         *InstanceHandlers(stores.registry).endpoints(),
         *CheckHandlers(Doctor(directory, stores.feed, control)).endpoints(),

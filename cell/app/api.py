@@ -11,6 +11,7 @@ from cell.control.customers import Customers
 from cell.control.keys import KeyMaker, Keys
 from cell.control.serving import Control, add_control
 from cell.control.tenants import Tenants
+from cell.control.work import Work
 from cell.database import COMMAND_SECONDS
 from cell.schema_state import SchemaState
 from cell.settings import CellSettings
@@ -46,23 +47,28 @@ async def assemble_api(settings: CellSettings) -> Api:
     control_pool = await open_pool(
         settings.control_dsn, name="cell-control", size=4, command_seconds=COMMAND_SECONDS, stateless=True
     )
+    relay_pool = await open_pool(
+        settings.relay_dsn, name="cell-relay", size=1, command_seconds=COMMAND_SECONDS, stateless=True
+    )
     shared = Shared(settings, app_pool)
     state = SchemaState(app_pool, settings.owner_dsn, settings.schema_phases)
     shared.watch(app_pool, state, needs_redis=False)
     pepper = settings.key_pepper.get_secret_value().encode()
     notices = Notices(settings.app_dsn, max(1, settings.pool_size // 4))
+    known = workflows(settings, app_pool)
     tools = Tools(
         *(pepper, PageTokens(settings.page_key.get_secret_value().encode()), notices),
-        *(workflows(settings, app_pool), settings.namespace_domain),
+        *(known, settings.namespace_domain),
     )
     site = Site(
         *("api", application(app_pool, tools, shared.hinter), settings.host, settings.port),
         setting="CELLWAY_CELL_PORT",
         drain_seconds=settings.drain_seconds,
     )
-    admin_site = admin_site_of(shared, _with_control(shared, control_pool, pepper))
+    work = Work(control_pool, relay_pool, known, shared.hinter)
+    admin_site = admin_site_of(shared, _with_control(shared, control_pool, pepper, work))
     lifecycle = Lifecycle(shared.health, settings.drain_seconds)
-    lifecycle.add(Part("pools", stop=lambda: close(app_pool, control_pool)))
+    lifecycle.add(Part("pools", stop=lambda: close(app_pool, control_pool, relay_pool)))
     lifecycle.add(Part("schema", start=state.start, start_deadline_seconds=90.0))
     lifecycle.add(Part("tasks", start=lambda: _start_api_tasks(shared, state, notices), stop=shared.tasks.close))
     lifecycle.add(admin_site.part())
@@ -73,7 +79,7 @@ async def assemble_api(settings: CellSettings) -> Api:
     return Api(lifecycle, site, admin_site, notices)
 
 
-def _with_control(shared: Shared, control_pool: Pool, pepper: bytes) -> web.Application:
+def _with_control(shared: Shared, control_pool: Pool, pepper: bytes, work: Work) -> web.Application:
     settings, maker = shared.settings, KeyMaker(pepper)
     checks = Checks(
         control_pool,
@@ -88,6 +94,7 @@ def _with_control(shared: Shared, control_pool: Pool, pepper: bytes) -> web.Appl
         *(control_pool, settings.cell_id, settings.region),
         *(Tenants(control_pool, maker), Keys(control_pool, maker), checks),
         Customers(control_pool, settings.namespace_domain, shared.hinter.hint),
+        work,
     )
     app = admin.application(shared.health, settings)
     add_control(app, control, settings.control_token.get_secret_value())

@@ -4,4 +4,5 @@
 - `tenants`   carrying decisions about tenants out: fence, state, first key, deletion
 - `keys`      API keys for the operator
 - `customers` beginning the workflows of a customer's life
+- `work`      orchestrations and jobs for the operator
 """

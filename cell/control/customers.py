@@ -44,9 +44,8 @@ class Customers:
             async with transaction(self._pool) as connection:
                 epoch = await enter_known(connection, tenant_id)
                 row = await ask(connection)
-                is_new = row["updated_at"] == await connection.fetchval(
-                    SQL["this_moment"]
-                )  # else it was done before
+                this_moment = await connection.fetchval(SQL["this_moment"])
+                is_new = row["updated_at"] == this_moment  # else it was done before
                 if is_new:
                     change = Change("subscription", None, {"operation": f"operations/{row['orchestration_id']}"})
                     await audit.record(connection, audit.OPERATOR, action, change)

@@ -89,13 +89,12 @@ class Keys:
 
 
 async def enter_known(connection: Connection, tenant_id: str) -> int:
-    """At whatever epoch the fence is, which it returns."""
+    """At whatever epoch the fence is; which one. ApiError 404 when the tenant does not live here."""
     row = await connection.fetchrow(SQL["enter_fence"], tenant_id, 0)
     if row is None or row["epoch"] is None or row["state"] != "active":
         raise not_found("tenant", tenant_id)
-    epoch: int = row["epoch"]
     try:
-        await enter_at(connection, tenant_id, epoch)
+        await enter_at(connection, tenant_id, row["epoch"])
     except NotHere:
         raise not_found("tenant", tenant_id) from None
-    return epoch
+    return int(row["epoch"])

@@ -14,6 +14,7 @@ from cell.checks import Checks
 from cell.control.customers import Customers
 from cell.control.keys import Keys
 from cell.control.tenants import Tenants, report_fence
+from cell.control.work import Work
 from cell.database import SQL, transaction
 from cell.errors import NotHere, Stale
 from directory.control.contract import (
@@ -65,9 +66,11 @@ class Control:
         keys: Keys,
         checks: Checks,
         customers: Customers,
+        work: Work,
     ) -> None:
         self._pool, self._cell_id, self._region = pool, cell_id, region
-        self._tenants, self._keys, self._checks, self._customers = tenants, keys, checks, customers
+        self._tenants, self._keys, self._checks = tenants, keys, checks
+        self._customers, self._work = customers, work
 
     async def cell(self, _call: Call[None]) -> Reply:
         """200."""
@@ -162,6 +165,7 @@ class Control:
             Endpoint("GET", "/control/v1/fences", self.fences, "Fences", "listFences", {200: FenceList},
                      query=FencesQuery),
             Endpoint("GET", "/control/v1/checks", self.checks, "Checks", "listChecks", {200: CheckList}),
+            *self._work.endpoints(),
         )  # fmt: skip
 
 

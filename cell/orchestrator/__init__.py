@@ -5,6 +5,7 @@
 - `journal`   what is recorded of an orchestration, as values; one statement writes all that changed
 - `runner`    one owner's turn: claim, act, record, until there is nothing to do now
 - `starting`  beginning one, in the transaction that asks for it; telling it something
+- `operating` an operator's look at them, and an operator's word: retry, skip, cancel
 
 What comes next is decided in `rules/orchestration`. Whatever happens to a process here, Postgres knows what was
 intended and what was done; the sweep finds what nobody is at.

@@ -59,7 +59,7 @@ async def claim(
         row["fencing"],
         row["nudges"],
         row["cancel_requested"],
-        {step["step"]: _entry(step) for step in steps},
+        {step["step"]: entry_of(step) for step in steps},
         {signal["name"]: json.loads(signal["payload"]) for signal in signals},
     )
 
@@ -78,7 +78,7 @@ async def record(connection: Connection, owned: Owned, turn: Turn, lease_seconds
         turn.outcome,
         lease_seconds,
         turn.wake_seconds,
-        json.dumps([_change(name, entry) for name, entry in turn.changed.items()]),
+        json.dumps([change_of(name, entry) for name, entry in turn.changed.items()]),
         None if turn.error is None else json.dumps(dict(turn.error)),
         turn.steps_done,
         KEPT_SECONDS,
@@ -87,7 +87,8 @@ async def record(connection: Connection, owned: Owned, turn: Turn, lease_seconds
         raise LeaseLost("another worker has this orchestration now")
 
 
-def _change(name: str, entry: Entry) -> dict[str, Any]:
+def change_of(name: str, entry: Entry) -> dict[str, Any]:
+    """A step as the statements that record it take it."""
     return {
         "step": name,
         "status": entry.status.name,
@@ -99,7 +100,8 @@ def _change(name: str, entry: Entry) -> dict[str, Any]:
     }
 
 
-def _entry(row: asyncpg.Record) -> Entry:
+def entry_of(row: asyncpg.Record) -> Entry:
+    """A step from its row."""
     return Entry(
         Status[row["status"]],
         row["attempts"],

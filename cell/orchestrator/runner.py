@@ -175,7 +175,7 @@ class _Ownership:
             await action.party.undo(call)
             return entry.after(Event.UNDONE, error=None)
         output: Output | None = None
-        if entry.attempts > 1:
+        if entry.attempts > 1 or entry.error is not None:
             output = await action.party.find(call)  # the one before may have been done after all
         if output is None:
             output = await action.party.act(call)

@@ -7,8 +7,8 @@ are undone all the same (Garcia-Molina and Salem, "Sagas", 1987).
 
 step    (none) ─ begin ─▶ STARTED ─ succeed ─▶ COMPLETED        STARTED ─ fail ─▶ FAILED
         STARTED, COMPLETED, FAILED ─ undo ─▶ UNDOING ─ undone ─▶ UNDONE     UNDOING ─ give up ─▶ STUCK
-        by an operator:  FAILED, STARTED ─ skip ─▶ SKIPPED   FAILED ─ retry ─▶ STARTED   STUCK ─ retry ─▶ UNDOING
-                         STUCK ─ skip ─▶ UNDONE
+        by an operator:  FAILED, STARTED ─ skip ─▶ SKIPPED   FAILED, STARTED ─ retry ─▶ STARTED
+                         STUCK ─ skip ─▶ UNDONE              STUCK, UNDOING ─ retry ─▶ UNDOING
 
 Once a step that *commits* has ended well, there is only the way on: what fails then waits for an operator, too.
 """
@@ -58,7 +58,9 @@ STEPS: Mapping[tuple[Status | None, Event], Status] = {
     (Status.UNDOING, Event.GIVE_UP): Status.STUCK,
     (Status.STARTED, Event.SKIP): Status.SKIPPED,
     (Status.FAILED, Event.SKIP): Status.SKIPPED,
+    (Status.STARTED, Event.RETRY): Status.STARTED,  # at once, instead of when its time comes
     (Status.FAILED, Event.RETRY): Status.STARTED,
+    (Status.UNDOING, Event.RETRY): Status.UNDOING,  # at once
     (Status.STUCK, Event.RETRY): Status.UNDOING,
     (Status.STUCK, Event.SKIP): Status.UNDONE,
 }
@@ -86,6 +88,7 @@ class Moves:
 
 Steps = Mapping[str, Status]
 PASSED = frozenset({Status.COMPLETED, Status.SKIPPED})
+GOING_BACK = frozenset({Status.UNDOING, Status.UNDONE, Status.STUCK})
 SETTLED = frozenset({Status.UNDONE, Status.STUCK, Status.SKIPPED})
 COMPLETED, ROLLED_BACK, PENDING = "COMPLETED", "ROLLED_BACK", "PENDING"
 
@@ -94,7 +97,7 @@ def direction(workflow: Workflow, steps: Steps, *, cancelled: bool) -> Direction
     """Once back, always back: what was undone is not done again. After a step that commits, always on."""
     if committed(workflow, steps):
         return Direction.FORWARD
-    if any(status in (Status.UNDOING, Status.UNDONE, Status.STUCK) for status in steps.values()):
+    if any(status in GOING_BACK for status in steps.values()):
         return Direction.BACK
     if any(_failed(step, steps) for step in workflow.steps) or cancelled:
         return Direction.BACK

@@ -161,7 +161,8 @@ async def _trial(connection: Connection, call: Call) -> Output:
 
 
 async def _no_trial(connection: Connection, _call: Call, _made: Any) -> None:
-    """It ends by itself once it is told, and finds nothing to end."""
+    """It ends by itself once it is told, and the subscription is none of its business any more."""
     row = await connection.fetchrow(SQL["lock_subscription"])
     if row is not None:
         await tell_trial(connection, row)
+        await connection.execute(SQL["set_trial_operation"], None)

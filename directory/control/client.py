@@ -6,8 +6,8 @@ The address is checked again when it is connected to, after its name was resolve
 """
 
 import json
-from typing import Any, TypeVar
-from urllib.parse import quote
+from typing import Any, Literal, TypeVar
+from urllib.parse import quote, urlencode
 
 import aiohttp
 from pydantic import BaseModel, ValidationError
@@ -27,6 +27,17 @@ from directory.control.contract import (
     WorkReport,
 )
 from directory.control.token import control_token
+from directory.control.work import (
+    DeadJobsList,
+    JobList,
+    JobQuery,
+    JobsOrder,
+    JobsReport,
+    OrchestrationList,
+    OrchestrationQuery,
+    OrchestrationReport,
+    StepOrder,
+)
 from directory.errors import NotFound, Refused, Silent, Stale, Unavailable
 from directory.resolver import CheckedResolver, checked
 from directory.values import Cell
@@ -105,6 +116,43 @@ class CellControl:
         """Stale when it is not suspended, or while something else changes it."""
         return await self._call(cell, "POST", f"tenants/{quote(tenant_id)}/subscription:resume", WorkReport)
 
+    async def orchestrations(self, cell: Cell, tenant_id: str, query: OrchestrationQuery) -> OrchestrationList:
+        """One page. NotFound when the tenant does not live there."""
+        return await self._call(
+            cell, "GET", f"tenants/{quote(tenant_id)}/orchestrations?{_query(query)}", OrchestrationList
+        )
+
+    async def orchestration(self, cell: Cell, tenant_id: str, name: str) -> OrchestrationReport:
+        """With its steps. NotFound."""
+        path = f"tenants/{quote(tenant_id)}/orchestrations/{quote(name)}"
+        return await self._call(cell, "GET", path, OrchestrationReport)
+
+    async def operate(
+        self, cell: Cell, tenant_id: str, name: str, verb: Literal["retry", "skip"], step: str | None
+    ) -> OrchestrationReport:
+        """Have a step tried again or let pass. NotFound; Stale says what would be possible."""
+        path = f"tenants/{quote(tenant_id)}/orchestrations/{quote(name)}:{verb}"
+        return await self._call(cell, "POST", path, OrchestrationReport, body=StepOrder(step=step))
+
+    async def cancel(self, cell: Cell, tenant_id: str, name: str) -> OrchestrationReport:
+        """Ask for the way back. NotFound; Stale when it has ended, or cannot be cancelled."""
+        path = f"tenants/{quote(tenant_id)}/orchestrations/{quote(name)}:cancel"
+        return await self._call(cell, "POST", path, OrchestrationReport)
+
+    async def jobs(self, cell: Cell, tenant_id: str, query: JobQuery) -> JobList:
+        """One page. NotFound when the tenant does not live there."""
+        return await self._call(cell, "GET", f"tenants/{quote(tenant_id)}/jobs?{_query(query)}", JobList)
+
+    async def order_jobs(
+        self, cell: Cell, tenant_id: str, verb: Literal["retry", "discard"], order: JobsOrder
+    ) -> JobsReport:
+        """Try again or discard, a bounded number of them. NotFound; Stale says for which it is not possible."""
+        return await self._call(cell, "POST", f"tenants/{quote(tenant_id)}/jobs:{verb}", JobsReport, body=order)
+
+    async def dead_jobs(self, cell: Cell, after: str = "", limit: int = 1000) -> DeadJobsList:
+        """One page of the tenants that have some."""
+        return await self._call(cell, "GET", f"dead-jobs?after={quote(after)}&limit={limit}", DeadJobsList)
+
     async def fences(self, cell: Cell, after: str = "", limit: int = 1000) -> FenceList:
         """One page."""
         return await self._call(cell, "GET", f"fences?after={quote(after)}&limit={limit}", FenceList)
@@ -130,6 +178,10 @@ class CellControl:
             raise Silent(f"cell {cell.cell_id} cannot be reached: {type(error).__name__}") from error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Unavailable(f"cell {cell.cell_id} does not answer: {type(error).__name__}") from error
+
+
+def _query(values: BaseModel) -> str:
+    return urlencode(values.model_dump(mode="json", exclude_defaults=True))
 
 
 def _answer(cell: Cell, status: int, body: bytes, model: type[ModelT]) -> ModelT:

@@ -18,6 +18,8 @@ there, revoking again changes nothing, and both mean the tenant as the cell hold
     POST   /control/v1/tenants/{tenant}/subscription:resume                   -> WorkReport
     GET    /control/v1/fences?after=&limit=                                -> FenceList
     GET    /control/v1/checks                                              -> CheckList
+
+The calls about orchestrations and jobs are in `work`.
 """
 
 from datetime import datetime

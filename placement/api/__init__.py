@@ -2,5 +2,6 @@
 
 - `front`    every request's way in: who asks, one log line and one measurement each
 - `values`   types of fields that several resources share
-- `tenants`, `customers`, `keys`, `cells`, `checks`
+- `homes`    in which cell a tenant's work is
+- `tenants`, `customers`, `keys`, `cells`, `checks`, `orchestrations`, `jobs`
 """

@@ -7,9 +7,10 @@ from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 from directory import values
 from directory.control.client import CellControl
 from directory.control.contract import OffboardingOrder, OnboardingOrder, WorkReport
-from directory.errors import NotAllowed, NotFound, Unavailable
+from directory.errors import NotAllowed, NotFound
 from directory.rules.plans import PLANS, STANDARD, check_plan
 from directory.truth import Directory
+from placement.api.homes import opening
 from placement.api.values import name
 from placement.decisions import Decisions
 from runtime.api.endpoint import Call, Endpoint, Input, Output, Reply
@@ -98,7 +99,7 @@ class Customers:
         try:
             report = await self._control.onboard(cell, tenant_id, OnboardingOrder(**body.model_dump()))
         except NotFound as error:
-            raise Unavailable(f"cell {cell.cell_id} is just opening for {tenant_id}") from error
+            raise opening(cell, tenant_id, error) from error
         return Reply(body=Work.of(tenant_id, cell, report))
 
     async def offboard(self, call: Call[None]) -> Reply:

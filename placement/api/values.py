@@ -25,6 +25,7 @@ PARAMETERS: Mapping[str, Mapping[str, Any]] = {
     "tenant": {"type": "string", "pattern": NAME},
     "cell": {"type": "string", "pattern": NAME},
     "key": {"type": "string", "pattern": KEY},
+    "orchestration": {"type": "string", "pattern": KEY},
 }
 
 

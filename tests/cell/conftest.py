@@ -1,6 +1,5 @@
 """The cell that most tests share, and tenants in it."""
 
-import secrets
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -17,12 +16,11 @@ from tests.cell.cells import (
     Client,
     RunningCell,
     new_cell_database,
-    next_epoch,
     settings_for,
     worker_of,
 )
 from tests.cell.orchestrator.outside import Ledger
-from tests.cell.orchestrator.stage import Stage
+from tests.cell.orchestrator.stage import Stage, new_stage
 
 
 @pytest.fixture(scope="session")
@@ -68,16 +66,10 @@ async def client(cell: RunningCell) -> Client:
 @pytest.fixture
 async def stage(cell_database: CellDatabase) -> AsyncIterator[Stage]:
     """A tenant of its own, whose work a test carries out itself."""
-    tenant_id, epoch = f"t-{secrets.token_hex(4)}", next_epoch()
-    control = await cell_database.connect("cell_control")
-    try:
-        await control.execute("SELECT cellway.set_fence($1, $2, 'active', NULL)", tenant_id, epoch)
-    finally:
-        await control.close()
     pool = await open_pool(
         cell_database.dsns["cell_app"], name="test", size=4, command_seconds=COMMAND_SECONDS, stateless=True
     )
-    yield Stage(pool, tenant_id, epoch)
+    yield await new_stage(cell_database, pool)
     await pool.close()
 
 

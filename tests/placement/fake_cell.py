@@ -24,6 +24,7 @@ from directory.control.contract import (
     WorkReport,
 )
 from directory.control.token import control_token
+from directory.control.work import DeadJobsList, JobCounts, JobList, JobsOrder, JobsReport, OrchestrationList
 from directory.values import NewCell
 from runtime.site import Site
 
@@ -107,6 +108,10 @@ class FakeCell:
         app.router.add_put(f"{tenant}/onboarding", self._onboard)
         app.router.add_post(f"{tenant}/offboarding", self._offboard)
         app.router.add_post(f"{tenant}/offboarding:cancel", self._stay)
+        app.router.add_get(f"{tenant}/orchestrations", self._no_orchestrations)
+        app.router.add_get(f"{tenant}/jobs", self._no_jobs)
+        app.router.add_post(f"{tenant}/jobs:{{verb}}", self._about_jobs)
+        app.router.add_get("/control/v1/dead-jobs", self._no_dead_jobs)
         return app
 
     @property
@@ -237,6 +242,25 @@ class FakeCell:
         if tenant_id not in self.leaving:
             return web.json_response({"message": "there is no offboarding to cancel"}, status=409)
         return _answer(WorkReport(operation="op-leaving", state="block"))
+
+    # Of work it has none, so whatever is named is not there: tests about work have a real cell.
+
+    async def _no_orchestrations(self, request: web.Request) -> web.Response:
+        known = request.match_info["tenant"] in self.tenants
+        return _answer(OrchestrationList(orchestrations=[])) if known else _missing()
+
+    async def _no_jobs(self, request: web.Request) -> web.Response:
+        known = request.match_info["tenant"] in self.tenants
+        counts = JobCounts(waiting=0, running=0, done=0, dead=0)
+        return _answer(JobList(jobs=[], counts=counts)) if known else _missing()
+
+    async def _about_jobs(self, request: web.Request) -> web.Response:
+        order = JobsOrder.model_validate_json(await request.read())
+        known = request.match_info["tenant"] in self.tenants and order.jobs is None
+        return _answer(JobsReport(jobs=0, left=0)) if known else _missing()
+
+    async def _no_dead_jobs(self, _request: web.Request) -> web.Response:
+        return _answer(DeadJobsList(tenants=[]))
 
     async def _fences(self, request: web.Request) -> web.Response:
         after, limit = request.query["after"], int(request.query["limit"])

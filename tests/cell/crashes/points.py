@@ -15,13 +15,12 @@ Way = Literal["act", "undo"]
 MOMENTS: tuple[Moment, ...] = ("before", "effect", "record")
 """Before a step acts; when its effect is there and not recorded; when it is recorded."""
 DEADLINE_SECONDS = 20.0
-DIE = "die"
-WAIT = "wait"
+DIE, WAIT, WAIT_AND_DIE = "die", "wait", "wait and die"
 
 
-def name_of(workflow: str, step: str, way: Way, moment: Moment) -> str:
+def name_of(tenant_id: str, workflow: str, step: str, way: Way, moment: Moment) -> str:
     """Of the file."""
-    return f"{workflow}.{step}.{way}.{moment}"
+    return f"{tenant_id}.{workflow}.{step}.{way}.{moment}"
 
 
 class Points:
@@ -39,6 +38,11 @@ class Points:
         """Those that nobody came to."""
         return {path.name for path in self._folder.iterdir() if path.suffix not in (".reached", ".done")}
 
+    def clear(self) -> None:
+        """None is to be used any more."""
+        for path in self._folder.iterdir():
+            path.unlink()
+
     def reach(self, name: str) -> None:
         """In a worker: die here, or wait for whoever kills something else, or go on."""
         place = self._folder / name
@@ -47,15 +51,16 @@ class Points:
             place.rename(place.with_name(f"{name}.reached"))
         except FileNotFoundError:
             return
-        if what == DIE:
-            os.kill(os.getpid(), signal.SIGKILL)
         end = time.monotonic() + DEADLINE_SECONDS
-        while not (self._folder / f"{name}.done").exists() and time.monotonic() < end:
+        while what != DIE and not (self._folder / f"{name}.done").exists() and time.monotonic() < end:
             time.sleep(0.002)  # the whole process stands still, as if the rest of the world were faster
+        if what != WAIT:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-    def reached(self) -> set[str]:
+    def waiting(self) -> set[str]:
         """At which of them somebody waits."""
-        names = {path.name.removesuffix(".reached") for path in self._folder.glob("*.reached")}
+        waits = [path for path in self._folder.glob("*.reached") if path.read_text() != DIE]
+        names = {path.name.removesuffix(".reached") for path in waits}
         return {name for name in names if not (self._folder / f"{name}.done").exists()}
 
     def go_on(self, name: str) -> None:

@@ -39,7 +39,7 @@ class Dying:
         self._party, self._workflow, self._points = party, workflow, points
 
     def _reach(self, call: Call, way: Way, moment: Moment) -> None:
-        self._points.reach(name_of(self._workflow, call.step, way, moment))
+        self._points.reach(name_of(call.tenant_id, self._workflow, call.step, way, moment))
 
     async def act(self, call: Call) -> Output:
         self._reach(call, "act", "before")
@@ -49,6 +49,8 @@ class Dying:
 
     async def find(self, call: Call) -> Output | None:
         found: Output | None = await self._party.find(call)
+        if found is not None:  # somebody died between effect and record, if not at this point
+            self._reach(call, "act", "effect")
         return found
 
     async def undo(self, call: Call) -> None:
@@ -66,16 +68,16 @@ def dying(action: Action, workflow: str, points: Points) -> Action:
     act, undo = action.act, action.undo
 
     async def acting(connection: Connection, call: Call) -> Output:
-        points.reach(name_of(workflow, call.step, "act", "before"))
+        points.reach(name_of(call.tenant_id, workflow, call.step, "act", "before"))
         output = await act(connection, call)
-        points.reach(name_of(workflow, call.step, "act", "effect"))
+        points.reach(name_of(call.tenant_id, workflow, call.step, "act", "effect"))
         return output
 
     async def undoing(connection: Connection, call: Call) -> None:
-        points.reach(name_of(workflow, call.step, "undo", "before"))
+        points.reach(name_of(call.tenant_id, workflow, call.step, "undo", "before"))
         if undo is not None:
             await undo(connection, call)
-        points.reach(name_of(workflow, call.step, "undo", "effect"))
+        points.reach(name_of(call.tenant_id, workflow, call.step, "undo", "effect"))
 
     return Here(acting, None if undo is None else undoing)
 
@@ -97,7 +99,8 @@ def prepare(points: Points) -> None:
     async def performed(self: Any, name: str) -> tuple[str, ...]:
         forward = self._owned.steps[name].status is Status.STARTED
         following = await perform(self, name)
-        points.reach(name_of(self._owned.workflow, name, "act" if forward else "undo", "record"))
+        way: Way = "act" if forward else "undo"
+        points.reach(name_of(self._owned.tenant_id, self._owned.workflow, name, way, "record"))
         return following
 
     cell.app.worker.workflows = workflows

@@ -66,6 +66,13 @@ class Away(Obstinate):
         raise Outage("away")
 
 
+class Unreachable(Obstinate):
+    """A party that cannot be reached, not even to undo."""
+
+    async def undo(self, call: Call) -> None:
+        raise Outage("away")
+
+
 class Dying(Obstinate):
     """Takes its worker along, once: before it acts, or after; or in the same places while it undoes."""
 

@@ -5,7 +5,16 @@ import pytest
 from cell.errors import NotAllowed
 from cell.parties.resources import refill
 from cell.workflows import beginning, onboarding
-from tests.cell.lifecycle.life import CUSTOMER, DOMAIN, Life, described, failing, with_step
+from tests.cell.lifecycle.life import (
+    CUSTOMER,
+    DOMAIN,
+    Away,
+    Life,
+    Unreachable,
+    described,
+    failing,
+    with_step,
+)
 
 STEPS = [step.name for step in onboarding.WORKFLOW.steps]
 FATAL = [step.name for step in onboarding.WORKFLOW.steps if not step.best_effort]
@@ -79,5 +88,21 @@ async def test_an_onboarding_can_be_cancelled_until_it_has_ended(life: Life) -> 
     bound = life.bound["onboarding"]
     name = await life.onboard()
     assert await life.stage.cancel(name, bound)
+    assert (await life.finish(name)).outcome == "ROLLED_BACK"
+    assert await life.left() == {}
+
+
+async def test_a_trial_that_was_begun_for_nothing_tells_nobody(life: Life) -> None:
+    """It comes to its end before the subscription is undone: no mail says that anything is over."""
+    name = await life.onboard()
+    mute = with_step(life.bound["onboarding"], "welcome", lambda a: type(a)(Away(a.party)))
+    assert (await life.hint(name, mute)).steps["trial"] == "COMPLETED"
+    assert await life.stage.cancel(name, mute)
+    held = with_step(mute, "take_attributes", lambda a: type(a)(Unreachable(a.party)))
+    await life.stage.time_passes(name)
+    seen = await life.hint(name, held)
+    assert (seen.steps["trial"], seen.steps["take_attributes"]) == ("UNDONE", "UNDOING")
+    assert (await life.finish(f"{name}-trial")).outcome == "COMPLETED"
+    await life.stage.time_passes(name)
     assert (await life.finish(name)).outcome == "ROLLED_BACK"
     assert await life.left() == {}

@@ -12,6 +12,7 @@ from cell.orchestrator import starting
 from cell.orchestrator.registry import Bound, Registry
 from cell.orchestrator.runner import Runner
 from runtime.database import Pool
+from tests.cell.cells import CellDatabase, next_epoch
 
 LEASE_SECONDS = 30.0
 
@@ -104,3 +105,14 @@ class Stage:
             {step["step"]: json.loads(step["output"]) for step in steps if step["output"] is not None},
             row["wake_at"] is not None,
         )
+
+
+async def new_stage(database: CellDatabase, pool: Pool) -> Stage:
+    """A new tenant, served there."""
+    tenant_id, epoch = f"t-{secrets.token_hex(4)}", next_epoch()
+    control = await database.connect("cell_control")
+    try:
+        await control.execute("SELECT cellway.set_fence($1, $2, 'active', NULL)", tenant_id, epoch)
+    finally:
+        await control.close()
+    return Stage(pool, tenant_id, epoch)

@@ -351,3 +351,14 @@ def test_every_step_has_its_action() -> None:
     for names in ([], ["two"], ["one", "two"]):
         with pytest.raises(Malformed):
             Bound(workflow, dict.fromkeys(names, There(Ledger())))
+
+
+async def test_a_signal_without_a_time_is_waited_for_whatever_else_is_told(stage: Stage) -> None:
+    """Only its own name ends it, also for an owner who reads from the rows that it waits."""
+    made = bound((Step("paid", Kind.SIGNAL), Told()))
+    name = await stage.begin(made)
+    await stage.run(name, made)
+    await stage.tell(name, "other", {})
+    assert (await stage.run(name, made)).steps == {"paid": "STARTED"}
+    await stage.tell(name, "paid", {"by": "card"})
+    assert (await stage.run(name, made)).outputs == {"paid": {"by": "card"}}
