@@ -22,6 +22,12 @@ ENDPOINTS = [
     ("POST", "/v1/tenants/acme/keys"),
     ("GET", "/v1/tenants/acme/keys"),
     ("POST", "/v1/tenants/acme/keys/k:revoke"),
+    ("GET", "/v1/tenants/acme/orchestrations"),
+    ("GET", "/v1/tenants/acme/orchestrations/op-1"),
+    *(("POST", f"/v1/tenants/acme/orchestrations/op-1:{verb}") for verb in ("retry", "skip", "cancel")),
+    ("GET", "/v1/tenants/acme/jobs"),
+    *(("POST", f"/v1/tenants/acme/jobs:{verb}") for verb in ("retry", "discard")),
+    ("GET", "/v1/cells/cell-1/dead-jobs"),
     ("POST", "/v1/cells"),
     ("GET", "/v1/cells"),
     ("GET", "/v1/cells/cell-1"),
@@ -37,10 +43,12 @@ async def test_the_table_above_is_complete(shared: Client) -> None:
     """Every path of the served document is asked without a token below."""
     document = (await shared("GET", "/openapi.json", token=None)).body
     served = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
-    asked = {
-        (method, path.replace("acme", "{tenant}").replace("/k:", "/{key}:").replace("cell-1", "{cell}"))
-        for method, path in ENDPOINTS
-    }
+    named = {"acme": "{tenant}", "/k:": "/{key}:", "cell-1": "{cell}", "op-1": "{orchestration}"}
+    asked = set()
+    for method, path in ENDPOINTS:
+        for example, name in named.items():
+            path = path.replace(example, name)
+        asked.add((method, path))
     assert served == asked
 
 
