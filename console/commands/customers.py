@@ -62,7 +62,6 @@ def onboard(
 
     The same command again is the same work. A new tenant's first API key is shown this once.
     """
-    began = time.monotonic()
     customer = {
         "email": email,
         "display_name": display_name or tenant,
@@ -76,6 +75,7 @@ def onboard(
     where = Whereabouts(root)
     with ExitStack() as held:
         placement = held.enter_context(Placement(where.placement()))
+        began = time.monotonic()
         if idempotency_key is None and _is_there(placement, tenant):
             found = _ordered(placement, tenant, order)
         else:
@@ -121,7 +121,9 @@ def offboard(
     if cancel:
         output.line("The customer stays; what was stopped is taken up again within moments.")
     else:
-        output.line("Until the deletion begins the customer can be kept: cellway tenants offboard --cancel")
+        output.line(
+            f"Until the deletion begins the customer can be kept: cellway tenants offboard {tenant} --cancel"
+        )
 
 
 def _is_there(placement: Placement, tenant: str) -> bool:
@@ -199,9 +201,10 @@ def _show(found: Onboarded, json: bool) -> None:
         output.as_json(asdict(found))
         return
     facts = _facts(found.tenant_id, found.cell_id, found.operation, found.state)
-    output.facts({**facts, "endpoint": found.endpoint, "took": f"{found.seconds:.2f} s"})
+    known = {"endpoint": found.endpoint, "API key": found.api_key}
+    facts |= {name: value for name, value in known.items() if value is not None}
+    output.facts({**facts, "took": f"{found.seconds:.2f} s"})
     if found.api_key is not None:
-        output.facts({"API key": found.api_key})
         output.line("It is shown this once: keep it now, or make another with `cellway keys create`.")
 
 
