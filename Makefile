@@ -62,6 +62,9 @@ bench-jobs: $(VENV)/installed-dev $(VENV)/peers/installed ## Jobs a second and t
 	$(BIN)/python -m loadtests.jobs --peers $(VENV)/peers
 	$(BIN)/python -m loadtests.jobs.flood
 
+bench-onboarding: $(VENV)/installed-dev compile ## How long a new customer waits for the first namespace: alone, and 200 at once
+	$(BIN)/python -m loadtests.onboarding
+
 autobahn: $(VENV)/installed-dev compile ## WebSocket cases of Autobahn, straight and through the router (PYTHON2=python2.7; ALL=1 for slow ones)
 	$(BIN)/python -m loadtests.autobahn --python2 $(or $(PYTHON2),python2.7) $(if $(ALL),--all)
 
@@ -92,4 +95,4 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
 
 .PHONY: help up compile demo test check format states fuzz crashes bench-smoke bench-table bench-router bench-cell \
-	bench-orchestrator bench-jobs autobahn lock clean
+	bench-orchestrator bench-jobs bench-onboarding autobahn lock clean

@@ -109,6 +109,7 @@ class MemoryDirectory:
                 creation_key=new.creation_key,
                 creation_digest=new.creation_digest,
                 rate=new.rate,
+                customer=new.customer,
             )
         )
 
@@ -149,7 +150,9 @@ class MemoryDirectory:
             self._record(TenantEntry(tenant_id, None, revision))
             assignment = None
         now = self._clock.now()
-        return self._put_tenant(replace(tenant, applied_revision=revision, assignment=assignment, updated_at=now))
+        return self._put_tenant(
+            replace(tenant, applied_revision=revision, customer=None, assignment=assignment, updated_at=now)
+        )
 
     async def unsettled(self, limit: int = 100, after_revision: int = 0) -> Sequence[Tenant]:
         found = [t for t in self._tenants.values() if not t.settled and t.revision > after_revision]

@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import functools
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from dataclasses import asdict
 from typing import Any, ParamSpec, TypeVar
 
 import asyncpg
@@ -18,6 +20,7 @@ from directory.values import (
     CellChange,
     CellEntry,
     Change,
+    Customer,
     NewCell,
     NewTenant,
     Rate,
@@ -133,6 +136,7 @@ class PostgresDirectory:
                 new.creation_key,
                 new.creation_digest,
                 *_limits(new.rate),
+                None if new.customer is None else json.dumps(asdict(new.customer)),
             )
             if await connection.fetchval(SQL["insert_tenant"], *described) is None:
                 raise AlreadyExists(f"tenant {new.tenant_id} exists already, or existed once")
@@ -341,7 +345,9 @@ def _tenant(row: asyncpg.Record) -> Tenant:
     cell_id, epoch = fields.pop("cell_id"), fields.pop("epoch")
     assignment = None if cell_id is None else Assignment(row["tenant_id"], cell_id, epoch)
     rate = _rate(fields.pop("requests_per_second"), fields.pop("request_burst"))
-    return Tenant(**fields, assignment=assignment, rate=rate)
+    customer = fields.pop("customer")
+    kept = None if customer is None else Customer(**json.loads(customer))
+    return Tenant(**fields, assignment=assignment, rate=rate, customer=kept)
 
 
 def _rate(per_second: float | None, burst: int | None) -> Rate | None:

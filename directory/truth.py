@@ -46,7 +46,7 @@ class Directory(Protocol):
     async def create_tenant(self, new: NewTenant, cell_id: str) -> Tenant:
         """Reserve a place in an open cell and assign it at a fresh epoch.
 
-        The tenant is not settled until `applied` says that the cell has opened for it.
+        The tenant is not settled until `applied` says that the cell has opened for it, and knows its customer.
         AlreadyExists; CellFull; BadName; BadRate.
         """
 
@@ -68,7 +68,10 @@ class Directory(Protocol):
         """
 
     async def applied(self, tenant_id: str, revision: int) -> Tenant:
-        """The cell has carried out `revision`. A deleted tenant gives up its place. NotFound; Stale."""
+        """The cell has carried out `revision`, and its customer is no longer kept here.
+
+        A deleted tenant gives up its place. NotFound; Stale.
+        """
 
     async def unsettled(self, limit: int = 100, after_revision: int = 0) -> Sequence[Tenant]:
         """Tenants whose last decision (after `after_revision`) has not been carried out, the oldest first."""

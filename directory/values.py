@@ -64,10 +64,22 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
+class Customer:
+    """Who is onboarded along with a new tenant, and what for. `trial_days` None: pays at once."""
+
+    email: str = field(repr=False)
+    display_name: str
+    account_id: str
+    namespace_id: str
+    plan: str
+    trial_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class NewTenant:
     """A tenant as it is asked for. `creation_key` and `creation_digest` recognise a retry of the same request.
 
-    `rate` None: no limit.
+    `rate` None: no limit. `customer` None: nobody is onboarded.
     """
 
     tenant_id: str
@@ -77,6 +89,7 @@ class NewTenant:
     creation_key: str | None = None
     creation_digest: str | None = None
     rate: Rate | None = None
+    customer: Customer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +108,7 @@ class Tenant:
     `state` is what was decided, at `revision`; the cell has carried out `applied_revision`. They differ while a
     decision is on its way. A deleted tenant keeps its name, so that nobody can take over what is left of it.
     `rate` None: no limit. It is for routers alone, so no cell has to carry it out.
+    `customer` is who is yet to be onboarded by the cell; None when nobody is, or the cell knows already.
     """
 
     tenant_id: str
@@ -110,6 +124,7 @@ class Tenant:
     creation_key: str | None = None
     creation_digest: str | None = None
     rate: Rate | None = None
+    customer: Customer | None = None
 
     @property
     def settled(self) -> bool:

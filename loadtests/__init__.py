@@ -4,6 +4,7 @@
 - `cell/`    the cell's API beside FastAPI with SQLAlchemy; `make bench-cell`
 - `orchestrator/` the cell's workflows beside DBOS; `make bench-orchestrator`
 - `jobs/`    the cell's jobs beside Procrastinate; `make bench-jobs`
+- `onboarding/` customers onboarded, alone and many at once; `make bench-onboarding`
 - `measured` a program that measures itself, on a core of its own
 - `results/` the latest figures, as JSON
 """

@@ -14,6 +14,7 @@ from placement.access import Access
 from placement.api import front
 from placement.api.cells import CellHandlers
 from placement.api.checks import CheckHandlers
+from placement.api.customers import Customers
 from placement.api.instances import InstanceHandlers
 from placement.api.jobs import Jobs
 from placement.api.keys import Keys
@@ -132,6 +133,7 @@ def _endpoints(
     tokens = PageTokens(settings.page_key.get_secret_value().encode())
     return [
         *Tenants(directory, creation, decisions, tokens).endpoints(),
+        *Customers(directory, control, decisions).endpoints(),
         *Keys(directory, control, decisions, seeds).endpoints(),
         *Orchestrations(directory, control, tokens).endpoints(),
         *Jobs(directory, control, tokens).endpoints(),

@@ -9,14 +9,14 @@ nothing about its cell yet: the cell is then asked who it is, and only when it d
 import asyncio
 from collections.abc import Iterator, Set
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from directory.control.client import CellControl
-from directory.control.contract import TenantOrder, TenantReport
+from directory.control.contract import OnboardingOrder, TenantOrder, TenantReport, WorkReport
 from directory.errors import DirectoryError, NotFound, Refused, Silent, Stale, Unavailable, Unfinished
 from directory.truth import Directory
-from directory.values import Cell, Tenant
+from directory.values import Cell, Customer, Tenant
 from placement import metrics
 from placement.errors import CellAhead, NotProved
 from placement.proving import prove
@@ -34,10 +34,26 @@ ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """The tenant as it is now; `api_key` is its first key, a secret, when one was asked for."""
+    """The tenant as it is now; `api_key` is its first key, a secret, when one was asked for.
+
+    `onboarding` is what the cell does for the customer that came along, or why it refuses to.
+    """
 
     tenant: Tenant
     api_key: str | None = None
+    onboarding: WorkReport | Stale | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What goes to the cell along with the decision. The seed is as secret as the key that is made of it."""
+
+    first_key_seed: str | None = field(repr=False)
+    customer: Customer | None
+
+
+Told = tuple[TenantReport, WorkReport | Stale | None]
+"""What the cell holds now, and what it does for the customer."""
 
 
 class Carrier:
@@ -54,19 +70,25 @@ class Carrier:
         """Tenants whose decision is being carried to a cell by this process right now."""
         return self._busy.keys()
 
-    async def carry_out(self, tenant: Tenant, first_key_seed: str | None = None) -> Carried:
+    async def carry_out(
+        self, tenant: Tenant, first_key_seed: str | None = None, customer: Customer | None = None
+    ) -> Carried:
         """Carry the tenant's latest decision out, even when it was before.
 
+        `customer` is who came with the tenant: whoever asks again is told of the same operation.
         Unavailable, which may be Silent or Unfinished; Refused; CellAhead.
         """
+        wish = Wish(first_key_seed, tenant.customer or customer)
         api_key: str | None = None
         with logs.bound(tenant=tenant.tenant_id), self._being_busy(tenant.tenant_id):
             for _ in range(ATTEMPTS):
                 if tenant.assignment is None:
                     return Carried(tenant, api_key)
                 try:
-                    api_key = (await self._tell(tenant, first_key_seed)).api_key or api_key
-                    return Carried(await self._directory.applied(tenant.tenant_id, tenant.revision), api_key)
+                    report, onboarding = await self._tell(tenant, wish)
+                    api_key = report.api_key or api_key
+                    settled = await self._directory.applied(tenant.tenant_id, tenant.revision)
+                    return Carried(settled, api_key, onboarding)
                 except Stale as stale:
                     tenant = await self._later(tenant, stale)
         raise Unavailable(f"tenant {tenant.tenant_id} is being changed by others: try again")
@@ -78,23 +100,24 @@ class Carrier:
             raise CellAhead(f"the cell of tenant {told.tenant_id} knows a later decision: {stale}")
         return latest
 
-    async def _tell(self, tenant: Tenant, first_key_seed: str | None) -> TenantReport:
+    async def _tell(self, tenant: Tenant, wish: Wish) -> Told:
         if tenant.assignment is None:
             raise Refused(f"tenant {tenant.tenant_id} lives nowhere")
         cell = await self._directory.cell(tenant.assignment.cell_id)
         try:
-            report = await self._ordered(cell, tenant, tenant.assignment.epoch, first_key_seed)
+            told = await self._ordered(cell, tenant, tenant.assignment.epoch, wish)
         except DirectoryError as error:
             metrics.CARRIED.labels(type(error).__name__).inc()
             raise
         metrics.CARRIED.labels("done").inc()
         log.info("decision_carried_out", cell=cell.cell_id, state=tenant.state, revision=tenant.revision)
-        return report
+        return told
 
-    async def _ordered(self, cell: Cell, tenant: Tenant, epoch: int, first_key_seed: str | None) -> TenantReport:
+    async def _ordered(self, cell: Cell, tenant: Tenant, epoch: int, wish: Wish) -> Told:
         try:
             async with asyncio.timeout(CARRY_SECONDS):
-                report = await self._order(cell, tenant, epoch, first_key_seed)
+                report = await self._order(cell, tenant, epoch, wish.first_key_seed)
+                onboarding = await self._onboard(cell, tenant, wish.customer)
         except Silent as error:
             self._reach.failed(cell.cell_id, str(error))
             raise
@@ -105,7 +128,7 @@ class Carrier:
         self._reach.answered(cell.cell_id)
         if report.state == "deleting":
             raise Unfinished(f"cell {cell.cell_id} is still removing the rows of tenant {tenant.tenant_id}")
-        return report
+        return report, onboarding
 
     async def _require_answer(self, cell: Cell, why: str) -> None:
         """Silent unless the cell says who it is."""
@@ -128,6 +151,19 @@ class Carrier:
             with suppress(Stale):
                 await self._control.put_tenant(cell, tenant.tenant_id, _order(tenant, epoch, "suspended", None))
             return await self._control.delete_tenant(cell, tenant.tenant_id, epoch, tenant.revision)
+
+    async def _onboard(self, cell: Cell, tenant: Tenant, customer: Customer | None) -> WorkReport | Stale | None:
+        """Again is the same work: the order names it."""
+        if customer is None or tenant.state == "deleted":
+            return None
+        try:
+            return await self._control.onboard(cell, tenant.tenant_id, OnboardingOrder(**asdict(customer)))
+        except NotFound as error:
+            raise Unavailable(f"cell {cell.cell_id} onboards nobody now: {error}") from error
+        except Stale as refusal:
+            # Somebody else has had a customer onboarded there: this one would never be, and is not tried for ever.
+            log.warning("customer_refused", cell=cell.cell_id, reason=str(refusal))
+            return refusal
 
     @contextmanager
     def _being_busy(self, tenant_id: str) -> Iterator[None]:

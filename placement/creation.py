@@ -5,18 +5,19 @@
       │         └────────────┘
       └─ known: the same Idempotency-Key and body within a day ──▶ tell the cell …
 
-What dies after `record` is finished by the reconciler; the client's retry gets the same first key.
+What dies after `record` is finished by the reconciler; the client's retry gets the same first key. A customer is
+recorded with its tenant and told to the cell with it, so whoever opens the tenant begins the onboarding too.
 """
 
 import hashlib
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import timedelta
 
-from directory.errors import AlreadyExists, CellFull, NotFound, Unavailable
+from directory.errors import AlreadyExists, CellFull, NotFound, Stale, Unavailable
 from directory.publisher import Publisher
 from directory.truth import Directory
-from directory.values import NewTenant, Rate, Tenant
+from directory.values import Customer, NewTenant, Rate, Tenant
 from placement import metrics
 from placement.carrying import Carrier
 from placement.reach import Reach
@@ -43,12 +44,15 @@ class Asked:
     region: str | None
     rate: Rate | None
     idempotency_key: str | None
+    customer: Customer | None = None
 
     def digest(self) -> str:
         """The same for the same wish, however its JSON was written."""
         parts = [self.tenant_id, self.display_name, self.plan, self.region or ""]
         if self.rate is not None:
             parts.append(f"{self.rate.per_second!r} {self.rate.burst}")
+        if self.customer is not None:
+            parts.append(repr(astuple(self.customer)))
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def recorded(self) -> NewTenant:
@@ -61,16 +65,21 @@ class Asked:
             creation_key=self.idempotency_key,
             creation_digest=self.digest(),
             rate=self.rate,
+            customer=self.customer,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """The tenant, its first key, and why it lives where it does (None when that was decided earlier)."""
+    """The tenant, its first key, and why it lives where it does (None when that was decided earlier).
+
+    `operation` onboards its customer; None when there is none.
+    """
 
     tenant: Tenant
     api_key: str | None
     choice: Choice | None
+    operation: str | None = None
 
 
 class Creation:
@@ -97,13 +106,16 @@ class Creation:
         tenant, choice = await self._recorded(asked)
         seed = self._seeds.first_key(asked.tenant_id, asked.idempotency_key)
         try:
-            carried = await self._carrier.carry_out(tenant, seed)
+            carried = await self._carrier.carry_out(tenant, seed, asked.customer)
         except Unavailable as error:
             raise _waiting(tenant, error) from error
+        if isinstance(carried.onboarding, Stale):
+            raise _refused(carried.tenant, carried.onboarding)
         # The new tenant's first request may come at once, so routers are told before it is answered.
         with suppress(Unavailable):
             await self._publisher.flush()
-        return Created(carried.tenant, carried.api_key, choice)
+        operation = carried.onboarding.operation if carried.onboarding else None
+        return Created(carried.tenant, carried.api_key, choice, operation)
 
     async def _recorded(self, asked: Asked) -> tuple[Tenant, Choice | None]:
         try:
@@ -155,6 +167,11 @@ def nowhere(found: Nowhere) -> ApiError:
         return ApiError("UNAVAILABLE", "no cell is open for this tenant yet, one is joining", metadata=reasons)
     message = f"no cell can take this tenant: {found.reasons[0]}; register a cell, or raise a capacity"
     return ApiError("RESOURCE_EXHAUSTED", message, retryable=False, metadata=reasons)
+
+
+def _refused(tenant: Tenant, why: Stale) -> ApiError:
+    message = f"the tenant is created; its customer cannot be onboarded, because another order came first: {why}"
+    return ApiError("FAILED_PRECONDITION", message, metadata={"tenant_id": tenant.tenant_id})
 
 
 def _waiting(tenant: Tenant, error: Unavailable) -> ApiError:

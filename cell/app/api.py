@@ -93,7 +93,7 @@ def _with_control(shared: Shared, control_pool: Pool, pepper: bytes, work: Work)
     control = Control(
         *(control_pool, settings.cell_id, settings.region),
         *(Tenants(control_pool, maker), Keys(control_pool, maker), checks),
-        Customers(control_pool, settings.namespace_domain),
+        Customers(control_pool, settings.namespace_domain, shared.hinter.hint),
         work,
     )
     app = admin.application(shared.health, settings)

@@ -8,6 +8,7 @@ from cell import audit
 from cell.audit import Change
 from cell.control.keys import enter_known
 from cell.database import SQL, again, transaction
+from cell.work.hints import Hint
 from cell.workflows import beginning
 from directory.control.contract import OffboardingOrder, OnboardingOrder, WorkReport
 from runtime.database import Connection, Pool
@@ -18,8 +19,9 @@ Ask = Callable[[Connection], Awaitable[asyncpg.Record]]
 class Customers:
     """Every call may come twice: it begins nothing that was begun. ApiError 404; NoSubscription; NotAllowed."""
 
-    def __init__(self, pool: Pool, namespace_domain: str) -> None:
-        self._pool, self._domain = pool, namespace_domain
+    def __init__(self, pool: Pool, namespace_domain: str, hint: Callable[[Hint], bool]) -> None:
+        """`hint` tells the workers, who would otherwise find it at their next sweep."""
+        self._pool, self._domain, self._hint = pool, namespace_domain, hint
 
     async def onboard(self, tenant_id: str, order: OnboardingOrder) -> WorkReport:
         payload = {**order.model_dump(exclude={"attempt"}), "domain": self._domain}
@@ -40,11 +42,15 @@ class Customers:
     async def _ask(self, tenant_id: str, action: str, ask: Ask) -> WorkReport:
         async def work() -> WorkReport:
             async with transaction(self._pool) as connection:
-                await enter_known(connection, tenant_id)
+                epoch = await enter_known(connection, tenant_id)
                 row = await ask(connection)
-                if row["updated_at"] == await connection.fetchval(SQL["this_moment"]):  # else it was done before
+                this_moment = await connection.fetchval(SQL["this_moment"])
+                is_new = row["updated_at"] == this_moment  # else it was done before
+                if is_new:
                     change = Change("subscription", None, {"operation": f"operations/{row['orchestration_id']}"})
                     await audit.record(connection, audit.OPERATOR, action, change)
+            if is_new:
+                self._hint(Hint(tenant_id, epoch, row["lane"]))
             return WorkReport(operation=row["orchestration_id"], state=row["state"])
 
         return await again(work)

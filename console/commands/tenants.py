@@ -6,13 +6,17 @@ import typer
 
 from console import output
 from console.calls import quoted
+from console.commands import customers
 from console.commands.options import HERE, PATIENCE_SECONDS, Json, Limit, Root, Tenant, Yes, confirm, placement
 from console.errors import EXIT_CODES, Usage
 from directory.rules.rates import MOST_BURST, MOST_PER_SECOND
 
 app = typer.Typer(
-    help="Create, look at, limit, suspend and delete tenants.", no_args_is_help=True, epilog=EXIT_CODES
+    help="Create, look at, limit, suspend and delete tenants; on- and offboard customers.",
+    no_args_is_help=True,
+    epilog=EXIT_CODES,
 )
+customers.add_to(app)
 COLUMNS = ("TENANT", "DISPLAY NAME", "STATE", "CELL", "EPOCH", "PLAN", "SETTLED", "CREATED")
 
 

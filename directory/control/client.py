@@ -185,7 +185,7 @@ def _query(values: BaseModel) -> str:
 
 
 def _answer(cell: Cell, status: int, body: bytes, model: type[ModelT]) -> ModelT:
-    if status >= 500:
+    if status >= 500 or status == 429:
         raise Unavailable(f"cell {cell.cell_id} answers {status}: {_message(body)}")
     if status == 404:
         raise NotFound(_message(body))

@@ -36,6 +36,8 @@ CREATE TABLE directory.tenants (
     requests_per_second double precision
         CHECK (requests_per_second > 0 AND requests_per_second < 'Infinity'),
     request_burst       integer CHECK (request_burst >= 1),
+    -- Who is to be onboarded along with a new tenant; null once its cell has taken that over.
+    customer            jsonb,
     CONSTRAINT tenants_whole_rate CHECK ((requests_per_second IS NULL) = (request_burst IS NULL))
 );
 CREATE INDEX tenants_unsettled ON directory.tenants (revision) WHERE revision <> applied_revision;

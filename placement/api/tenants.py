@@ -4,12 +4,13 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from directory import values
 from directory.rules.rates import MOST_BURST, MOST_PER_SECOND
 from directory.rules.states import TenantEvent
 from directory.truth import Directory
+from placement.api.customers import Customer
 from placement.api.values import Label, Name, Page, name
 from placement.creation import Asked, Created, Creation
 from placement.decisions import Decisions
@@ -40,6 +41,20 @@ class NewTenant(Input):
     plan: Label = "standard"
     region: Label | None = Field(default=None, description="only cells of this region; null: any")
     rate: Rate | None = Field(default=None, description="the limit of its requests; null: none")
+    customer: Customer | None = Field(
+        default=None, description="whom to onboard at once; the tenant is on their plan; null: nobody"
+    )
+
+    @model_validator(mode="after")
+    def _one_plan(self) -> Self:
+        if "plan" in self.model_fields_set and self.plan != self.plan_wanted:
+            raise ValueError("plan and customer.plan differ: a tenant has one plan")
+        return self
+
+    @property
+    def plan_wanted(self) -> str:
+        """The customer's, when there is one."""
+        return self.plan if self.customer is None else self.customer.plan
 
 
 class Tenant(Output):
@@ -86,6 +101,7 @@ class CreatedTenant(Tenant):
     """A new tenant, with its first API key, which is shown this once."""
 
     api_key: str | None
+    operation: str | None = Field(description="what onboards its customer; null: nobody is onboarded")
     placement: Placement
 
 
@@ -152,7 +168,8 @@ class Tenants:
         body: NewTenant = call.body
         key = call.header("Idempotency-Key")
         rate = body.rate.value() if body.rate else None
-        asked = Asked(body.tenant_id, body.display_name, body.plan, body.region, rate, key)
+        customer = body.customer.value() if body.customer else None
+        asked = Asked(body.tenant_id, body.display_name, body.plan_wanted, body.region, rate, key, customer)
         return Reply(201, _created(await self._creation.create(asked)))
 
     async def listed(self, call: Call[None]) -> Reply:
@@ -217,7 +234,8 @@ def _fields(tenant: values.Tenant) -> dict[str, object]:
 def _created(created: Created) -> CreatedTenant:
     placement = _earlier(created.tenant) if created.choice is None else _chosen(created.choice)
     fields = _fields(created.tenant)
-    return CreatedTenant.model_validate({**fields, "api_key": created.api_key, "placement": placement})
+    own = {"api_key": created.api_key, "operation": created.operation, "placement": placement}
+    return CreatedTenant.model_validate({**fields, **own})
 
 
 def _chosen(choice: Choice) -> Placement:

@@ -22,6 +22,8 @@ COMMANDS = [
     ("tenants", "create", "acme"),
     ("tenants", "show", "acme"),
     ("tenants", "delete", "acme", "--yes"),
+    ("tenants", "onboard", "acme", "--email", "ann@acme.example"),
+    ("tenants", "offboard", "acme"),
     ("cells", "list"),
     ("cells", "cordon", "cell-1"),
     ("keys", "list", "acme"),

@@ -17,7 +17,7 @@ from directory.errors import (
     Stale,
 )
 from directory.truth import Directory
-from directory.values import Assignment, CellChange, CellEntry, Rate, TenantEntry
+from directory.values import Assignment, CellChange, CellEntry, Customer, Rate, TenantEntry
 from runtime.tasks import Tasks
 from tests.directory.examples import new_cell, new_tenant, open_cell
 
@@ -206,6 +206,23 @@ async def test_a_late_messenger_cannot_settle_a_newer_decision(truth: Directory)
     with pytest.raises(Stale):
         await truth.applied("acme", created.revision)
     assert await truth.unsettled() == [suspended]
+
+
+async def test_a_customer_is_kept_until_the_cell_has_carried_the_tenant_out(truth: Directory) -> None:
+    """Through every decision that comes in between, and no longer; logs do not show whose address it is."""
+    await open_cell(truth)
+    ann = Customer("ann@acme.example", 'Ünï <Acme> "Ltd"', "main", "prod", "premium", 14)
+    for customer in (ann, replace(ann, trial_days=None)):
+        name = f"acme-{customer.trial_days}".lower()
+        created = await truth.create_tenant(replace(new_tenant(name), customer=customer), "cell-1")
+        suspended = await truth.change_tenant(name, "suspend")
+        with pytest.raises(Stale):
+            await truth.applied(name, created.revision)
+        for seen in (created, suspended, (await truth.unsettled())[-1], await truth.tenant(name)):
+            assert seen.customer == customer
+            assert "ann@" not in repr(seen)
+        assert (await truth.applied(name, suspended.revision)).customer is None
+    assert {tenant.customer for tenant in await truth.tenants()} == {None}
 
 
 async def test_a_deleted_tenant_gives_up_its_place_but_never_its_name(truth: Directory) -> None:

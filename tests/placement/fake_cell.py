@@ -18,8 +18,10 @@ from directory.control.contract import (
     KeyList,
     KeyOrder,
     KeyReport,
+    OnboardingOrder,
     TenantOrder,
     TenantReport,
+    WorkReport,
 )
 from directory.control.token import control_token
 from directory.control.work import DeadJobsList, JobCounts, JobList, JobsOrder, JobsReport, OrchestrationList
@@ -28,13 +30,15 @@ from runtime.site import Site
 
 CONTROL_KEY = "control-key-for-tests"
 Mode = Literal["well", "failing", "hanging"]
+ONBOARDING = ("PENDING", "account", "publish", "COMPLETED")
+"""How far it is at the first, second … look."""
 
 
 class FakeCell:
     """Serves `directory.control.contract`. `mode` is how it behaves; `told` counts effects.
 
     `broken` are tenants whose orders fail or hang while the cell is well; `deletions_left` is how many calls a
-    deletion needs before the last one.
+    deletion needs before the last one. `dies_before` an onboarding: the next one is answered 500, and not begun.
     """
 
     def __init__(self, cell_id: str, region: str = "eu") -> None:
@@ -49,6 +53,10 @@ class FakeCell:
         self.told = 0
         self.broken: dict[str, Literal["failing", "hanging"]] = {}
         self.deletions_left = 0
+        self.customers: dict[str, list[OnboardingOrder]] = {}
+        self.leaving: set[str] = set()
+        self.looks: dict[str, int] = {}
+        self.dies_before = False
         self.may_prove_itself = asyncio.Event()
         self.may_prove_itself.set()
         self._site = Site(f"fake {cell_id}", self._application(), "127.0.0.1", 0, drain_seconds=0.1)
@@ -97,6 +105,9 @@ class FakeCell:
         app.router.add_get(f"{tenant}/keys", self._list_keys)
         app.router.add_post(f"{tenant}/keys", self._create_key)
         app.router.add_post(f"{tenant}/keys/{{key}}:revoke", self._revoke_key)
+        app.router.add_put(f"{tenant}/onboarding", self._onboard)
+        app.router.add_post(f"{tenant}/offboarding", self._offboard)
+        app.router.add_post(f"{tenant}/offboarding:cancel", self._stay)
         app.router.add_get(f"{tenant}/orchestrations", self._no_orchestrations)
         app.router.add_get(f"{tenant}/jobs", self._no_jobs)
         app.router.add_post(f"{tenant}/jobs:{{verb}}", self._about_jobs)
@@ -197,6 +208,40 @@ class FakeCell:
         revoked = key.model_copy(update={"revoked_at": key.revoked_at or datetime.now(UTC)})
         keys[key.key_id] = revoked
         return _answer(revoked)
+
+    async def _onboard(self, request: web.Request) -> web.Response:
+        tenant_id = request.match_info["tenant"]
+        order = OnboardingOrder.model_validate_json(await request.read())
+        if tenant_id not in self.tenants:
+            return _missing()
+        if self.dies_before:
+            self.dies_before = False
+            return web.json_response({"message": "died"}, status=500)
+        begun = self.customers.setdefault(tenant_id, [])
+        if any(known.attempt == order.attempt and known != order for known in begun):
+            return web.json_response({"message": "it was begun before, with something else"}, status=409)
+        if order not in begun:
+            begun.append(order)
+            self.looks[tenant_id] = 0
+        look = self.looks[tenant_id]
+        self.looks[tenant_id] = look + 1
+        state = ONBOARDING[min(look, len(ONBOARDING) - 1)]
+        return _answer(WorkReport(operation=f"op-onboarding-{order.attempt}", state=state))
+
+    async def _offboard(self, request: web.Request) -> web.Response:
+        tenant_id = request.match_info["tenant"]
+        if tenant_id not in self.customers:
+            return _missing()
+        self.leaving.add(tenant_id)
+        return _answer(WorkReport(operation="op-leaving", state="block"))
+
+    async def _stay(self, request: web.Request) -> web.Response:
+        tenant_id = request.match_info["tenant"]
+        if tenant_id not in self.customers:
+            return _missing()
+        if tenant_id not in self.leaving:
+            return web.json_response({"message": "there is no offboarding to cancel"}, status=409)
+        return _answer(WorkReport(operation="op-leaving", state="block"))
 
     # Of work it has none, so whatever is named is not there: tests about work have a real cell.
 

@@ -16,9 +16,18 @@ ENDPOINTS = [
     ("DELETE", "/v1/tenants/acme/rate"),
     ("POST", "/v1/tenants/acme:suspend"),
     ("POST", "/v1/tenants/acme:resume"),
+    ("PUT", "/v1/tenants/acme/onboarding"),
+    ("POST", "/v1/tenants/acme/offboarding"),
+    ("POST", "/v1/tenants/acme/offboarding:cancel"),
     ("POST", "/v1/tenants/acme/keys"),
     ("GET", "/v1/tenants/acme/keys"),
     ("POST", "/v1/tenants/acme/keys/k:revoke"),
+    ("GET", "/v1/tenants/acme/orchestrations"),
+    ("GET", "/v1/tenants/acme/orchestrations/op-1"),
+    *(("POST", f"/v1/tenants/acme/orchestrations/op-1:{verb}") for verb in ("retry", "skip", "cancel")),
+    ("GET", "/v1/tenants/acme/jobs"),
+    *(("POST", f"/v1/tenants/acme/jobs:{verb}") for verb in ("retry", "discard")),
+    ("GET", "/v1/cells/cell-1/dead-jobs"),
     ("POST", "/v1/cells"),
     ("GET", "/v1/cells"),
     ("GET", "/v1/cells/cell-1"),
@@ -34,10 +43,12 @@ async def test_the_table_above_is_complete(shared: Client) -> None:
     """Every path of the served document is asked without a token below."""
     document = (await shared("GET", "/openapi.json", token=None)).body
     served = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
-    asked = {
-        (method, path.replace("acme", "{tenant}").replace("/k:", "/{key}:").replace("cell-1", "{cell}"))
-        for method, path in ENDPOINTS
-    }
+    named = {"acme": "{tenant}", "/k:": "/{key}:", "cell-1": "{cell}", "op-1": "{orchestration}"}
+    asked = set()
+    for method, path in ENDPOINTS:
+        for example, name in named.items():
+            path = path.replace(example, name)
+        asked.add((method, path))
     assert served == asked
 
 
@@ -60,6 +71,21 @@ CELL: dict[str, Any] = {
     "control_address": "http://127.0.0.1:1",
     "capacity_tenants": 1,
 }
+CUSTOMER: dict[str, Any] = {
+    "email": "ann@acme.example",
+    "display_name": "Acme",
+    "account_id": "main",
+    "namespace_id": "prod",
+}
+BAD_CUSTOMERS: dict[str, list[Any]] = {
+    "email": [None, 1, "", "ann", "ann@", "a\nb@c.example", "ann@acme.example\nBcc: x", "a" * 300],
+    "display_name": [None, "", "x" * 201, "a\x00b"],
+    "account_id": [None, "", "Main", "a b", "a" * 41],
+    "namespace_id": [None, "", "Prod", "../x"],
+    "plan": [None, "", "gold", 1, "x" * 100],
+    "trial_days": [0, -1, 366, 1.5, "14", True],
+    "unknown": [1],
+}
 BAD_TENANTS: list[tuple[bytes, str | None]] = [
     (b"", None),
     (b"{", None),
@@ -77,11 +103,19 @@ BAD_TENANTS: list[tuple[bytes, str | None]] = [
             "plan": [None, "", "Gold!", "x" * 41],
             "region": [1, "", "EU", "a b"],
             "rate": [1, "100", [100, 200]],
+            "customer": [1, "ann@acme.example", [{}]],
             "unknown": [1],
         }.items()
         for value in values
     ),
     (json.dumps({**GOOD, "rate": {"per_second": 0, "burst": 1}}).encode(), "rate.per_second"),
+    *(
+        (json.dumps({**GOOD, "customer": {**CUSTOMER, field: value}}).encode(), f"customer.{field}")
+        for field, values in BAD_CUSTOMERS.items()
+        for value in values
+    ),
+    (json.dumps({**GOOD, "customer": {**CUSTOMER, "attempt": 2}}).encode(), "customer.attempt"),
+    (json.dumps({**GOOD, "plan": "gold", "customer": CUSTOMER}).encode(), None),
 ]
 
 
@@ -159,6 +193,29 @@ async def test_a_bad_limit_is_refused(shared: Client, body: bytes, field: str | 
 
 
 @pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *((field, value) for field, values in BAD_CUSTOMERS.items() for value in values),
+        *(("attempt", value) for value in (None, 0, -1, 1000, 1.5, "1", True, 10**30)),
+    ],
+)
+async def test_a_bad_onboarding_is_refused(shared: Client, field: str, value: Any) -> None:
+    """400 as problem+json, naming the field, before anybody is asked whether there is such a tenant."""
+    answer = await shared("PUT", "/v1/tenants/nobody/onboarding", {**CUSTOMER, field: value})
+    assert (answer.status, answer.body["code"], answer.body["field"]) == (400, "INVALID_ARGUMENT", field), answer
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"null", b"[]", b'{"retention_days": %s}' % (b"9" * 400), b'{"unknown": 1}']
+    + [b'{"retention_days": %s}' % number for number in (b"29", b"91", b"30.5", b'"30"', b"true", b"null")],
+)  # fmt: skip
+async def test_a_bad_offboarding_is_refused(shared: Client, body: bytes) -> None:
+    """400: it deletes what nobody can bring back, so nothing is guessed."""
+    answer = await shared("POST", "/v1/tenants/nobody/offboarding", data=body)
+    assert (answer.status, answer.body["code"]) == (400, "INVALID_ARGUMENT"), answer
+
+
+@pytest.mark.parametrize(
     ("method", "path", "status"),
     [
         ("GET", "/v1/tenants?page_size=-1", 400),
@@ -178,6 +235,9 @@ async def test_a_bad_limit_is_refused(shared: Client, body: bytes, field: str | 
         ("DELETE", "/v1/tenants/nobody/rate", 404),
         ("DELETE", "/v1/tenants/Nobody/rate", 404),
         ("GET", "/v1/tenants/nobody/rate", 405),
+        ("POST", "/v1/tenants/nobody/offboarding:cancel", 404),
+        ("POST", "/v1/tenants/Nobody/offboarding:cancel", 404),
+        ("GET", "/v1/tenants/nobody/onboarding", 405),
         ("POST", "/v1/tenants/nobody:suspend", 404),
         ("POST", "/v1/tenants/nobody:unknown", 404),
         ("GET", "/v1/cells/nobody", 404),

@@ -14,7 +14,10 @@ from cell.api.endpoints import ENDPOINTS
 from cell.api.serving import AT_ONCE_SECONDS
 from cell.app.api import assemble_api
 from cell.app.worker import Worker
+from cell.control.customers import Customers
 from cell.database import COMMAND_SECONDS, SQL
+from cell.errors import NotAllowed
+from cell.work.hints import Hint
 from directory.control.client import CellControl
 from directory.control.contract import OffboardingOrder, OnboardingOrder
 from directory.control.token import control_token
@@ -303,6 +306,22 @@ async def test_a_customer_leaves_and_stays(customer: Customer) -> None:
     await customer.done(await customer.control("POST", "offboarding", {}))
     assert (await customer.control("POST", "offboarding:cancel")).problem == (409, "FAILED_PRECONDITION", False)
     assert (await customer.client("GET", "/v1/subscription")).status == 401  # its keys are deleted too
+
+
+async def test_the_workers_are_told_what_the_operator_asked_for(cell: RunningCell, client: Client) -> None:
+    """Once, after the commit: they need not wait for the next sweep. What was begun before needs no hint."""
+    pool = await open_pool(cell.database.dsns["cell_control"], name="test", size=2, stateless=True)
+    told: list[Hint] = []
+    customers = Customers(pool, "namespaces.example", lambda hint: told.append(hint) is None)
+    order = OnboardingOrder(**CUSTOMER)
+    try:
+        reports = [await customers.onboard(client.tenant_id, order) for _ in range(2)]
+        with pytest.raises(NotAllowed):
+            await customers.onboard(client.tenant_id, order.model_copy(update={"plan": "premium"}))
+    finally:
+        await pool.close()
+    assert reports[0] == reports[1]
+    assert told == [Hint(client.tenant_id, client.epoch, "interactive")]
 
 
 async def test_a_plan_of_the_subscription_goes_before_that_of_the_directory(customer: Customer) -> None:
