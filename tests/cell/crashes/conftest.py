@@ -43,7 +43,14 @@ async def crashing(
 ) -> AsyncIterator[RunningCell]:
     """Leases are short, so that nobody waits long for the dead."""
     made = await new_cell_database(own_postgres)
-    settings = settings_for(made, own_redis.url, lease_seconds=1.0, worker_threads=4, heartbeat_seconds=1.0)
+    settings = settings_for(
+        made,
+        own_redis.url,
+        lease_seconds=1.0,
+        worker_threads=4,
+        heartbeat_seconds=1.0,
+        work="tests.cell.crashes.work",
+    )
     api = await assemble_api(settings)
     await api.lifecycle.start()
     try:
@@ -65,9 +72,9 @@ def workers(crashing: RunningCell, tmp_path: Path) -> Workers:
     """Starts some; gives their log."""
 
     @contextmanager
-    def start(count: int, kill_seconds: float | None = None) -> Iterator[Path]:
+    def start(count: int, kill_seconds: float | None = None, *, clocks_differ: bool = False) -> Iterator[Path]:
         log = tmp_path / "workers.log"
-        chance = () if kill_seconds is None else (str(kill_seconds),)
+        chance = () if kill_seconds is None else (str(kill_seconds), *(("clocks",) if clocks_differ else ()))
         words = (sys.executable, "-m", "tests.cell.crashes.workers", str(count), str(tmp_path / "points"), *chance)
         with log.open("ab") as out:
             parent = subprocess.Popen(

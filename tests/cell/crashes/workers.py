@@ -1,4 +1,4 @@
-"""`python -m tests.cell.crashes.workers COUNT FOLDER [SECONDS]`: real workers that die, and are started again.
+"""`python -m tests.cell.crashes.workers COUNT FOLDER [SECONDS [clocks]]`: real workers that die and come back.
 
 Each is a process of its own that runs what `python -m cell.worker` runs; they are forked, so that a new one is
 there at once. They die at points, and every so many seconds one of them by chance. They end when standard input
@@ -107,6 +107,12 @@ def prepare(points: Points) -> None:
     runner._Ownership._perform = performed  # type: ignore[method-assign]
 
 
+def shift_clock(seconds: float) -> None:
+    """This process believes that it is earlier or later than it is."""
+    real = time.time
+    time.time = lambda: real() + seconds
+
+
 def main() -> None:
     """Keep so many running until standard input ends."""
     count, folder, seconds = int(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]) if sys.argv[3:] else inf
@@ -119,6 +125,8 @@ def main() -> None:
         while len(running) < count:
             process = os.fork()
             if not process:
+                if sys.argv[4:]:
+                    shift_clock(chance.choice((-3600.0, 3600.0)))
                 os._exit(program.main("cell.worker", CellSettings, build_worker))
             running.add(process)
         if time.monotonic() > killing_at:
