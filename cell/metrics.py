@@ -18,6 +18,11 @@ WAITERS = Gauge("cellway_cell_operation_waiters", "Requests that wait for an ope
 HINTS = Counter("cellway_cell_hints_total", "Hints to the workers: sent, spared, failed, dropped", ["outcome"])
 JOBS = Counter("cellway_cell_jobs_total", "Attempts at jobs by how they ended", ["actor", "outcome"])
 JOB_SECONDS = Histogram("cellway_cell_job_seconds", "Time of one attempt", ["actor"])
+STUCK = Counter(
+    "cellway_cell_steps_stuck_total",
+    "Steps that wait for a person: they could not be undone",
+    ["workflow", "step"],
+)
 WORK_DUE = Gauge("cellway_cell_work_due", "Tenants and lanes that the last look found with work that is due")
 USAGE_ROLLED = Counter("cellway_cell_usage_records_rolled_total", "Usage records that went into their minutes")
 EXPIRED = Counter("cellway_cell_expired_rows_total", "Rows removed because their time was over", ["table"])

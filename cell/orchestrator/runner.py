@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from cell import metrics
 from cell.access import enter_at
 from cell.database import again, transaction
 from cell.errors import LeaseLost, NotAllowed, NotHere, Unavailable, Unfit
@@ -117,9 +118,17 @@ class _Ownership:
         whole = replace(following, changed={**changed, **following.changed})
         busy = bool(under_way or whole.begun)
         await journal.record(connection, owned, whole, self._lease_seconds if busy else None)
+        self._alarm(whole.changed)
         owned.steps, self.wake_seconds = {**steps, **whole.changed}, whole.wake_seconds
         self._under_way = under_way | set(whole.begun)
         return whole.begun
+
+    def _alarm(self, changed: Mapping[str, Entry]) -> None:
+        """What nobody but a person can help. Said before the commit: rather twice than never."""
+        for name, entry in changed.items():
+            if entry.status is Status.STUCK:
+                log.error("step_stuck", step=name, error=entry.error)
+                metrics.STUCK.labels(self._owned.workflow, name).inc()
 
     def _seconds(self, name: str, steps: Mapping[str, Entry]) -> float | None:
         action = self._bound.actions[name]
@@ -146,8 +155,6 @@ class _Ownership:
             hopeless = isinstance(error, Unfit | NotAllowed)
             entry = failed(step, self._owned.steps[name], _described(error), self._chance(), hopeless=hopeless)
             log.warning("step_failed", step=name, status=entry.status.name, error=repr(error))
-            if entry.status is Status.STUCK:
-                log.error("step_stuck", step=name, error=repr(error))
         else:
             entry = ended
         return await self._recorded(name, entry)

@@ -78,9 +78,13 @@ def turn(
         if not _by_themselves(workflow, known, facts, now, seconds):
             break
     if not (now.undo and facts.under_way):  # what is under way ends before anything is undone
-        for name in (*now.run, *now.undo):
-            if name not in facts.under_way and _may_go_on(workflow.by_name[name], known.get(name)):
-                known[name] = _begun(known.get(name))
+        for name in now.run:
+            if name not in facts.under_way and _may_run(workflow.by_name[name], known.get(name)):
+                known[name] = _running(known.get(name))
+                begun.add(name)
+        for name in now.undo:
+            if _may_undo(known[name]):
+                known[name] = _undoing(known[name])
                 begun.add(name)
     waiting = [entry.waits_seconds for name, entry in known.items() if name in (*now.run, *now.undo)]
     timed = [wait for wait in waiting if wait is not None]
@@ -160,21 +164,29 @@ def _exhausted(attempts: int, deaths: int, retry: Retry) -> bool:
     return attempts - deaths >= retry.attempts
 
 
-def _may_go_on(step: Step, entry: Entry | None) -> bool:
+def _may_run(step: Step, entry: Entry | None) -> bool:
     """Whether its next attempt may begin now; timers and signals have none."""
-    undoing = entry is not None and entry.status is not Status.STARTED
-    return (undoing or step.kind is Kind.ACTION) and (entry is None or not entry.waits_seconds)
+    return step.kind is Kind.ACTION and (entry is None or not entry.waits_seconds)
 
 
-def _begun(entry: Entry | None) -> Entry:
+def _may_undo(entry: Entry) -> bool:
+    """Whether the next attempt to undo it may begin now. What it waited for on the way there does not matter."""
+    return entry.status is not Status.UNDOING or not entry.waits_seconds
+
+
+def _running(entry: Entry | None) -> Entry:
     if entry is None:
         return Entry(Status.STARTED, attempts=1)
     deaths = entry.deaths + 1 if _died(entry) else entry.deaths
-    if entry.status is Status.STARTED:
-        return entry.after(Event.BEGIN, attempts=entry.attempts + 1, deaths=deaths)
-    if entry.status is Status.UNDOING:
-        return entry.after(Event.UNDO, undo_attempts=entry.undo_attempts + 1, deaths=deaths)
-    return entry.after(Event.UNDO, undo_attempts=entry.undo_attempts + 1, deaths=0)
+    return entry.after(Event.BEGIN, attempts=entry.attempts + 1, deaths=deaths)
+
+
+def _undoing(entry: Entry) -> Entry:
+    """Also of what may never have happened: it is not tried any more, and a late original meets a tombstone."""
+    if entry.status is not Status.UNDOING:
+        return entry.after(Event.UNDO, undo_attempts=1, deaths=0)
+    deaths = entry.deaths + 1 if _died(entry) else entry.deaths
+    return entry.after(Event.UNDO, undo_attempts=entry.undo_attempts + 1, deaths=deaths)
 
 
 def _statuses(known: Mapping[str, Entry]) -> dict[str, Status]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from cell import metrics
 from cell.access import enter_at
 from cell.database import transaction
 from cell.errors import NotAllowed
@@ -180,8 +181,10 @@ async def test_what_cannot_be_undone_waits_for_a_person_and_keeps_nobody(stage: 
         *outside(stubborn, "two"),
         (Step("three", retry=Retry(attempts=1)), There(last)),
     )
+    alarms = metrics.STUCK.labels(made.workflow.name, "two")._value.get()
     seen = await stage.finish(await stage.begin(made), made)
     assert (seen.state, seen.outcome, seen.wakes) == ("TWO_STUCK", None, False)
+    assert metrics.STUCK.labels(made.workflow.name, "two")._value.get() == alarms + 1
     assert seen.steps == {"one": "UNDONE", "two": "STUCK", "three": "UNDONE"}
     assert ledger.effects == ["one", "-one"]
 
@@ -310,6 +313,47 @@ async def test_a_cancelled_one_goes_back(stage: Stage, ledger: Ledger) -> None:
     assert seen.outcome == "ROLLED_BACK"
     assert ledger.effects == ["one", "-one"]
     assert not await stage.cancel(name, made)
+
+
+STEPS_OF_A_LIFE = ("one", "two", "three")
+
+
+@pytest.mark.parametrize("done", range(len(STEPS_OF_A_LIFE)))
+@pytest.mark.parametrize("begun", [False, True])
+async def test_it_can_be_cancelled_in_every_state_before_its_end(stage: Stage, done: int, begun: bool) -> None:
+    """Before it began, while a step's party is away, and between two of them: all that was done is undone."""
+    ledgers = {name: Ledger() for name in STEPS_OF_A_LIFE}
+    steps = [part for name in STEPS_OF_A_LIFE for part in outside(ledgers[name], name)]
+    made = bound(*steps)
+    name = await stage.begin(made)
+    ledgers[STEPS_OF_A_LIFE[done]].away = True
+    if begun:
+        assert (await stage.run(name, made)).state == f"{STEPS_OF_A_LIFE[done].upper()}_IN_PROGRESS"
+    assert await stage.cancel(name, made)
+    assert await stage.cancel(name, made)
+    ledgers[STEPS_OF_A_LIFE[done]].away = False
+    seen = await stage.finish(name, made)
+    assert seen.outcome == "ROLLED_BACK"
+    assert [ledger.done for ledger in ledgers.values()] == [{}, {}, {}]
+    for step in STEPS_OF_A_LIFE[:done] if begun else ():
+        assert ledgers[step].effects == [step, f"-{step}"]
+
+
+@pytest.mark.parametrize("end", ["COMPENSATING", "STUCK", "ROLLED_BACK", "COMPLETED"])
+async def test_to_cancel_what_goes_back_or_has_ended_changes_nothing(
+    stage: Stage, ledger: Ledger, end: str
+) -> None:
+    """It is told when that is too late."""
+    last = Ledger()
+    last.failures = 0 if end == "COMPLETED" else 99
+    ledger.undo_failures = {"COMPENSATING": 1, "STUCK": 99}.get(end, 0)
+    made = bound(*outside(ledger, "one"), (Step("two", retry=Retry(attempts=1)), There(last)))
+    name = await stage.begin(made)
+    before = await (stage.run if end == "COMPENSATING" else stage.finish)(name, made)
+    assert before.state.endswith(end)
+    assert await stage.cancel(name, made) == (before.outcome is None)
+    after = await stage.finish(name, made)
+    assert after.outcome == {"COMPENSATING": "ROLLED_BACK"}.get(end, before.outcome)
 
 
 async def test_what_cannot_be_cancelled_says_so(stage: Stage, ledger: Ledger) -> None:
