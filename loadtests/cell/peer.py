@@ -27,7 +27,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 PEPPER = os.environ["PEER_PEPPER"].encode()
 KEPT = datetime.timedelta(hours=24)
 SCOPE = "POST /v1/accounts/{account}/namespaces"
-KIND, STEPS = "provision_namespace", ("allocate", "configure", "publish")
+KIND, STEPS = "provision_namespace", ("reserve", "allocate", "configure", "publish")
+MOST_NAMESPACES = 2**31 - 1
+HOLD_QUOTAS = text("SELECT pg_advisory_xact_lock(hashtextextended(:tenant || ' quotas', 2))")
 SET_TENANT = text("SELECT set_config('app.tenant', :tenant, true), set_config('app.epoch', :epoch, true)")
 
 engine = create_async_engine(os.environ["PEER_DSN"], pool_size=int(os.environ["PEER_POOL_SIZE"]), max_overflow=0)
@@ -89,27 +91,49 @@ class AllocationRow(Row):
     endpoint: Mapped[str | None]
 
 
-class OperationRow(Row):
-    __tablename__ = "operations"
+class OrchestrationRow(Row):
+    __tablename__ = "orchestrations"
     tenant_id: Mapped[str] = mapped_column(primary_key=True)
-    operation_id: Mapped[str] = mapped_column(primary_key=True)
-    type: Mapped[str]
+    orchestration_id: Mapped[str] = mapped_column(primary_key=True)
+    workflow: Mapped[str]
+    version: Mapped[int]
     target: Mapped[str]
     state: Mapped[str]
+    payload: Mapped[dict[str, Any]]
+    lane: Mapped[str]
     steps: Mapped[list[str]]
+    steps_done: Mapped[int]
     created_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime.datetime] = mapped_column(server_default=func.now())
 
 
-class JobRow(Row):
-    __tablename__ = "jobs"
+class StepRow(Row):
+    __tablename__ = "orchestration_steps"
     tenant_id: Mapped[str] = mapped_column(primary_key=True)
-    job_id: Mapped[str] = mapped_column(primary_key=True)
-    operation_id: Mapped[str]
+    orchestration_id: Mapped[str] = mapped_column(primary_key=True)
+    step: Mapped[str] = mapped_column(primary_key=True)
+    status: Mapped[str]
+    attempts: Mapped[int]
+    output: Mapped[dict[str, Any]]
+
+
+class AuditRow(Row):
+    __tablename__ = "audit_entries"
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    entry_id: Mapped[str] = mapped_column(primary_key=True)
+    at: Mapped[datetime.datetime]
     actor: Mapped[str]
-    args: Mapped[dict[str, Any]]
-    priority: Mapped[int] = mapped_column(SmallInteger)
-    state: Mapped[str]
+    action: Mapped[str]
+    target: Mapped[str]
+    after: Mapped[dict[str, Any]]
+
+
+class UsageRow(Row):
+    __tablename__ = "usage_records"
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    meter: Mapped[str] = mapped_column(primary_key=True)
+    record_key: Mapped[str] = mapped_column(primary_key=True)
+    quantity: Mapped[int]
 
 
 class IdempotencyRow(Row):
@@ -265,7 +289,7 @@ async def create(
     who: Who,
     idempotency_key: Annotated[str, Header(pattern=r"^[\x21-\x7e]{1,128}$")],
 ) -> Response:
-    """Namespace, operation, job and the kept answer, in one transaction."""
+    """Namespace, orchestration, audit entry, usage and the kept answer, in one transaction; within the quota."""
     canonical = json.dumps([account, new.model_dump(mode="json")], sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(canonical.encode()).digest()
     async with entered(who) as session:
@@ -281,8 +305,8 @@ async def create(
         )
         if held is None:
             raise HTTPException(404, "no such account")
-        operation, body = await _write(session, who.tenant_id, account, new)
-        headers = {"Location": f"../../../operations/{operation.operation_id}"}
+        orchestration, body = await _write(session, who.tenant_id, account, new)
+        headers = {"Location": f"../../../operations/{orchestration.orchestration_id}"}
         session.add(
             IdempotencyRow(
                 tenant_id=who.tenant_id,
@@ -300,7 +324,7 @@ async def create(
 
 async def _write(
     session: AsyncSession, tenant_id: str, account: str, new: NewNamespace
-) -> tuple[OperationRow, bytes]:
+) -> tuple[OrchestrationRow, bytes]:
     namespace = NamespaceRow(
         tenant_id=tenant_id,
         account_id=account,
@@ -309,42 +333,64 @@ async def _write(
         labels=new.labels,
         state="PROVISIONING",
     )
-    operation = OperationRow(
+    target = f"accounts/{account}/namespaces/{new.namespace_id}"
+    orchestration = OrchestrationRow(
         tenant_id=tenant_id,
-        operation_id=f"op-{secrets.token_hex(12)}",
-        type=KIND,
-        target=f"accounts/{account}/namespaces/{new.namespace_id}",
+        orchestration_id=f"op-{secrets.token_hex(12)}",
+        workflow=KIND,
+        version=1,
+        target=target,
         state="PENDING",
+        payload={"account_id": account, "namespace_id": new.namespace_id},
+        lane="interactive",
         steps=list(STEPS),
+        steps_done=1,
     )
-    job = JobRow(
-        tenant_id=tenant_id,
-        job_id=f"job-{secrets.token_hex(12)}",
-        operation_id=operation.operation_id,
-        actor=KIND,
-        args={"account_id": account, "namespace_id": new.namespace_id},
-        priority=0,
-        state="waiting",
-    )
-    session.add_all([namespace, operation])
+    session.add_all([namespace, orchestration])
     try:
         await session.flush()
     except IntegrityError:
         raise HTTPException(409, "the namespace exists already") from None
-    session.add(job)  # written with the kept answer, at the end: it refers to the operation
+    await session.execute(HOLD_QUOTAS, {"tenant": tenant_id})
+    used = await session.scalar(select(func.count()).select_from(NamespaceRow))
+    if used is None or used > MOST_NAMESPACES:
+        raise HTTPException(403, "the plan gives no more namespaces")
+    # Written with the kept answer, at the end.
+    session.add_all(
+        [
+            StepRow(
+                tenant_id=tenant_id,
+                orchestration_id=orchestration.orchestration_id,
+                step=STEPS[0],
+                status="COMPLETED",
+                attempts=1,
+                output={},
+            ),
+            AuditRow(
+                tenant_id=tenant_id,
+                entry_id=secrets.token_hex(16),
+                at=datetime.datetime.now(datetime.UTC),
+                actor="key",
+                action="createNamespace",
+                target=target,
+                after={"state": namespace.state, "display_name": new.display_name, "labels": new.labels},
+            ),
+            UsageRow(tenant_id=tenant_id, meter="api_mutations", record_key=secrets.token_hex(16), quantity=1),
+        ]
+    )
     said = Operation(
-        name=f"operations/{operation.operation_id}",
-        type=operation.type,
-        target=operation.target,
-        state=operation.state,
-        progress=Progress(step=STEPS[0], steps_done=0, steps=operation.steps),
+        name=f"operations/{orchestration.orchestration_id}",
+        type=orchestration.workflow,
+        target=target,
+        state=orchestration.state,
+        progress=Progress(step=None, steps_done=1, steps=orchestration.steps),
         cancel_requested=False,
         error=None,
-        create_time=operation.created_at,
-        update_time=operation.updated_at,
+        create_time=orchestration.created_at,
+        update_time=orchestration.updated_at,
         poll_after_seconds=0.5,
     )
-    return operation, said.model_dump_json().encode()
+    return orchestration, said.model_dump_json().encode()
 
 
 def _answer(body: bytes, headers: dict[str, Any]) -> Response:

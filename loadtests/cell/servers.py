@@ -50,7 +50,7 @@ def cellway(stage: Stage, folder: Path, _peers: Path) -> Server:
         "LOG_FORMAT": "json",
     }
     environment = {f"CELLWAY_CELL_{name}": value for name, value in told.items()}
-    process = Pinned(OURS, (sys.executable, "-m", "cell"), PROXY_CORE, folder, environment)
+    process = Pinned(OURS, (sys.executable, "-m", "loadtests.cell.ours"), PROXY_CORE, folder, environment)
     said = f"Python {sys.version.split()[0]}, aiohttp {version('aiohttp')}, asyncpg {version('asyncpg')}"
     return Server(OURS, port, process, said, admin_port)
 
