@@ -11,10 +11,10 @@ from cell.api.context import Context
 from cell.api.lists import Listing, orders, page, times
 from cell.api.models import Namespace, NamespacePage
 from cell.database import SQL
-from cell.orchestrator.registry import Bound
 from cell.rules import states
 from cell.rules.etags import check_version, etag, expected_version
 from cell.rules.labels import merged
+from cell.rules.workflows import Workflow
 from cell.workflows.provisioning import PROVISION, RELEASE
 from runtime.api.endpoint import Call, Reply
 from runtime.api.filters import Column
@@ -142,10 +142,10 @@ async def delete(call: Call[Context]) -> Reply:
     return await _begin(call, RELEASE, *_place(call), "mark")
 
 
-async def _begin(call: Call[Context], bound: Bound, account_id: str, namespace_id: str, done: str) -> Reply:
+async def _begin(call: Call[Context], workflow: Workflow, account_id: str, namespace_id: str, done: str) -> Reply:
     payload = {
         "account_id": account_id,
         "namespace_id": namespace_id,
         "domain": call.context.tools.namespace_domain,
     }
-    return await operations.begin(call, bound, _name(call, namespace_id), payload, {done: {}})
+    return await operations.begin(call, workflow, _name(call, namespace_id), payload, {done: {}})

@@ -11,9 +11,9 @@ from cell.api.models import Operation, OperationError, OperationPage, Progress
 from cell.database import SQL
 from cell.errors import NotAllowed
 from cell.orchestrator import starting
-from cell.orchestrator.registry import Bound
 from cell.rules.operations import ENDED, current_step
 from cell.rules.turns import Output
+from cell.rules.workflows import Workflow
 from cell.work.hints import Hint
 from runtime.api.endpoint import Call, Reply
 from runtime.api.filters import Column
@@ -59,10 +59,10 @@ def _audited(row: asyncpg.Record) -> dict[str, Any]:
 
 
 async def begin(
-    call: Call[Context], bound: Bound, target: str, payload: Mapping[str, Any], done: Mapping[str, Output]
+    call: Call[Context], workflow: Workflow, target: str, payload: Mapping[str, Any], done: Mapping[str, Output]
 ) -> Reply:
     """202: begins an orchestration in this transaction; the workers hear of it after the commit."""
-    return begun(call, await starting.start(call.context.connection, bound, target, payload, done=done))
+    return begun(call, await starting.start(call.context.connection, workflow, target, payload, done=done))
 
 
 def begun(call: Call[Context], row: asyncpg.Record) -> Reply:

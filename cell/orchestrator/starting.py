@@ -51,13 +51,11 @@ async def start(
         json.dumps(dict(payload)),
         workflow.lane,
         [step.name for step in workflow.steps],
-        len(done),
+        json.dumps({step: dict(output) for step, output in done.items()}),
         MOST_WAITING,
     )
     if row is None:
         return await _begun_before(connection, orchestration_id, workflow, target, payload)
-    for step, output in done.items():
-        await connection.execute(SQL["insert_done_step"], orchestration_id, step, json.dumps(dict(output)))
     return row
 
 

@@ -52,6 +52,9 @@ class LocalResources:
     def take(self, what: What) -> Party:
         return _Take(self._pool, what)
 
+    def give_back(self, what: What) -> Party:
+        return _GiveBack(self._pool, what)
+
 
 class _Take(Remembering):
     """One of a kind."""
@@ -69,6 +72,24 @@ class _Take(Remembering):
     async def take_back(self, connection: Connection, call: Call, done: Output | None) -> None:
         if done is None:
             return
-        await connection.execute(SQL["delete_taken_resource"], done["resource_id"])
-        if done["kind"] in REUSABLE:
-            await connection.execute(SQL["give_back_resource"], done["resource_id"], done["kind"])
+        await _return(connection, done["resource_id"])
+
+
+class _GiveBack(Remembering):
+    """One that was taken under another key; there is no way back from it."""
+
+    party = "resources"
+
+    async def do(self, connection: Connection, call: Call, what: Mapping[str, Any]) -> Output:
+        if what["resource_id"] is not None:
+            await _return(connection, what["resource_id"])
+        return {}
+
+    async def take_back(self, connection: Connection, call: Call, done: Output | None) -> None:
+        """Somebody else may have it by now."""
+
+
+async def _return(connection: Connection, resource_id: str) -> None:
+    kind = await connection.fetchval(SQL["delete_taken_resource"], resource_id)
+    if kind in REUSABLE:
+        await connection.execute(SQL["give_back_resource"], resource_id, kind)

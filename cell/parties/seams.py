@@ -52,6 +52,9 @@ class Resources(Protocol):
     def take(self, what: What) -> Party:
         """`kind` → `resource_id`."""
 
+    def give_back(self, what: What) -> Party:
+        """`resource_id`, or None → nothing. Whoever had it has it no more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parties:

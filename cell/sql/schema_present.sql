@@ -1,2 +1,3 @@
 -- The last thing that the schema of this version makes.
-SELECT to_regprocedure('cell.expire_audit(integer)') IS NOT NULL
+SELECT EXISTS (SELECT FROM pg_attribute
+               WHERE attrelid = to_regclass('cell.orchestration_steps') AND attname = 'deaths')

@@ -9,19 +9,19 @@ from typing import Any
 from cell.jobs.registry import JobType
 from cell.orchestrator import starting
 from cell.orchestrator.actions import Call, Here
-from cell.orchestrator.registry import Bound
+from cell.rules.workflows import Workflow
 from cell.workflows.provisioning import PROVISION, RELEASE
 from runtime.database import Connection
 
 
-def _carried_on(bound: Bound, first_step: str, domain: str) -> JobType:
+def _carried_on(workflow: Workflow, first_step: str, domain: str) -> JobType:
     async def carry_on(connection: Connection, call: Call) -> Mapping[str, Any]:
         place = call.payload
         target = f"accounts/{place['account_id']}/namespaces/{place['namespace_id']}"
-        await starting.start(connection, bound, target, {**place, "domain": domain}, done={first_step: {}})
+        await starting.start(connection, workflow, target, {**place, "domain": domain}, done={first_step: {}})
         return {}
 
-    return JobType(bound.workflow.name, Here(carry_on))
+    return JobType(workflow.name, Here(carry_on))
 
 
 def adopted(domain: str) -> tuple[JobType, ...]:

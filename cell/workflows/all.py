@@ -12,7 +12,7 @@ from cell.parties.local import local_parties
 from cell.settings import CellSettings
 from cell.workflows.adoption import adopted
 from cell.workflows.lifecycle import lifecycle
-from cell.workflows.provisioning import PROVISION, RELEASE
+from cell.workflows.provisioning import provisioning
 from runtime.database import Pool
 from runtime.errors import SettingsError
 
@@ -25,8 +25,9 @@ def workflows(settings: CellSettings, pool: Pool) -> Workflows:
 
     `pool`: of role `cell_app`, for the parties that this cell plays itself.
     """
-    lives = lifecycle(local_parties(pool, settings), pool)
-    return _made(lambda: Workflows((PROVISION, RELEASE, *lives, *_of_modules(settings, "WORKFLOWS", Bound))))
+    parties = local_parties(pool, settings)
+    known = (*provisioning(parties.resources), *lifecycle(parties, pool))
+    return _made(lambda: Workflows((*known, *_of_modules(settings, "WORKFLOWS", Bound))))
 
 
 def jobs(settings: CellSettings) -> Jobs:

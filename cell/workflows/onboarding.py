@@ -1,6 +1,5 @@
 """A customer comes: people, account, subscription, first namespace, welcome. Undone as a whole when it fails."""
 
-import json
 from datetime import datetime
 from typing import Any
 
@@ -62,8 +61,8 @@ def onboarding(parties: Parties) -> Bound:
             "take_attributes": There(parties.resources.take(lambda _call: {"kind": "search_attributes"})),
             "allocate": Here(provisioning.allocate),
             "configure": Here(provisioning.configure),
-            "encryption_key": Here(_encryption_key),
-            "search_attributes": Here(_search_attributes),
+            "encryption_key": Here(provisioning.encryption_key),
+            "search_attributes": Here(provisioning.search_attributes),
             "publish": Here(provisioning.publish),
             "trial": Here(_trial, undone(_no_trial)),
             "welcome": There(
@@ -128,20 +127,6 @@ async def _namespace(connection: Connection, call: Call) -> Output:
 
 async def _no_namespace(connection: Connection, call: Call, _made: Any) -> None:
     await provisioning.remove(connection, call)
-
-
-async def _encryption_key(connection: Connection, call: Call) -> Output:
-    return await _given(connection, call, "encryption_key", call.outputs["take_key"]["resource_id"])
-
-
-async def _search_attributes(connection: Connection, call: Call) -> Output:
-    return await _given(connection, call, "search_attributes", call.outputs["take_attributes"]["resource_id"])
-
-
-async def _given(connection: Connection, call: Call, name: str, value: str) -> Output:
-    place = call.payload["account_id"], call.payload["namespace_id"]
-    await connection.execute(SQL["merge_allocation_settings"], *place, json.dumps({name: value}))
-    return {name: value}
 
 
 async def _trial(connection: Connection, call: Call) -> Output:

@@ -11,8 +11,9 @@ from typing import Any
 from cell import usage
 from cell.database import SQL
 from cell.errors import Unavailable, Unfit
-from cell.orchestrator.actions import Call, Here
+from cell.orchestrator.actions import Action, Call, Here, There
 from cell.orchestrator.registry import Bound
+from cell.parties.seams import Resources
 from cell.rules import states
 from cell.rules.states import NamespaceEvent
 from cell.rules.workflows import Step, Workflow
@@ -21,6 +22,8 @@ from runtime.database import Connection
 
 Output = Mapping[str, Any]
 NOTHING: Output = {}
+TAKEN = ("encryption_key", "search_attributes")
+"""What is taken from the pool for a namespace, and goes back when it is released."""
 
 
 def _place(call: Call) -> tuple[str, str]:
@@ -56,6 +59,21 @@ async def configure(connection: Connection, call: Call) -> Output:
     return settings
 
 
+async def encryption_key(connection: Connection, call: Call) -> Output:
+    """The one that was taken for it."""
+    return await _give(connection, call, "encryption_key", call.outputs["take_key"]["resource_id"])
+
+
+async def search_attributes(connection: Connection, call: Call) -> Output:
+    """Likewise."""
+    return await _give(connection, call, "search_attributes", call.outputs["take_attributes"]["resource_id"])
+
+
+async def _give(connection: Connection, call: Call, name: str, value: str) -> Output:
+    await connection.execute(SQL["merge_allocation_settings"], *_place(call), json.dumps({name: value}))
+    return {name: value}
+
+
 async def publish(connection: Connection, call: Call) -> Output:
     """The name under which it answers; then it is there."""
     account_id, namespace_id = _place(call)
@@ -77,9 +95,11 @@ async def mark_failed(connection: Connection, call: Call) -> None:
 
 
 async def take_back(connection: Connection, call: Call) -> Output:
-    """The row, and with it what it was given."""
+    """The row, and with it what it was given here; what was taken for it is told to those who give it back."""
+    row = await connection.fetchrow(SQL["get_namespace"], *_place(call))
+    given = {} if row is None else json.loads(row["settings"] or "{}")
     await remove(connection, call)
-    return NOTHING
+    return {kind: given[kind] for kind in TAKEN if kind in given}
 
 
 async def _move(connection: Connection, call: Call, event: NamespaceEvent) -> None:
@@ -90,20 +110,54 @@ async def _move(connection: Connection, call: Call, event: NamespaceEvent) -> No
     await connection.execute(SQL["set_namespace_state"], *_place(call), state)
 
 
-PROVISION = Bound(
-    Workflow(
-        "provision_namespace",
-        1,
-        (Step("reserve", undoes=True), Step("allocate"), Step("configure"), Step("publish")),
+PROVISION = Workflow(
+    "provision_namespace",
+    1,
+    (
+        Step("reserve", undoes=True),
+        Step("take_key", undoes=True),
+        Step("take_attributes", undoes=True),
+        # What is given here goes with the row: undoing `reserve` undoes these.
+        Step("allocate"),
+        Step("configure"),
+        Step("encryption_key"),
+        Step("search_attributes"),
+        Step("publish"),
     ),
-    {
+)
+RELEASE = Workflow(
+    "release_namespace",
+    1,
+    (
+        Step("mark", undoes=True),
+        Step("remove", commits=True),
+        Step("give_back_key"),
+        Step("give_back_attributes"),
+    ),
+    cancellable=False,
+)
+
+
+def provisioning(resources: Resources) -> tuple[Bound, Bound]:
+    """Both, with what they do. The payload: `account_id`, `namespace_id`, `domain`."""
+    provision: dict[str, Action] = {
         "reserve": Here(reserved, remove),
+        "take_key": There(resources.take(lambda _call: {"kind": "encryption_key"})),
+        "take_attributes": There(resources.take(lambda _call: {"kind": "search_attributes"})),
         "allocate": Here(allocate),
         "configure": Here(configure),
+        "encryption_key": Here(encryption_key),
+        "search_attributes": Here(search_attributes),
         "publish": Here(publish),
-    },
-)
-RELEASE = Bound(
-    Workflow("release_namespace", 1, (Step("mark", undoes=True), Step("remove")), cancellable=False),
-    {"mark": Here(released, mark_failed), "remove": Here(take_back)},
-)
+    }
+    release: dict[str, Action] = {
+        "mark": Here(released, mark_failed),
+        "remove": Here(take_back),
+        "give_back_key": There(resources.give_back(lambda call: _given_to(call, "encryption_key"))),
+        "give_back_attributes": There(resources.give_back(lambda call: _given_to(call, "search_attributes"))),
+    }
+    return Bound(PROVISION, provision), Bound(RELEASE, release)
+
+
+def _given_to(call: Call, kind: str) -> Output:
+    return {"resource_id": call.outputs["remove"].get(kind)}

@@ -27,7 +27,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 PEPPER = os.environ["PEER_PEPPER"].encode()
 KEPT = datetime.timedelta(hours=24)
 SCOPE = "POST /v1/accounts/{account}/namespaces"
-KIND, STEPS = "provision_namespace", ("reserve", "allocate", "configure", "publish")
+KIND = "provision_namespace"
+STEPS = (
+    *("reserve", "take_key", "take_attributes", "allocate", "configure", "encryption_key", "search_attributes"),
+    "publish",
+)
 MOST_NAMESPACES = 2**31 - 1
 HOLD_QUOTAS = text("SELECT pg_advisory_xact_lock(hashtextextended(:tenant || ' quotas', 2))")
 SET_TENANT = text("SELECT set_config('app.tenant', :tenant, true), set_config('app.epoch', :epoch, true)")

@@ -26,7 +26,7 @@ async def test_a_namespace_is_provisioned_and_released(client: Client, worker: W
     assert begun.json["state"] == "PENDING"
     assert begun.headers["Location"] == f"../../{begun.json['name']}"
     done = await ended(client, begun)
-    assert (done.json["state"], done.json["progress"]["steps_done"]) == ("SUCCEEDED", 4)
+    assert (done.json["state"], done.json["progress"]["steps_done"]) == ("SUCCEEDED", 8)
     namespace = await client("GET", "/v1/accounts/acme/namespaces/prod")
     assert namespace.json["state"] == "ACTIVE"
     assert namespace.json["endpoint"] == f"prod.acme.{client.tenant_id}.namespaces.localhost"

@@ -175,6 +175,21 @@ async def test_an_orchestration_that_is_hinted_many_times_runs_once(
     assert (await tenant("GET", "/v1/accounts/acme/namespaces/prod")).json["state"] == "ACTIVE"
 
 
+async def test_what_was_taken_for_a_namespace_goes_back_with_it(
+    tenant: Client, superuser: "asyncpg.Connection[asyncpg.Record]", runner: Runner
+) -> None:
+    """Search attributes for whoever needs some next; an encryption key is nobody's ever after."""
+    taken = "SELECT kind, resource_id FROM cell.taken_resources WHERE tenant_id = $1"
+    await carried_out(runner, tenant, await provision(tenant))
+    had = dict(await superuser.fetch(taken, tenant.tenant_id))
+    settings = (await tenant("GET", "/v1/accounts/acme/namespaces/prod")).json["settings"]
+    assert {kind: settings[kind] for kind in had} == had
+    await carried_out(runner, tenant, await tenant("DELETE", "/v1/accounts/acme/namespaces/prod"))
+    assert await superuser.fetch(taken, tenant.tenant_id) == []
+    pool = await superuser.fetch("SELECT resource_id FROM cell.prepared_resources")
+    assert {had["search_attributes"]} == {row["resource_id"] for row in pool} & set(had.values())
+
+
 async def test_a_namespace_that_finds_no_room_waits_for_it(
     tenant: Client, superuser: "asyncpg.Connection[asyncpg.Record]", runner: Runner
 ) -> None:
@@ -186,7 +201,7 @@ async def test_a_namespace_that_finds_no_room_waits_for_it(
     assert wait_seconds is not None
     assert await carried_out(runner, tenant, begun) is None
     seen = (await tenant("GET", f"/v1/{begun.json['name']}")).json
-    assert (seen["state"], seen["progress"]["step"], seen["progress"]["steps_done"]) == ("RUNNING", "allocate", 1)
+    assert (seen["state"], seen["progress"]["step"], seen["progress"]["steps_done"]) == ("RUNNING", "allocate", 3)
     await time_passes(superuser, tenant)
     await carried_out(runner, tenant, begun)
     assert (await tenant("GET", f"/v1/{begun.json['name']}")).json["state"] == "SUCCEEDED"

@@ -16,7 +16,6 @@ import pytest
 
 from cell.database import COMMAND_SECONDS
 from cell.errors import CellError, Unavailable
-from cell.orchestrator.registry import Bound
 from cell.orchestrator.starting import start
 from cell.rules.workflows import Kind, Workflow
 from cell.workflows import beginning, offboarding, onboarding, plan_change, suspension, trial
@@ -95,10 +94,11 @@ async def _provisioned(life: Life, outcome: str) -> None:
     namespaces, given = await life.rows("namespaces"), await life.rows("allocations")
     counted = [row for row in await life.rows("usage_records") if row["meter"] == "namespaces_created"]
     if outcome == "ROLLED_BACK":
-        assert (namespaces, given, counted) == ([], [], [])
+        assert (namespaces, given, counted, await life.rows("taken_resources")) == ([], [], [], [])
         return
     [namespace], [allocation], [_] = namespaces, given, counted
     assert (namespace["state"], allocation["endpoint"].startswith("own.own.")) == ("ACTIVE", True)
+    assert len(await life.rows("taken_resources")) == 2
 
 
 async def _released(life: Life, outcome: str) -> None:
@@ -153,8 +153,8 @@ SCENES: Sequence[Scene] = (
     Scene(offboarding.WORKFLOW, _offboarding, _left, cancelled_at="export"),
     Scene(suspension.SUSPENSION, _suspension, _billed("SUSPENDED", "standard", "PAUSED")),
     Scene(suspension.REACTIVATION, _reactivation, _billed("ACTIVE", "standard", "ACTIVE")),
-    Scene(PROVISION.workflow, _provision, _provisioned, cancelled_at="configure"),
-    Scene(RELEASE.workflow, _release, _released),
+    Scene(PROVISION, _provision, _provisioned, cancelled_at="configure"),
+    Scene(RELEASE, _release, _released),
 )
 
 
@@ -176,12 +176,6 @@ class Case:
     life: Life
     name: str
     deaths: Mapping[str, Boundary]
-
-    @property
-    def bound(self) -> Bound:
-        """What its workers know it by."""
-        name = self.scene.workflow.name
-        return PROVISION if name == PROVISION.workflow.name else self.life.bound[name]
 
 
 @pytest.fixture
@@ -257,7 +251,7 @@ async def all_ended(found: Sequence[Case], points: Points) -> bool:
     try:
         for place in points.waiting():
             case = by_tenant[place.partition(".")[0]]
-            assert await case.life.stage.cancel(case.name, case.bound)
+            assert await case.life.stage.cancel(case.name, case.scene.workflow)
             points.go_on(place)
         await time_passes(found)
         assert None not in await outcomes(found)

@@ -11,6 +11,7 @@ from cell.database import transaction
 from cell.orchestrator import starting
 from cell.orchestrator.registry import Bound, Registry
 from cell.orchestrator.runner import Runner
+from cell.rules.workflows import Workflow
 from runtime.database import Pool
 from tests.cell.cells import CellDatabase, next_epoch
 
@@ -80,7 +81,7 @@ class Stage:
             await enter_at(connection, self.tenant_id, self.epoch)
             return await starting.tell(connection, orchestration_id, name, payload)
 
-    async def cancel(self, orchestration_id: str, bound: Bound) -> bool:
+    async def cancel(self, orchestration_id: str, bound: Bound | Workflow) -> bool:
         """Whether it could still be asked for."""
         async with transaction(self.pool) as connection:
             await enter_at(connection, self.tenant_id, self.epoch)
