@@ -51,11 +51,13 @@ async def start(
         json.dumps(dict(payload)),
         workflow.lane,
         [step.name for step in workflow.steps],
-        json.dumps({step: dict(output) for step, output in done.items()}),
+        len(done),
         MOST_WAITING,
     )
     if row is None:
         return await _begun_before(connection, orchestration_id, workflow, target, payload)
+    for step, output in done.items():
+        await connection.execute(SQL["insert_done_step"], orchestration_id, step, json.dumps(dict(output)))
     return row
 
 
