@@ -68,6 +68,8 @@ async def stay(connection: Connection) -> asyncpg.Record:
 async def suspend(connection: Connection) -> asyncpg.Record:
     """Also when it was done before: then the operation that did. NoSubscription, NotAllowed."""
     row = await _locked(connection)
+    if (known := await _under_way(connection, suspension.SUSPENSION)) is not None:
+        return known
     if OPERATOR in row["blocks"] and OFFBOARDING not in row["blocks"]:
         known = await connection.fetchrow(SQL["latest_orchestration"], suspension.SUSPENSION.name)
         if known is not None:

@@ -6,156 +6,36 @@ there, the orchestration ends COMPLETED or ROLLED_BACK, every effect is there on
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby, islice
+from pathlib import Path
 
+import aiohttp
 import asyncpg
 import pytest
 
-from cell.database import COMMAND_SECONDS
-from cell.errors import CellError, Unavailable
-from cell.orchestrator.starting import start
-from cell.rules.workflows import Kind, Workflow
-from cell.workflows import beginning, offboarding, onboarding, plan_change, suspension, trial
-from cell.workflows.provisioning import PROVISION, RELEASE
-from runtime.database import Pool, open_pool
+from cell.errors import CellError
+from runtime.database import Pool
 from runtime.embedded.postgres import PostgresServer
 from runtime.embedded.redis import RedisServer
-from tests.cell.cells import RunningCell
-from tests.cell.crashes.conftest import ALL, Workers
+from tests.cell.cells import Answer, Client, RunningCell, ask
+from tests.cell.crashes.api import BEGIN
+from tests.cell.crashes.conftest import ALL, DyingApi, Workers
 from tests.cell.crashes.points import DIE, MOMENTS, WAIT, WAIT_AND_DIE, Moment, Points, Way, name_of
+from tests.cell.crashes.scenes import SCENES, WAYS, Request, Scene, boundaries
 from tests.cell.lifecycle.life import Life, life_on
-from tests.cell.orchestrator.stage import new_stage
+from tests.cell.orchestrator.stage import Stage, new_stage
 from tests.waiting import eventually
 
 OF_A_TENANT = 4
 """Deaths that each orchestration goes through."""
 EVERY = 1 if ALL else 5
-"""Of the boundaries so many are one that is used."""
+"""Of the boundaries so many are one that is used; of those where a server dies, three times as many."""
 MOST_ROUNDS = 6
-WAYS: tuple[Way, Way] = ("act", "undo")
-Begin = Callable[[Life], Awaitable[str]]
-Check = Callable[[Life, str], Awaitable[None]]
-
-
-async def _customer(life: Life) -> None:
-    await life.customer(trial_days=None)
-
-
-async def _trial(life: Life) -> str:
-    return await life.customer()
-
-
-async def _plan_change(life: Life) -> str:
-    await _customer(life)
-    return await life.ask(lambda c: beginning.change_plan(c, life.stage.tenant_id, "premium"))
-
-
-async def _offboarding(life: Life) -> str:
-    await _customer(life)
-    return await life.ask(lambda c: beginning.offboard(c, 30))
-
-
-async def _suspension(life: Life) -> str:
-    await _customer(life)
-    return await life.ask(beginning.suspend)
-
-
-async def _reactivation(life: Life) -> str:
-    await life.finish(await _suspension(life))
-    return await life.ask(beginning.resume)
-
-
-async def _namespace(life: Life, state: str) -> dict[str, str]:
-    place = {"account_id": "own", "namespace_id": "own", "domain": "namespaces.example"}
-    async with life.entered() as connection:
-        await connection.execute("INSERT INTO cell.accounts (account_id, display_name) VALUES ('own', 'x')")
-        await connection.execute(
-            "INSERT INTO cell.namespaces (account_id, namespace_id, display_name, state) "
-            "VALUES ('own', 'own', 'x', $1)",
-            state,
-        )
-    return place
-
-
-async def _provision(life: Life) -> str:
-    place = await _namespace(life, "PROVISIONING")
-    return await life.ask(lambda c: start(c, PROVISION, "own", place, done={"reserve": {}}))
-
-
-async def _release(life: Life) -> str:
-    place = await _namespace(life, "DELETING")
-    return await life.ask(lambda c: start(c, RELEASE, "own", place, done={"mark": {}}))
-
-
-async def _provisioned(life: Life, outcome: str) -> None:
-    namespaces, given = await life.rows("namespaces"), await life.rows("allocations")
-    counted = [row for row in await life.rows("usage_records") if row["meter"] == "namespaces_created"]
-    if outcome == "ROLLED_BACK":
-        assert (namespaces, given, counted, await life.rows("taken_resources")) == ([], [], [], [])
-        return
-    [namespace], [allocation], [_] = namespaces, given, counted
-    assert (namespace["state"], allocation["endpoint"].startswith("own.own.")) == ("ACTIVE", True)
-    assert len(await life.rows("taken_resources")) == 2
-
-
-async def _released(life: Life, outcome: str) -> None:
-    states = [row["state"] for row in await life.rows("namespaces")]
-    assert states == ([] if outcome == "COMPLETED" else ["FAILED"])
-
-
-def _billed(state: str, plan: str, bill: str) -> Check:
-    async def check(life: Life, outcome: str) -> None:
-        assert (await life.state(), await life.billed()) == (state, (plan, bill))
-
-    return check
-
-
-async def _onboarded(life: Life, outcome: str) -> None:
-    if outcome == "ROLLED_BACK":
-        assert await life.left() == {}
-        return
-    left = await life.left()
-    assert (left["organisation_users"], left["namespaces"], left["taken_resources"]) == (1, 1, 2)
-    assert (await life.state(), await life.billed()) == ("TRIAL", ("standard", "TRIAL"))
-
-
-async def _left(life: Life, outcome: str) -> None:
-    if outcome == "ROLLED_BACK":
-        assert (await life.state(), await life.billed()) == ("ACTIVE", ("standard", "ACTIVE"))
-        return
-    assert (await life.state(), await life.billed()) == ("CLOSED", ("standard", "CANCELLED"))
-    assert len(await life.rows("invoices")) == 1
-    assert not {"namespaces", "taken_resources", "accounts"} & set(await life.left())
-
-
-async def _changed(life: Life, outcome: str) -> None:
-    plan = "premium" if outcome == "COMPLETED" else "standard"
-    assert (await life.state(), await life.billed()) == ("ACTIVE", (plan, "ACTIVE"))
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """A workflow, how one is begun, what must hold at its end, and when it is cancelled, if it can be."""
-
-    workflow: Workflow
-    begin: Begin
-    check: Check
-    cancelled_at: str | None = None
-
-
-SCENES: Sequence[Scene] = (
-    Scene(onboarding.WORKFLOW, lambda life: life.onboard(), _onboarded, cancelled_at="trial"),
-    Scene(trial.WORKFLOW, _trial, _billed("SUSPENDED", "standard", "TRIAL")),
-    Scene(plan_change.WORKFLOW, _plan_change, _changed, cancelled_at="billing"),
-    Scene(offboarding.WORKFLOW, _offboarding, _left, cancelled_at="export"),
-    Scene(suspension.SUSPENSION, _suspension, _billed("SUSPENDED", "standard", "PAUSED")),
-    Scene(suspension.REACTIVATION, _reactivation, _billed("ACTIVE", "standard", "ACTIVE")),
-    Scene(PROVISION, _provision, _provisioned, cancelled_at="configure"),
-    Scene(RELEASE, _release, _released),
-)
+Kill = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,52 +58,34 @@ class Case:
     deaths: Mapping[str, Boundary]
 
 
-@pytest.fixture
-async def pool(crashing: RunningCell) -> AsyncIterator[Pool]:
-    """For what a test looks at."""
-    made = await open_pool(
-        crashing.database.dsns["cell_app"], name="test", size=6, command_seconds=COMMAND_SECONDS, stateless=True
-    )
-    yield made
-    await made.close()
-
-
-def boundaries(scene: Scene, way: Way) -> Iterator[tuple[str, Moment]]:
-    """(step, moment) of all that acts, forward or back."""
-    names = [step.name for step in scene.workflow.steps]
-    reached = names if way == "act" else names[: names.index(scene.cancelled_at or names[0]) + 1]
-    for step in scene.workflow.steps:
-        mine = way == "undo" or step.name not in ("reserve", "mark")  # those are done by whoever asks
-        if step.kind is Kind.ACTION and mine and step.name in reached and (way == "act" or step.undoes):
-            for moment in MOMENTS:
-                yield step.name, moment
-
-
-def all_boundaries() -> list[Boundary]:
-    """Of all scenes."""
-    every = [
+def all_boundaries(every: int) -> list[Boundary]:
+    """Of all scenes, or one of so many."""
+    found = [
         Boundary(scene, way, step, moment)
         for scene in SCENES
         for way in WAYS
         if way == "act" or scene.cancelled_at
         for step, moment in boundaries(scene, way)
     ]
-    return every[::EVERY]
+    return found[::every]
 
 
-async def begun(crashing: RunningCell, pool: Pool, points: Points, wanted: Sequence[Boundary]) -> list[Case]:
+async def begun(
+    crashing: RunningCell, pool: Pool, points: Points, wanted: Sequence[Boundary], what: str
+) -> list[Case]:
     """As many tenants as it takes for each boundary to be somebody's, with their deaths laid."""
     found = []
     for (scene, way), group in groupby(wanted, key=lambda each: (each.scene, each.way)):
         chosen = iter(list(group))
         while taken := list(islice(chosen, OF_A_TENANT)):
             life = life_on(await new_stage(crashing.database, pool))
+            await scene.prepare(life)
             tenant_id, workflow = life.stage.tenant_id, scene.workflow.name
             name = await scene.begin(life)
             deaths = {name_of(tenant_id, workflow, each.step, way, each.moment): each for each in taken}
-            points.lay(deaths, DIE)
             if way == "undo" and scene.cancelled_at is not None:
                 points.lay([name_of(tenant_id, workflow, scene.cancelled_at, "act", "effect")], WAIT_AND_DIE)
+            points.lay(deaths, what)
             found.append(Case(scene, life, name, deaths))
     return found
 
@@ -245,30 +107,42 @@ async def time_passes(found: Sequence[Case]) -> None:
                 )
 
 
-async def all_ended(found: Sequence[Case], points: Points) -> bool:
-    """Those who wait to be cancelled are, and nobody waits for days."""
+async def all_ended(found: Sequence[Case], points: Points, kill: Kill | None = None) -> bool:
+    """Those who wait to be cancelled are, others go on when something was killed, and nobody waits for days."""
+    deaths = {name for case in found for name in case.deaths}
     by_tenant = {case.life.stage.tenant_id: case for case in found}
+    waiting = points.waiting()
+    if kill is not None and (there := waiting & deaths):
+        await asyncio.to_thread(kill)
+        for place in there:
+            points.go_on(place)
     try:
-        for place in points.waiting():
+        for place in waiting - deaths:
             case = by_tenant[place.partition(".")[0]]
             assert await case.life.stage.cancel(case.name, case.scene.workflow)
             points.go_on(place)
         await time_passes(found)
         assert None not in await outcomes(found)
-    except Unavailable as error:  # a worker stands still, and has hold of a row
-        raise AssertionError from error
+    except (CellError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        # The database has just died, or a worker stands still and has hold of a row.
+        raise AssertionError(repr(error)) from error
     return True
 
 
-async def test_workers_may_die_at_every_boundary(
-    crashing: RunningCell, pool: Pool, points: Points, workers: Workers
+async def play(
+    crashing: RunningCell,
+    pool: Pool,
+    points: Points,
+    workers: Callable[[], AbstractContextManager[Path]],
+    wanted: Sequence[Boundary],
+    what: str,
+    kill: Kill | None = None,
 ) -> None:
-    """Others carry on, forward or back, and nothing is doubled or left."""
-    wanted = all_boundaries()
+    """Until each of the boundaries was somebody's end, or that of something else."""
     for _ in range(MOST_ROUNDS):
-        found = await begun(crashing, pool, points, wanted)
-        with workers(4) as log:
-            await eventually(partial(all_ended, found, points), seconds=300.0, every=0.1)
+        found = await begun(crashing, pool, points, wanted, what)
+        with workers() as log:
+            await eventually(partial(all_ended, found, points, kill), seconds=400.0, every=0.1)
         for case, outcome in zip(found, await outcomes(found), strict=True):
             await case.scene.check(case.life, str(outcome))
             subjects = await case.life.subjects()
@@ -282,7 +156,11 @@ async def test_workers_may_die_at_every_boundary(
     raise AssertionError(f"nobody came to {wanted}: {log.read_text()[-5000:]}")
 
 
-Kill = Callable[[], None]
+async def test_workers_may_die_at_every_boundary(
+    crashing: RunningCell, pool: Pool, points: Points, workers: Workers
+) -> None:
+    """Others carry on, forward or back, and nothing is doubled or left."""
+    await play(crashing, pool, points, lambda: workers(4), all_boundaries(EVERY), DIE)
 
 
 @pytest.fixture
@@ -310,28 +188,63 @@ async def test_servers_may_die_at_every_boundary(
     kills: Mapping[str, Kill],
     server: str,
 ) -> None:
-    """While a worker is just there: a customer's onboarding goes on once they are back."""
-    scene = SCENES[0]
-    life = life_on(await new_stage(crashing.database, pool))
-    name = await life.onboard()
-    places = [
-        name_of(life.stage.tenant_id, scene.workflow.name, step, "act", moment)
-        for number, (step, moment) in enumerate(boundaries(scene, "act"))
-        if number % (EVERY * 2 if not ALL else 1) == 0
-    ]
-    points.lay(places, WAIT)
+    """While workers are just there: what they were at goes on once the server is back."""
+    wanted = all_boundaries(EVERY if ALL else 3 * EVERY)
+    await play(crashing, pool, points, lambda: workers(6), wanted, WAIT, kills[server])
 
-    async def ended() -> bool:
-        for place in points.waiting():
-            await asyncio.to_thread(kills[server])
-            points.go_on(place)
-        try:
-            assert (await life.stage.seen(name)).outcome is not None
-        except (CellError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise AssertionError("the database has just died") from error
-        return True
 
-    with workers(2) as log:
-        await eventually(ended, seconds=300.0, every=0.05)
-    assert points.left() == set(), log.read_text()[-5000:]
-    await _onboarded(life, str((await life.stage.seen(name)).outcome))
+async def test_the_api_may_die_at_every_boundary(
+    crashing: RunningCell, pool: Pool, points: Points, workers: Workers, dying_api: DyingApi
+) -> None:
+    """Workers need nobody who listens; whoever is back tells what has become of it."""
+    wanted = all_boundaries(EVERY if ALL else 3 * EVERY)
+    await play(crashing, pool, points, lambda: workers(6), wanted, WAIT, dying_api.kill)
+    await dying_api.answers()
+
+
+async def asked(api: DyingApi, request: Request, client: Client) -> Answer | None:
+    """Once; None where it dies, or is not there."""
+    try:
+        if request.by_operator:
+            headers = {"Authorization": f"Bearer {api.cell.settings.control_token.get_secret_value()}"}
+            url = f"{api.admin_url}/control/v1/{request.path.format(tenant=client.tenant_id)}"
+            return await ask(client.session, request.method, url, headers=headers, json=request.body)
+        return await client(request.method, request.path, request.body, key=f"key-of-{client.tenant_id}")
+    except aiohttp.ClientError:
+        return None
+
+
+async def accepted(api: DyingApi, request: Request, client: Client) -> Answer:
+    """As clients do: asked again until there is an answer, by the same key."""
+
+    async def answered() -> Answer:
+        answer = await asked(api, request, client)
+        assert answer is not None
+        assert answer.status != 503, answer
+        return answer
+
+    return await eventually(answered, seconds=60.0, every=0.1)
+
+
+async def test_the_api_may_die_while_it_begins_something(
+    crashing: RunningCell, pool: Pool, points: Points, workers: Workers, dying_api: DyingApi
+) -> None:
+    """Before the row, before it is committed, before anybody is told: whoever asks again begins it once."""
+    cases = [(scene, scene.request, moment) for scene in SCENES for moment in MOMENTS if scene.request is not None]
+    found = []
+    for scene, request, moment in cases:
+        client = await crashing.tenant()
+        client.url = dying_api.url
+        life = life_on(Stage(pool, client.tenant_id, client.epoch))
+        await scene.prepare(life)
+        place = name_of(client.tenant_id, scene.workflow.name, BEGIN, "act", moment)
+        points.lay([place], DIE)
+        assert (await accepted(dying_api, request, client)).status in (200, 202)
+        assert place not in points.left()
+        of_it = [row for row in await life.rows("orchestrations") if row["workflow"] == scene.workflow.name]
+        assert len(of_it) == 1
+        found.append(Case(scene, life, of_it[0]["orchestration_id"], {}))
+    with workers(2):
+        await eventually(partial(all_ended, found, points), seconds=120.0, every=0.1)
+    for case in found:
+        await case.scene.check(case.life, "COMPLETED")

@@ -7,7 +7,6 @@ does.
 
 import os
 import random
-import select
 import signal
 import sys
 import time
@@ -27,9 +26,8 @@ from cell.rules.turns import Output
 from cell.settings import CellSettings
 from runtime import program
 from runtime.database import Connection
+from tests.cell.crashes.forks import keep
 from tests.cell.crashes.points import Moment, Points, Way, name_of
-
-POLL_SECONDS = 0.02
 
 
 class Dying:
@@ -117,24 +115,20 @@ def main() -> None:
     """Keep so many running until standard input ends."""
     count, folder, seconds = int(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]) if sys.argv[3:] else inf
     prepare(Points(folder))
-    running: set[int] = set()
     chance, killing_at = random.Random(1), time.monotonic() + seconds  # noqa: S311 no secret
-    while not select.select([sys.stdin], [], [], POLL_SECONDS)[0]:
-        while running and (ended := os.waitpid(-1, os.WNOHANG)[0]):
-            running.discard(ended)
-        while len(running) < count:
-            process = os.fork()
-            if not process:
-                if sys.argv[4:]:
-                    shift_clock(chance.choice((-3600.0, 3600.0)))
-                os._exit(program.main("cell.worker", CellSettings, build_worker))
-            running.add(process)
+
+    def run() -> int:
+        if sys.argv[4:]:
+            shift_clock(random.Random(os.getpid()).choice((-3600.0, 3600.0)))  # noqa: S311 no secret
+        return program.main("cell.worker", CellSettings, build_worker)
+
+    def kill_by_chance(running: list[int]) -> None:
+        nonlocal killing_at
         if time.monotonic() > killing_at:
-            os.kill(chance.choice(sorted(running)), signal.SIGKILL)
+            os.kill(chance.choice(running), signal.SIGKILL)
             killing_at = time.monotonic() + chance.uniform(0.5, 1.5) * seconds
-    for process in running:
-        os.kill(process, signal.SIGKILL)
-        os.waitpid(process, 0)
+
+    keep(count, run, kill_by_chance)
 
 
 if __name__ == "__main__":
