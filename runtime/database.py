@@ -34,6 +34,8 @@ UNREACHABLE = (
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
     asyncpg.InterfaceError,
+    # A connection that broke within an answer is in no state to be asked anything, not even to roll back.
+    asyncpg.InternalClientError,
     # Its roles or its database are not made yet, or their passwords are being changed.
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
