@@ -140,7 +140,7 @@ async def test_nothing_is_logged_of_whom_nobody_moves(place: Place) -> None:
 
 
 async def test_every_kind_of_write_is_logged_by_its_keys(place: Place) -> None:
-    """Old keys and new ones, cascades, COPY, tables without a key; the same text whatever the writer's settings."""
+    """Old keys and new ones, cascades, COPY, no key; the same text whatever the writer's settings."""
     since = await place.capture()
     async with place.writing() as connection:
         await connection.execute("SET LOCAL datestyle = 'German'; SET LOCAL timezone = 'Asia/Tokyo'")
