@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
@@ -34,6 +34,8 @@ UNREACHABLE = (
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
     asyncpg.InterfaceError,
+    # A connection that broke within an answer is in no state to be asked anything, not even to roll back.
+    asyncpg.InternalClientError,
     # Its roles or its database are not made yet, or their passwords are being changed.
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
@@ -167,15 +169,24 @@ def address(dsn: str) -> str:
     return dsn.rpartition("@")[2].partition("?")[0]
 
 
-async def bootstrap(admin_dsn: str, database: str, owner: str, roles: Mapping[str, str]) -> None:
+async def bootstrap(
+    admin_dsn: str, database: str, owner: str, roles: Mapping[str, str], replicating: Sequence[str] = ()
+) -> None:
     """Create login roles (name → password) and a database that `owner` owns; running it again is harmless.
 
-    Roles are plain: no superuser, no BYPASSRLS, no right to create anything but what `owner` grants.
+    Roles are plain: no superuser, no BYPASSRLS, no right to create anything but what `owner` grants. Those
+    that are `replicating` may bring rows as they are elsewhere, without the triggers that they went through there.
     """
     connection = await reach(admin_dsn)
     try:
         for role, password in roles.items():
             await _create_role(connection, role, password)
+        for role in replicating:
+            await connection.execute(
+                await connection.fetchval(
+                    "SELECT format('GRANT SET ON PARAMETER session_replication_role TO %I', $1::text)", role
+                )
+            )
         await _create_database(connection, database, owner, list(roles))
     finally:
         await connection.close()

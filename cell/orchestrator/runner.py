@@ -29,6 +29,10 @@ OUTAGE_SECONDS = 5.0
 """Between two looks whether a party is there again."""
 
 
+class Unrecorded(Unavailable):
+    """Nobody knows whether a commit was done: only the database can say, to whoever claims it next."""
+
+
 class Runner:
     """Carries out orchestrations that hints tell of. Whatever happens, Postgres knows the rest."""
 
@@ -88,6 +92,8 @@ class _Ownership:
         self._alone = asyncio.Lock()
         """Branches end at the same time, but are recorded one after the other."""
         self._under_way: frozenset[str] = frozenset()
+        self._committing: str | None = None
+        """The step that is being committed, or whose commit did not come to an end."""
         self.begun: tuple[str, ...] = ()
         self.wake_seconds: float | None = None
         """Once it was let go."""
@@ -148,33 +154,46 @@ class _Ownership:
                 ended = await self._there(name, action)
         except (NotHere, LeaseLost):
             raise
-        except Outage as outage:
-            entry = postponed(self._owned.steps[name], _described(outage), OUTAGE_SECONDS)
-            log.info("party_away", step=name, reason=str(outage))
         except Exception as error:
-            hopeless = isinstance(error, Unfit | NotAllowed)
-            entry = failed(step, self._owned.steps[name], _described(error), self._chance(), hopeless=hopeless)
-            log.warning("step_failed", step=name, status=entry.status.name, error=repr(error))
+            if self._committing == name:
+                raise Unrecorded(f"whether {name} was recorded is not known: {error!r}") from error
+            entry = self._failed(name, error)
         else:
             entry = ended
         return await self._recorded(name, entry)
 
+    def _failed(self, name: str, error: Exception) -> Entry:
+        step = self._bound.workflow.by_name[name]
+        if isinstance(error, Outage):
+            log.info("party_away", step=name, reason=str(error))
+            return postponed(self._owned.steps[name], _described(error), OUTAGE_SECONDS)
+        hopeless = isinstance(error, Unfit | NotAllowed)
+        entry = failed(step, self._owned.steps[name], _described(error), self._chance(), hopeless=hopeless)
+        log.warning("step_failed", step=name, status=entry.status.name, error=repr(error))
+        return entry
+
     async def _here(self, name: str, action: Here) -> tuple[str, ...]:
-        async with self._alone, transaction(self._pool) as connection:
-            await enter_at(connection, self._owned.tenant_id, self._epoch)
-            entry, call = self._owned.steps[name], self._owned.call(name)
+        async with self._alone:
             before, under_way = self._owned.steps, self._under_way
             try:
-                if entry.status is Status.STARTED:
-                    ended = entry.after(Event.SUCCEED, output=await action.act(connection, call), error=None)
-                else:
-                    if action.undo is not None:
-                        await action.undo(connection, call)
-                    ended = entry.after(Event.UNDONE, error=None)
-                return await self.advance(connection, {name: ended})
+                async with transaction(self._pool) as connection:
+                    await enter_at(connection, self._owned.tenant_id, self._epoch)
+                    ended = await self._acted_here(connection, name, action)
+                    following = await self.advance(connection, {name: ended})
+                    self._committing = name
             except BaseException:
-                self._owned.steps, self._under_way = before, under_way  # the transaction is rolled back
+                self._owned.steps, self._under_way = before, under_way
                 raise
+            self._committing = None
+            return following
+
+    async def _acted_here(self, connection: Connection, name: str, action: Here) -> Entry:
+        entry, call = self._owned.steps[name], self._owned.call(name)
+        if entry.status is Status.STARTED:
+            return entry.after(Event.SUCCEED, output=await action.act(connection, call), error=None)
+        if action.undo is not None:
+            await action.undo(connection, call)
+        return entry.after(Event.UNDONE, error=None)
 
     async def _there(self, name: str, action: There) -> Entry:
         entry, call = self._owned.steps[name], self._owned.call(name)

@@ -100,6 +100,9 @@ CREATE TRIGGER count_came AFTER INSERT ON cell.allocations
     REFERENCING NEW TABLE AS came FOR EACH STATEMENT EXECUTE FUNCTION cell.count_allocations();
 CREATE TRIGGER count_went AFTER DELETE ON cell.allocations
     REFERENCING OLD TABLE AS went FOR EACH STATEMENT EXECUTE FUNCTION cell.count_allocations();
+-- Also for rows that a mover brings, for whom no ordinary trigger fires.
+ALTER TABLE cell.allocations ENABLE ALWAYS TRIGGER count_came;
+ALTER TABLE cell.allocations ENABLE ALWAYS TRIGGER count_went;
 
 -- Background work: one action each. This table is the truth; what lies in Redis is a hint that may be lost or doubled.
 CREATE TABLE cell.jobs (
@@ -425,6 +428,9 @@ BEGIN
                        'FOR EACH STATEMENT EXECUTE FUNCTION cellway.guard()', name);
         EXECUTE format('ALTER TABLE cell.%I ENABLE ALWAYS TRIGGER cellway_guard', name);
         EXECUTE format('GRANT SELECT, DELETE ON cell.%I TO cell_control', name);
+        -- What a moving tenant's writers change can be captured.
+        PERFORM cellway.capture_table(format('cell.%I', name)::regclass, 'tenant_id');
+        EXECUTE format('GRANT SELECT, INSERT, DELETE ON cell.%I TO cell_mover', name);
     END LOOP;
 END
 $$;
@@ -527,7 +533,7 @@ $$;
 
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA cell FROM PUBLIC;
 
-GRANT USAGE ON SCHEMA cellway, cell TO cell_app, cell_control, cell_relay;
+GRANT USAGE ON SCHEMA cellway, cell TO cell_app, cell_control, cell_relay, cell_mover;
 GRANT EXECUTE ON FUNCTION cellway.enter, cellway.lock_key TO cell_app, cell_control;
 GRANT EXECUTE ON FUNCTION cellway.set_fence, cellway.fences, cell.tenant_count TO cell_control;
 GRANT EXECUTE ON FUNCTION cell.enter, cell.begin_idempotent, cell.expire_audit TO cell_app;
@@ -561,3 +567,8 @@ GRANT SELECT (tenant_id, due_at) ON cell.namespace_storage TO cell_relay;
 GRANT SELECT (tenant_id, rolled_at) ON cell.usage_records TO cell_relay;
 GRANT SELECT (tenant_id, minute) ON cell.usage_minutes TO cell_relay;
 GRANT SELECT (tenant_id, at) ON cell.audit_entries TO cell_relay;
+
+GRANT SELECT ON cellway.tables TO cell_mover;
+GRANT EXECUTE ON FUNCTION cellway.enter, cellway.lock_key, cellway.set_fence, cellway.take, cellway.act, cellway.note,
+    cellway.forget_notes, cellway.set_captured, cellway.logged, cellway.forget_logged, cellway.history,
+    cellway.key_of, cellway.name_of TO cell_mover;

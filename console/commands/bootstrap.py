@@ -85,6 +85,7 @@ def cell(
     CELLWAY_PLACEMENT_CONTROL_KEY, CELLWAY_CELL_KEY_PEPPER and CELLWAY_CELL_PAGE_KEY.
     """
     from directory.control.token import control_token
+    from directory.fence import MOVER_ROLES
     from directory.rules.names import is_name
 
     if not is_name(cell_id):
@@ -93,14 +94,17 @@ def cell(
     missing = [name for name, value in fleet.items() if not value]
     if missing:
         raise Usage(f"set {', '.join(missing)} in the environment, as `cellway bootstrap control` printed it")
-    roles = _passwords("cell_owner", "cell_app", "cell_control", "cell_relay")
+    roles = _passwords("cell_owner", "cell_app", "cell_control", "cell_relay", *MOVER_ROLES)
     _create(admin_dsn, database, "cell_owner", roles, new_passwords)
     dsns = {
         f"CELLWAY_CELL_{role.removeprefix('cell_').upper()}_DSN": _dsn(admin_dsn, database, role, roles)
         for role in roles
+        if role not in MOVER_ROLES
     }
     _print(
         {
+            # Movers have a folder with a file for each cell, called as the cell, that holds this.
+            "movers": {"MOVER_DSN": _dsn(admin_dsn, database, MOVER_ROLES[0], roles)},
             cell_id: {
                 "CELLWAY_CELL_CELL_ID": cell_id,
                 "CELLWAY_CELL_REGION": region,
@@ -109,7 +113,7 @@ def cell(
                 "CELLWAY_CELL_CONTROL_TOKEN": control_token(fleet[CONTROL_KEY], cell_id),
                 KEY_PEPPER: fleet[KEY_PEPPER],
                 PAGE_KEY: fleet[PAGE_KEY],
-            }
+            },
         },
         json,
     )
@@ -137,6 +141,7 @@ async def _bootstrapped(
 ) -> None:
     import asyncpg
 
+    from directory.fence import MOVER_ROLES
     from runtime import database as postgres
 
     connection = await postgres.reach(admin_dsn, deadline_seconds=REACH_SECONDS)
@@ -150,7 +155,13 @@ async def _bootstrapped(
             f"{names} exist there already: programs use their passwords; --new-passwords gives them new ones"
         )
     try:
-        await postgres.bootstrap(admin_dsn, database=database, owner=owner, roles=roles)
+        await postgres.bootstrap(
+            admin_dsn,
+            database=database,
+            owner=owner,
+            roles=roles,
+            replicating=[r for r in roles if r in MOVER_ROLES],
+        )
     except asyncpg.PostgresError as error:
         raise Refused(f"Postgres at {postgres.address(admin_dsn)} refuses: {error}") from error
 

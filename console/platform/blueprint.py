@@ -17,6 +17,7 @@ from console.platform.layout import OPERATOR_TOKEN, Layout
 from console.platform.parts import HOST, Part, Program, ProgramPart, ServerPart
 from console.platform.settings import UpSettings
 from directory.control.token import control_token
+from directory.fence import MOVER_ROLES
 from runtime import database
 from runtime.embedded.postgres import PostgresServer, Template
 from runtime.embedded.redis import RedisServer
@@ -27,7 +28,7 @@ PLACEMENT = "placement"
 ROUTER = "router"
 
 DIRECTORY_ROLES = ("directory_owner", "directory_writer")
-CELL_ROLES = ("cell_owner", "cell_app", "cell_control", "cell_relay")
+CELL_ROLES = ("cell_owner", "cell_app", "cell_control", "cell_relay", "cell_mover")
 
 SUPERUSER = "postgres superuser"
 """One for all embedded servers, because they are copies of one cluster; only the supervisor knows it."""
@@ -184,7 +185,9 @@ class Blueprint:
             name = f"{cell_id} postgres"
             roles = {role: self._secrets[f"{cell_id} {role}"] for role in CELL_ROLES}
             admin = self._dsn(name, "postgres", "postgres", SUPERUSER)
-            await database.bootstrap(admin, database="cell", owner="cell_owner", roles=roles)
+            await database.bootstrap(
+                admin, database="cell", owner="cell_owner", roles=roles, replicating=MOVER_ROLES
+            )
 
         return prepare
 

@@ -11,10 +11,15 @@ from runtime.schema import upgrades
 
 COMPONENT = "fence"
 UPGRADES = upgrades("directory.fence")
+MOVER_ROLES = ("cell_mover",)
+"""Of a cell's database: they bring rows without the triggers that these went through elsewhere."""
 NOT_HERE = "CW001"
 """SQLSTATE: the fence refuses this tenant at this epoch. DETAIL holds the epoch that this database knows."""
 OUTDATED = "CW002"
 """SQLSTATE: a decision arrived after a later one. DETAIL holds the epoch that this database knows."""
+
+SUPERSEDED = "CW003"
+"""SQLSTATE: a later mover carries this move. DETAIL holds its token."""
 
 GUARD_TABLE = files("directory.fence").joinpath("guard_table.sql").read_text(encoding="utf-8")
 """`{table}` is guarded and its rows are visible to their own tenant only."""

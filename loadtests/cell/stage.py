@@ -13,13 +13,14 @@ from string import Template
 import asyncpg
 
 from directory.control.contract import TenantOrder
+from directory.fence import MOVER_ROLES
 from runtime import database
 from runtime.embedded.postgres import PostgresServer
 from runtime.embedded.redis import RedisServer
 
 TENANT, EPOCH = "bench", 1
 ACCOUNTS, NAMESPACES = 100, 10_000
-ROLES = ("cell_owner", "cell_app", "cell_control", "cell_relay")
+ROLES = ("cell_owner", "cell_app", "cell_control", "cell_relay", "cell_mover")
 NUMBER, ACCOUNT = "00000000", "@@"
 """In a request: where its running number goes, of the same length, and the last two digits of it."""
 _SEED = Path(__file__).with_name("seed.sql")
@@ -83,7 +84,9 @@ def running(folder: Path) -> Iterator[Stage]:
         RedisServer(folder / "redis", password) as redis,
     ):
         asyncio.run(
-            database.bootstrap(server.admin_dsn, "cell", "cell_owner", dict.fromkeys(ROLES, password)),
+            database.bootstrap(
+                server.admin_dsn, "cell", "cell_owner", dict.fromkeys(ROLES, password), MOVER_ROLES
+            ),
         )
         yield Stage(server, redis, password, secret)
 

@@ -17,11 +17,12 @@ from cell.app.api import Api
 from cell.app.worker import Worker, assemble_worker
 from cell.settings import CellSettings
 from directory.control.contract import TenantOrder
+from directory.fence import MOVER_ROLES
 from runtime import database
 from runtime.embedded.postgres import PostgresServer
 from tests.servers import PASSWORD
 
-ROLES = ("cell_owner", "cell_app", "cell_control", "cell_relay")
+ROLES = ("cell_owner", "cell_app", "cell_control", "cell_relay", "cell_mover")
 TOKEN = "control-token-of-the-tests"
 _EPOCHS = itertools.count(1)
 
@@ -59,7 +60,7 @@ class CellDatabase:
 async def new_cell_database(server: PostgresServer, *, schema: bool = True) -> CellDatabase:
     """A fresh one, named at random."""
     name = f"cell_{secrets.token_hex(4)}"
-    await database.bootstrap(server.admin_dsn, name, "cell_owner", dict.fromkeys(ROLES, PASSWORD))
+    await database.bootstrap(server.admin_dsn, name, "cell_owner", dict.fromkeys(ROLES, PASSWORD), MOVER_ROLES)
     made = CellDatabase(server.dsn(name), {role: server.dsn(name, role, PASSWORD) for role in ROLES})
     if schema:
         await schema_state.upgrade_all(made.dsns["cell_owner"])

@@ -7,7 +7,7 @@ SELECT finding FROM (
       AND NOT (coalesce(qual, '') = '(tenant_id = current_setting(''app.tenant''::text, true))'
                AND (coalesce(with_check, '') = qual OR cmd = 'SELECT'))
       AND NOT (cmd = 'SELECT' AND roles = '{cell_relay}')
-      AND NOT (schemaname = 'cellway' AND tablename = 'fence' AND roles = '{cell_owner}')
+      AND NOT (schemaname = 'cellway' AND roles = '{cell_owner}')
     UNION ALL
     SELECT format('%s: no policy', c.oid::regclass)
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

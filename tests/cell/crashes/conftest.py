@@ -31,8 +31,9 @@ Workers = Callable[..., AbstractContextManager[Path]]
 
 @pytest.fixture(scope="module")
 def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    """It may be killed."""
-    with PostgresServer(tmp_path_factory.mktemp("crashes-postgres") / "data", PASSWORD) as server:
+    """It may be killed: what the operating system has been given survives that, and need not be waited for."""
+    data = tmp_path_factory.mktemp("crashes-postgres") / "data"
+    with PostgresServer(data, PASSWORD, settings={"fsync": "off"}) as server:
         yield server
 
 

@@ -96,13 +96,14 @@ async def outcomes(found: Sequence[Case]) -> list[str | None]:
 
 
 async def time_passes(found: Sequence[Case]) -> None:
-    """What would wait for days, waits no more."""
+    """What would wait for days, waits no more. Rows that somebody has hold of are left to the next time."""
     for case in found:
         async with case.life.entered() as connection:
             for table in ("orchestrations", "orchestration_steps"):
                 await connection.execute(
-                    f"UPDATE cell.{table} SET wake_at = now() "  # noqa: S608 names of ours
-                    "WHERE orchestration_id = $1 AND wake_at > now() + interval '10 seconds'",
+                    f"UPDATE cell.{table} SET wake_at = now() WHERE ctid = ANY (ARRAY("  # noqa: S608 names of ours
+                    f"SELECT ctid FROM cell.{table} WHERE orchestration_id = $1 "
+                    "AND wake_at > now() + interval '10 seconds' FOR UPDATE SKIP LOCKED))",
                     case.name,
                 )
 

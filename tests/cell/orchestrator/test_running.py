@@ -1,6 +1,7 @@
 """Every effect happens once, and none is left behind."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from cell.orchestrator.starting import cancel
 from cell.rules.turns import MOST_DEATHS
 from cell.rules.workflows import Kind, Malformed, Retry, Step, Workflow
 from runtime.database import Connection
+from tests.cell.cells import CellDatabase
 from tests.cell.orchestrator.outside import Ledger
 from tests.cell.orchestrator.stage import Stage
 from tests.waiting import eventually
@@ -411,3 +413,33 @@ async def test_a_signal_without_a_time_is_waited_for_whatever_else_is_told(stage
     assert (await stage.run(name, made)).steps == {"paid": "STARTED"}
     await stage.tell(name, "paid", {"by": "card"})
     assert (await stage.run(name, made)).outputs == {"paid": {"by": "card"}}
+
+
+@pytest.fixture
+async def dying_commits(cell_database: CellDatabase) -> AsyncIterator[None]:
+    """The first commit of an account that the workflow made takes its connection along."""
+    admin = await cell_database.connect()
+    await admin.execute("""
+        CREATE SEQUENCE cell.commits; GRANT USAGE ON cell.commits TO PUBLIC;
+        CREATE FUNCTION cell.die() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF nextval('cell.commits') = 1 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;
+            RETURN NULL;
+        END $$;
+        CREATE CONSTRAINT TRIGGER die AFTER INSERT OR DELETE ON cell.accounts DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION cell.die();
+    """)
+    yield
+    await admin.execute("DROP TRIGGER die ON cell.accounts; DROP FUNCTION cell.die; DROP SEQUENCE cell.commits")
+    await admin.close()
+
+
+@pytest.mark.usefixtures("dying_commits")
+async def test_what_was_not_committed_is_not_believed_to_be_done(stage: Stage, ledger: Ledger) -> None:
+    """Nobody knows whether a commit without an answer was done: only what the database has counts from then on."""
+    made = bound(ACCOUNT, *outside(ledger, "two"))
+    name = await stage.begin(made)
+    broken = await stage.run(name, made)
+    assert (broken.steps["account"], await accounts(stage), ledger.effects) == ("STARTED", 0, [])
+    seen = await stage.finish(name, made)
+    assert (seen.outcome, await accounts(stage), ledger.effects) == ("COMPLETED", 1, ["two"])

@@ -1,0 +1,404 @@
+-- Moving a tenant: what this database knows of a move, which keys were written meanwhile, and who may write then.
+-- Capture is installed once a table, and switched a tenant at a time by the fence's row: under the lock that orders
+-- writers against a flip, so whoever writes later is captured, and whoever wrote before has ended.
+ALTER TABLE cellway.fence ADD COLUMN captured boolean NOT NULL DEFAULT false;
+
+-- Which tables belong to tenants, and by which column. `bound`: writers say whose rows they write (app.tenant);
+-- otherwise the rows say it.
+CREATE TABLE cellway.tables (
+    relation      text    COLLATE "C" PRIMARY KEY,
+    tenant_column name    NOT NULL,
+    bound         boolean NOT NULL
+);
+
+-- `token`: of the mover that carries it now; one with a lower token is late, and does nothing here any more.
+-- `snapshot`: at a destination: the rows equal the source's at this snapshot.
+CREATE TABLE cellway.moves (
+    move_id    text        COLLATE "C" PRIMARY KEY,
+    tenant_id  text        COLLATE "C" NOT NULL,
+    token      bigint      NOT NULL,
+    snapshot   text,
+    progress   jsonb       NOT NULL DEFAULT '{}',
+    updated_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- Keys that were written, by transaction. What a later snapshot sees and an earlier one does not is read again
+-- there: the order of these rows means nothing. A key that is null: any row of the tenant in that table.
+CREATE TABLE cellway.log (
+    tenant_id text   COLLATE "C" NOT NULL,
+    xid       xid8   NOT NULL DEFAULT pg_current_xact_id(),
+    relation  text   COLLATE "C" NOT NULL,
+    key       text[]
+);
+CREATE INDEX log_by_transaction ON cellway.log (tenant_id, xid);
+
+ALTER TABLE cellway.moves ENABLE ROW LEVEL SECURITY;
+ALTER TABLE cellway.moves FORCE ROW LEVEL SECURITY;
+ALTER TABLE cellway.log ENABLE ROW LEVEL SECURITY;
+ALTER TABLE cellway.log FORCE ROW LEVEL SECURITY;
+-- Nobody sees them but through the functions below, which run as this owner.
+CREATE POLICY moves_owner ON cellway.moves TO CURRENT_USER USING (true) WITH CHECK (true);
+CREATE POLICY log_owner ON cellway.log TO CURRENT_USER USING (true) WITH CHECK (true);
+
+-- Whether this session is the mover for whom the fence is held in this state.
+CREATE FUNCTION cellway.is_mover(at_state text, at_move text) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(at_state IN ('importing', 'moved') AND at_move = current_setting('app.move', true), false)
+           AND has_function_privilege(session_user, 'cellway.act(text, bigint)', 'EXECUTE')
+$$;
+
+-- As before; and tells capture, in this transaction, of the tenant whose writes are captured. TRUNCATE would take
+-- other tenants' rows along, and tells nobody whose.
+CREATE OR REPLACE FUNCTION cellway.guard() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant      text := coalesce(current_setting('app.tenant', true), '');
+    believed    text := coalesce(nullif(current_setting('app.epoch', true), ''), '0');
+    known       bigint;
+    at_state    text;
+    at_move     text;
+    is_captured boolean;
+BEGIN
+    IF TG_OP = 'TRUNCATE' THEN
+        RAISE EXCEPTION 'this table is shared by tenants: delete the rows of one' USING ERRCODE = '0A000';
+    END IF;
+    PERFORM pg_advisory_xact_lock_shared(cellway.lock_key(tenant));
+    IF current_setting('transaction_isolation') = 'read committed' THEN
+        SELECT f.epoch, f.state, f.move_id, f.captured INTO known, at_state, at_move, is_captured
+        FROM cellway.fence f WHERE f.tenant_id = tenant;
+    ELSE
+        SELECT f.epoch, f.state, f.move_id, f.captured INTO known, at_state, at_move, is_captured
+        FROM cellway.fence f WHERE f.tenant_id = tenant FOR SHARE;
+    END IF;
+    IF known IS NULL OR at_state <> 'active' OR known <> believed::bigint THEN
+        IF NOT cellway.is_mover(at_state, at_move) THEN
+            RAISE EXCEPTION 'the fence refuses a write' USING ERRCODE = 'CW001', DETAIL = coalesce(known, 0)::text;
+        END IF;
+    ELSIF is_captured THEN
+        PERFORM set_config('cellway.captured', tenant, true);
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+-- The guard of services that bind nothing: refuses unless this database may write for all of these tenants.
+-- Returns those whose writes are captured.
+CREATE FUNCTION cellway.admit(tenants text[]) RETURNS text[]
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant   text;
+    seen     record;
+    captured text[] := '{}';
+BEGIN
+    FOREACH tenant IN ARRAY tenants LOOP
+        PERFORM pg_advisory_xact_lock_shared(cellway.lock_key(tenant));
+        IF current_setting('transaction_isolation') = 'read committed' THEN
+            SELECT f.epoch, f.state, f.move_id, f.captured INTO seen
+            FROM cellway.fence f WHERE f.tenant_id = tenant;
+        ELSE
+            SELECT f.epoch, f.state, f.move_id, f.captured INTO seen
+            FROM cellway.fence f WHERE f.tenant_id = tenant FOR SHARE;
+        END IF;
+        IF seen.state IS DISTINCT FROM 'active' THEN
+            IF NOT cellway.is_mover(seen.state, seen.move_id) THEN
+                RAISE EXCEPTION 'the fence refuses a write'
+                    USING ERRCODE = 'CW001', DETAIL = coalesce(seen.epoch, 0)::text;
+            END IF;
+        ELSIF seen.captured THEN
+            captured := captured || tenant;
+        END IF;
+    END LOOP;
+    RETURN captured;
+END
+$$;
+
+-- What tells one row of a table from all others, in the index's order: the primary key, else the shortest unique
+-- index without nulls. Null: nothing does.
+CREATE FUNCTION cellway.key_of(relation regclass) RETURNS name[]
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT array_agg(a.attname ORDER BY k.place)
+    FROM (SELECT i.indexrelid, i.indrelid, i.indkey FROM pg_index i
+          WHERE i.indrelid = key_of.relation AND i.indisunique AND i.indisvalid AND i.indimmediate
+            AND i.indpred IS NULL AND i.indexprs IS NULL
+            AND NOT EXISTS (SELECT FROM pg_attribute n, unnest(i.indkey[0:i.indnkeyatts - 1]) c(number)
+                            WHERE n.attrelid = i.indrelid AND n.attnum = c.number AND NOT n.attnotnull)
+          ORDER BY NOT i.indisprimary, i.indnkeyatts, i.indexrelid::regclass::text LIMIT 1) chosen
+    JOIN pg_index i ON i.indexrelid = chosen.indexrelid
+    CROSS JOIN unnest(i.indkey[0:i.indnkeyatts - 1]) WITH ORDINALITY k(number, place)
+    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number
+$$;
+
+-- A relation's full name as log and tables have it.
+CREATE FUNCTION cellway.name_of(relation regclass) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.oid = relation
+$$;
+
+-- The function of a table's triggers is called so; long names are cut, and told apart by what they were cut from.
+CREATE FUNCTION cellway.capture_name(relation regclass) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN octet_length(said) <= 63 THEN said ELSE left(said, 20) || ' ' || md5(said) END
+    FROM (SELECT 'capture ' || cellway.name_of(relation) AS said) named
+$$;
+
+-- Installs capture on one table, whose guard is there or whose tenants are found in its rows. Run by its owner.
+-- ENABLE ALWAYS, so that a replication role does not slip past it.
+CREATE FUNCTION cellway.install_capture(relation regclass, tenant_column name, is_bound boolean) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $make$
+DECLARE
+    said    text := cellway.name_of(relation);
+    called  text := cellway.capture_name(relation);
+    columns name[] := cellway.key_of(relation);
+    -- Written alike whatever the writer's settings are; the cheap types look the same under all of them.
+    pinned  text := '';
+    key     text := 'NULL::text[]';
+    wanted  text := 'WHERE %I::text = ANY (captured)';
+    admit   text := 'captured := ARRAY[current_setting(''app.tenant'')];';
+    event   text;
+BEGIN
+    IF columns IS NOT NULL THEN
+        SELECT 'ARRAY[' || string_agg(format('%I::text', c.name), ', ' ORDER BY c.place) || ']'
+        INTO key FROM unnest(columns) WITH ORDINALITY c(name, place);
+        IF EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = relation AND a.attname = ANY (columns)
+                   AND a.atttypid NOT IN ('text'::regtype, 'varchar'::regtype, 'uuid'::regtype, 'int8'::regtype,
+                                          'int4'::regtype, 'int2'::regtype, 'bool'::regtype)) THEN
+            pinned := 'SET datestyle = ''ISO, YMD'' SET timezone = ''UTC'' SET intervalstyle = ''postgres'' '
+                      'SET extra_float_digits = 1 SET bytea_output = ''hex''';
+        END IF;
+    END IF;
+    IF NOT is_bound THEN
+        admit := format($f$
+    IF TG_OP = 'INSERT' THEN
+        tenants := ARRAY(SELECT DISTINCT %1$I::text FROM came WHERE %1$I IS NOT NULL);
+    ELSIF TG_OP = 'DELETE' THEN
+        tenants := ARRAY(SELECT DISTINCT %1$I::text FROM went WHERE %1$I IS NOT NULL);
+    ELSE
+        tenants := ARRAY(SELECT %1$I::text FROM came WHERE %1$I IS NOT NULL
+                         UNION SELECT %1$I::text FROM went WHERE %1$I IS NOT NULL);
+    END IF;
+    captured := cellway.admit(tenants);
+    IF captured = '{}' THEN
+        RETURN NULL;
+    END IF;$f$, tenant_column);
+    END IF;
+    wanted := format(wanted, tenant_column);
+    EXECUTE format($f$
+CREATE FUNCTION cellway.%1$I() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp %2$s
+AS $body$
+DECLARE
+    tenants  text[];
+    captured text[];
+BEGIN
+    %3$s
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO cellway.log (tenant_id, relation, key)
+        SELECT DISTINCT %4$I::text, %5$L, %6$s FROM came %7$s;
+    ELSIF TG_OP = 'DELETE' THEN
+        INSERT INTO cellway.log (tenant_id, relation, key)
+        SELECT DISTINCT %4$I::text, %5$L, %6$s FROM went %7$s;
+    ELSE
+        INSERT INTO cellway.log (tenant_id, relation, key)
+        SELECT %4$I::text, %5$L, %6$s FROM came %7$s UNION SELECT %4$I::text, %5$L, %6$s FROM went %7$s;
+    END IF;
+    RETURN NULL;
+END
+$body$$f$, called, pinned, admit, tenant_column, said, key, wanted);
+    EXECUTE format('REVOKE EXECUTE ON FUNCTION cellway.%I() FROM PUBLIC', called);
+    FOREACH event IN ARRAY ARRAY['insert', 'update', 'delete'] LOOP
+        EXECUTE format('CREATE TRIGGER %I AFTER %s ON %s REFERENCING %s FOR EACH STATEMENT %s '
+                       'EXECUTE FUNCTION cellway.%I()',
+            'cellway_capture_' || event, event, said,
+            CASE event WHEN 'insert' THEN 'NEW TABLE AS came' WHEN 'delete' THEN 'OLD TABLE AS went'
+                       ELSE 'NEW TABLE AS came OLD TABLE AS went' END,
+            -- The guard has said before, in the same statement, whether this tenant is captured.
+            CASE WHEN is_bound THEN 'WHEN (current_setting(''cellway.captured'', true) = '
+                                    'current_setting(''app.tenant'', true))' ELSE '' END, called);
+        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', said, 'cellway_capture_' || event);
+    END LOOP;
+    INSERT INTO cellway.tables (relation, tenant_column, bound) VALUES (said, tenant_column, is_bound);
+END
+$make$;
+
+-- For a table with the guard, whose writers bind their tenant.
+CREATE FUNCTION cellway.capture_table(relation regclass, tenant_column name) RETURNS void
+    LANGUAGE sql
+    SET search_path = pg_catalog, pg_temp
+AS $$ SELECT cellway.install_capture(relation, tenant_column, true) $$;
+
+-- For a table of a service that binds nothing: guard and capture at once, by the tenants that its rows name.
+CREATE FUNCTION cellway.adopt_table(relation regclass, tenant_column name) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM cellway.install_capture(relation, tenant_column, false);
+    EXECUTE format('CREATE TRIGGER cellway_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT '
+                   'EXECUTE FUNCTION cellway.guard()', cellway.name_of(relation));
+    EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER cellway_truncate', cellway.name_of(relation));
+END
+$$;
+
+-- Takes capture away again, and what `adopt_table` put there; a guard that was there before stays.
+CREATE FUNCTION cellway.release_table(relation regclass) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    said text := cellway.name_of(relation);
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['cellway_capture_insert', 'cellway_capture_update', 'cellway_capture_delete',
+                                'cellway_truncate'] LOOP
+        EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', name, said);
+    END LOOP;
+    EXECUTE format('DROP FUNCTION IF EXISTS cellway.%I()', cellway.capture_name(relation));
+    DELETE FROM cellway.tables t WHERE t.relation = said;
+END
+$$;
+
+-- Orders a mover's transactions against its successor's taking over: they share it until they end.
+CREATE FUNCTION cellway.move_key(move text) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$ SELECT hashtextextended('move:' || move, 0) $$;
+
+-- A mover takes a move up: from then on those with a lower token are refused, and those that were at work have
+-- ended (the caller sets lock_timeout). Says how far the rows are.
+CREATE FUNCTION cellway.take(move text, tenant text, new_token bigint, OUT snapshot text, OUT progress jsonb)
+    RETURNS record
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(cellway.move_key(move));
+    INSERT INTO cellway.moves AS m (move_id, tenant_id, token) VALUES (move, tenant, new_token)
+    ON CONFLICT (move_id) DO UPDATE SET token = excluded.token, updated_at = now()
+        WHERE m.token <= excluded.token AND m.tenant_id = excluded.tenant_id
+    RETURNING m.snapshot, m.progress INTO take.snapshot, take.progress;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'a later mover is known' USING ERRCODE = 'CW003',
+            DETAIL = (SELECT m.token::text FROM cellway.moves m WHERE m.move_id = move);
+    END IF;
+END
+$$;
+
+-- The first statement of each transaction in which a mover writes: shares the move's lock to its end, and refuses
+-- whoever does not carry the move now. READ COMMITTED, so that the look is taken after the lock.
+CREATE FUNCTION cellway.act(move text, believed bigint) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    known  bigint;
+    tenant text;
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(cellway.move_key(move));
+    SELECT m.token, m.tenant_id INTO known, tenant FROM cellway.moves m WHERE m.move_id = move;
+    IF known IS DISTINCT FROM believed OR current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'a later mover is known' USING ERRCODE = 'CW003', DETAIL = coalesce(known, 0)::text;
+    END IF;
+    PERFORM set_config('app.tenant', tenant, true), set_config('app.epoch', '', true),
+            set_config('app.move', move, true);
+END
+$$;
+
+-- Keeps how far the rows are, in the transaction that brings them. Null: as it was. Progress is merged.
+CREATE FUNCTION cellway.note(move text, believed bigint, new_snapshot text, more jsonb) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE cellway.moves m
+    SET snapshot = coalesce(new_snapshot, m.snapshot), progress = m.progress || coalesce(more, '{}'),
+        updated_at = now()
+    WHERE m.move_id = move AND m.token = believed;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'a later mover is known' USING ERRCODE = 'CW003', DETAIL = '0';
+    END IF;
+END
+$$;
+
+-- Forgets how far the rows are: they are to be copied again.
+CREATE FUNCTION cellway.forget_notes(move text, believed bigint) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE cellway.moves m SET snapshot = NULL, progress = '{}', updated_at = now()
+    WHERE m.move_id = move AND m.token = believed;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'a later mover is known' USING ERRCODE = 'CW003', DETAIL = '0';
+    END IF;
+END
+$$;
+
+-- Switches capture for the tenant of a transaction that `act` began. Waits for the tenant's writers (the caller sets
+-- lock_timeout): a snapshot that is taken once this is committed sees everything that was not captured.
+CREATE FUNCTION cellway.set_captured(wanted boolean) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant text := current_setting('app.tenant');
+BEGIN
+    PERFORM pg_advisory_xact_lock(cellway.lock_key(tenant));
+    UPDATE cellway.fence f SET captured = wanted, updated_at = now()
+    WHERE f.tenant_id = tenant AND f.captured <> wanted;
+END
+$$;
+
+-- What was written between a snapshot and the caller's own. By transaction, and never by the order in which it was
+-- logged: who logs first may commit last.
+CREATE FUNCTION cellway.logged(tenant text, since text) RETURNS TABLE (relation text, key text[])
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT DISTINCT l.relation, l.key FROM cellway.log l
+    WHERE l.tenant_id = tenant AND l.xid >= pg_snapshot_xmin(since::pg_snapshot)
+      AND NOT pg_visible_in_snapshot(l.xid, since::pg_snapshot)
+$$;
+
+-- Removes what a snapshot sees: a later one will never ask for it again. Returns how many went, at most `most`.
+CREATE FUNCTION cellway.forget_logged(tenant text, seen text, most integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    went integer;
+BEGIN
+    DELETE FROM cellway.log l
+    WHERE l.ctid = ANY (ARRAY(SELECT o.ctid FROM cellway.log o
+                              WHERE o.tenant_id = tenant AND o.xid < pg_snapshot_xmax(seen::pg_snapshot)
+                                AND pg_visible_in_snapshot(o.xid, seen::pg_snapshot) LIMIT most));
+    GET DIAGNOSTICS went = ROW_COUNT;
+    RETURN went;
+END
+$$;
+
+-- Whose history this is: numbers of transactions mean nothing in that of another server, or after a fail-over.
+CREATE FUNCTION cellway.history() RETURNS text
+    LANGUAGE sql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT (SELECT system_identifier FROM pg_control_system())::text
+           || ':' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)
+$$;
+
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA cellway FROM PUBLIC;
