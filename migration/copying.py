@@ -5,17 +5,17 @@ read at different moments: after the first step from the earliest one, the desti
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from migration.catalog import QUERIES
-from migration.ends import Reader, Writing
+from migration.ends import End, Reader, Writing
 from migration.errors import translated
 from migration.pipe import Pipe
 from migration.rules import statements
-from migration.rules.chunks import Chunk
-from migration.rules.tables import Table
+from migration.rules.chunks import Chunk, Progress, progress_key
+from migration.rules.tables import Schema, Table
 
 FirstT = TypeVar("FirstT")
 SecondT = TypeVar("SecondT")
@@ -94,3 +94,27 @@ async def both(first: Coroutine[Any, Any, FirstT], second: Coroutine[Any, Any, S
     except BaseExceptionGroup as failed:
         raise failed.exceptions[0] from failed.exceptions[0].__cause__
     return one.result(), two.result()
+
+
+async def copy_table(
+    source: End,
+    destination: End,
+    token: int,
+    table: Table,
+    schema: Schema,
+    since: str,
+    progress: Progress | None = None,
+    *,
+    before_chunk: Callable[[], Awaitable[None]] | None = None,
+) -> Progress:
+    """All chunks of one table from where it was left. `since`: a snapshot no later than of any chunk."""
+    done = progress or Progress()
+    while not done.done:
+        if before_chunk is not None:
+            await before_chunk()
+        async with source.reading() as reader, destination.writing(token, durable=False) as writing:
+            chunk = await next_chunk(reader, table, done.after, done.chunk_rows)
+            copied = await copy_chunk(reader, writing, table, chunk)
+            done = done.plus(chunk, copied.rows, copied.bytes)
+            await writing.note(progress={progress_key(table.relation): done.as_json()})
+    return done
