@@ -1,0 +1,66 @@
+"""Cuts a table into chunks by its key. A chunk is one transaction at the destination, of about as many bytes as any."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+CHUNK_BYTES = 32 * 1024 * 1024
+"""A second or less of copying on a small machine; so much is done again after a crash."""
+FIRST_ROWS = 20_000
+"""Of a table whose rows' size is not known yet."""
+MOST_ROWS = 500_000
+GROWTH = 8
+"""A chunk has at most so many times the rows of the one before: rows may be larger further on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Rows whose key is above `after`, and not above `to`. None: from the first, or to the last."""
+
+    after: tuple[str, ...] | None = None
+    to: tuple[str, ...] | None = None
+
+    @property
+    def last(self) -> bool:
+        """Nothing of the table comes after it."""
+        return self.to is None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a table is copied, as it is kept at the destination together with the rows."""
+
+    after: tuple[str, ...] | None = None
+    done: bool = False
+    rows: int = 0
+    bytes: int = 0
+
+    @property
+    def chunk_rows(self) -> int:
+        """How many rows the next chunk should have."""
+        if not self.rows:
+            return FIRST_ROWS
+        fitting = CHUNK_BYTES * self.rows // max(self.bytes, 1)
+        return max(1, min(fitting, self.rows * GROWTH, MOST_ROWS))
+
+    def plus(self, chunk: Chunk, rows: int, bytes_copied: int) -> "Progress":
+        """After a chunk."""
+        return Progress(chunk.to, chunk.last, self.rows + rows, self.bytes + bytes_copied)
+
+    def as_json(self) -> dict[str, Any]:
+        """What the destination keeps."""
+        return {"after": self.after, "done": self.done, "rows": self.rows, "bytes": self.bytes}
+
+
+def progress_key(relation: str) -> str:
+    """Under what name a table's progress is kept among a move's."""
+    return f"copied {relation}"
+
+
+def progress_of(notes: Mapping[str, Any], relation: str) -> Progress:
+    """How far a table is, by what the destination kept."""
+    kept = notes.get(progress_key(relation))
+    if kept is None:
+        return Progress()
+    after = kept["after"]
+    return Progress(None if after is None else tuple(after), kept["done"], kept["rows"], kept["bytes"])

@@ -1,0 +1,30 @@
+"""How a column takes part in a row's hash: equal hashes for equal values only, at whichever end, of whichever age."""
+
+from migration.rules.names import quoted
+from migration.rules.tables import Column
+
+TEXTS = frozenset({"text", "varchar"})
+"""Hashed by their bytes: a collation may hold different texts for equal."""
+EXACT = TEXTS | {
+    *("bool", "bytea", "uuid", "int2", "int4", "int8", "date", "time", "timetz", "timestamp", "timestamptz"),
+    *("inet", "cidr", "macaddr", "macaddr8", "pg_lsn"),
+}
+"""Types whose own hash tells all their values apart, and is the same in every database.
+
+All others are hashed as text: numeric and jsonb hold 1.0 for 1.00, floats 0 for -0, interval one day for 24 hours; an
+enum hashes the number of its label, which each database chooses; an array forgets its bounds; json, xml, point,
+tsvector, bit and money have no hash.
+"""
+SEED = 0
+BUCKETS = 256
+"""Rows are counted and summed by that many parts of their keys, so that a difference is found by looking at few."""
+
+
+def hashed(column: Column, prefix: str = "") -> str:
+    """The expression that stands for a column in a row's hash."""
+    name = prefix + quoted(column.name)
+    if column.base in TEXTS:
+        return f'({name}::text COLLATE "C")'
+    if column.base in EXACT:
+        return name
+    return f'({name}::text COLLATE "C")'

@@ -1,0 +1,240 @@
+"""SQL for one table, of any schema. Identifiers are quoted; values are bound, or settings of the transaction:
+
+- `app.tenant`: whose rows;
+- `cellway.since`: the snapshot from which a step starts;
+- `cellway.after`, `cellway.to`: a chunk's bounds, as text[].
+COPY takes no bound values, so settings are how it learns of them.
+"""
+
+from collections.abc import Sequence
+
+from migration.rules.hashing import BUCKETS, SEED, hashed
+from migration.rules.names import listed, quoted, text_of
+from migration.rules.tables import ForeignKey, Table
+from migration.rules.tables import Sequence as OwnedSequence
+
+STAGED = "pg_temp.cellway_staged"
+
+
+def _of_tenant(table: Table, prefix: str = "") -> str:
+    column = table[table.tenant]
+    return f"{prefix}{quoted(column.name)} = current_setting('app.tenant')::{column.plain_type}"
+
+
+def _order(table: Table, prefix: str = "") -> str:
+    return listed(table.order, prefix)
+
+
+def _row(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"({', '.join(parts)})"
+
+
+def _bound(table: Table, array: str) -> str:
+    """A text[] as a value that the key compares to."""
+    return _row(
+        [f"({array})[{number}]::{table[name].plain_type}" for number, name in enumerate(table.order, 1)]
+    )
+
+
+def _key_columns(table: Table) -> str:
+    return _row([quoted(name) for name in table.order])
+
+
+def _matches(table: Table, keys: str) -> str:
+    """Joins the table `t` to the keys of the log, which are columns k1, k2 … of `keys`, as text."""
+    conditions = [_of_tenant(table, "t.")]
+    conditions += [
+        f"t.{quoted(name)} = {keys}.k{number}::{table[name].plain_type}"
+        for number, name in enumerate(table.key, 1)
+        if name != table.tenant
+    ]
+    return " AND ".join(conditions)
+
+
+def _texts(table: Table, names: Sequence[str]) -> str:
+    """Columns as the log writes them."""
+    return f"ARRAY[{', '.join(f'{quoted(name)}::text' for name in names)}]::text[]"
+
+
+def next_bound(table: Table, *, first: bool) -> str:
+    """The key of the last row of a chunk of $1 rows, after $2 unless first. No row: the rest is the chunk."""
+    after = "" if first else f" AND {_key_columns(table)} > {_bound(table, '$2::text[]')}"
+    return (
+        "-- Where the next chunk ends.\n"
+        f"SELECT {_texts(table, table.order)} FROM {table.relation} WHERE {_of_tenant(table)}{after} "
+        f"ORDER BY {_order(table)} OFFSET $1::bigint - 1 LIMIT 1"
+    )
+
+
+def rows_of_chunk(table: Table, *, after: bool, to: bool) -> str:
+    """The rows of a chunk, in the order of the key, so that the destination's index grows at one end."""
+    conditions = [_of_tenant(table)]
+    if after:
+        conditions.append(f"{_key_columns(table)} > {_bound(table, _setting('after'))}")
+    if to:
+        conditions.append(f"{_key_columns(table)} <= {_bound(table, _setting('to'))}")
+    ordered = f" ORDER BY {_order(table)}" if table.order else ""
+    return f"{_columns_of(table)} WHERE {' AND '.join(conditions)}{ordered}"
+
+
+def _setting(name: str) -> str:
+    return f"current_setting('cellway.{name}')::text[]"
+
+
+def _columns_of(table: Table) -> str:
+    return f"SELECT {listed((column.name for column in table.copied), 't.')} FROM {table.relation} t"
+
+
+def rows_of_tenant(table: Table) -> str:
+    """All of them."""
+    return f"{_columns_of(table)} WHERE {_of_tenant(table, 't.')}"
+
+
+def rows_of_keys(table: Table) -> str:
+    """The rows, as they are now, of the keys that were written since."""
+    parts = ", ".join(f"key[{number}] AS k{number}" for number in range(1, len(table.key) + 1))
+    return (
+        f"{_columns_of(table)} JOIN (SELECT {parts} "
+        "FROM cellway.logged(current_setting('app.tenant'), current_setting('cellway.since')) "
+        f"WHERE relation = {text_of(table.relation)}) k ON {_matches(table, 'k')}"
+    )
+
+
+def delete_keys(tables: Sequence[Table]) -> str:
+    """Deletes the rows of keys and notes the snapshot ($1 move, $2 token, $3 snapshot), in one statement.
+
+    After those come, for each table, one array a column of its key, as texts.
+    """
+    number = 3
+    parts = []
+    for place, table in enumerate(tables):
+        arrays = []
+        for _ in table.key:
+            number += 1
+            arrays.append(f"${number}::text[]")
+        names = ", ".join(f"k{at}" for at in range(1, len(table.key) + 1))
+        parts.append(
+            f"gone{place} AS (DELETE FROM {table.relation} t USING unnest({', '.join(arrays)}) k({names}) "
+            f"WHERE {_matches(table, 'k')})"
+        )
+    gone = f"WITH {', '.join(parts)} " if parts else ""
+    return f"-- What was written since is read again.\n{gone}SELECT cellway.note($1, $2, $3, NULL)"
+
+
+def delete_tenant(table: Table) -> str:
+    """Deletes all of a tenant's rows."""
+    return f"-- Any of them may have changed.\nDELETE FROM {table.relation} WHERE {_of_tenant(table)}"
+
+
+def delete_some(table: Table) -> str:
+    """Deletes at most $1 of a tenant's rows."""
+    return (
+        f"-- In batches, so that nobody waits long.\nDELETE FROM {table.relation} WHERE ctid = ANY (ARRAY("
+        f"SELECT ctid FROM {table.relation} WHERE {_of_tenant(table)} LIMIT $1::bigint))"
+    )
+
+
+def count_rows(table: Table) -> str:
+    """How many rows a tenant has, but counts no further than $1."""
+    return (
+        "-- Whether they are few enough.\n"
+        f"SELECT count(*) FROM (SELECT FROM {table.relation} WHERE {_of_tenant(table)} LIMIT $1::bigint) counted"
+    )
+
+
+def stage(table: Table) -> str:
+    """A place for rows on their way into a table that COPY may not write."""
+    columns = listed(column.name for column in table.copied)
+    return f"CREATE TEMPORARY TABLE cellway_staged ON COMMIT DROP AS SELECT {columns} FROM {table.relation} WITH NO DATA"
+
+
+def unstage(table: Table) -> str:
+    """Brings them in, in place of those with the same keys."""
+    columns = listed(column.name for column in table.copied)
+    insert = (
+        f"INSERT INTO {table.relation} ({columns}) OVERRIDING SYSTEM VALUE "
+        f"SELECT {columns} FROM {STAGED}; DROP TABLE {STAGED}"
+    )
+    if not table.key:
+        return insert
+    same = " AND ".join(f"t.{quoted(name)} = s.{quoted(name)}" for name in {table.tenant: 0, **dict.fromkeys(table.key)})
+    return f"DELETE FROM {table.relation} t USING {STAGED} s WHERE {same}; {insert}"
+
+
+def _row_hash(table: Table) -> str:
+    return f"hash_record_extended(ROW({', '.join(hashed(column) for column in table.copied)}), {SEED})"
+
+
+def _key_hash(table: Table) -> str:
+    names = table.order or table.key
+    return f"hash_record_extended(ROW({', '.join(hashed(table[name]) for name in names)}), {SEED})"
+
+
+def _hashes(table: Table) -> str:
+    """Rows as (key_hash, row_hash)."""
+    key = _key_hash(table) if table.key else _row_hash(table)
+    return f"SELECT {key} AS key_hash, {_row_hash(table)} AS row_hash FROM {table.relation} WHERE {_of_tenant(table)}"
+
+
+def sums(table: Table) -> str:
+    """Count and sum of the rows' hashes by bucket. Sums, never XOR: two equal rows would cancel each other."""
+    return (
+        "-- What the rows of a tenant come to.\n"
+        "SELECT (key_hash & 255)::int AS bucket, count(*) AS rows, sum(row_hash) AS total "
+        f"FROM ({_hashes(table)}) hashed GROUP BY 1"
+    )
+
+
+def sums_within(table: Table) -> str:
+    """The same by smaller parts of the buckets $1."""
+    return (
+        "-- What is different is found by looking closer.\n"
+        f"SELECT (key_hash & {BUCKETS * BUCKETS * BUCKETS - 1})::int AS bucket, count(*) AS rows, "
+        f"sum(row_hash) AS total FROM ({_hashes(table)}) hashed "
+        "WHERE (key_hash & 255)::int = ANY ($1::int[]) GROUP BY 1"
+    )
+
+
+def hashes_within(table: Table) -> str:
+    """Keys and hashes of the rows in the small parts $1, at most $2 of them."""
+    key = _texts(table, table.key) if table.key else "NULL::text[]"
+    bucket = _key_hash(table) if table.key else _row_hash(table)
+    return (
+        "-- The keys of what is different.\n"
+        f"SELECT {key} AS key, {_row_hash(table)} AS row_hash FROM {table.relation} WHERE {_of_tenant(table)} "
+        f"AND ({bucket} & {BUCKETS * BUCKETS * BUCKETS - 1})::int = ANY ($1::int[]) LIMIT $2::bigint"
+    )
+
+
+def dangling(table: Table, foreign_key: ForeignKey) -> str:
+    """A reference of this tenant's to a row that is not there."""
+    pairs = " AND ".join(
+        f"r.{quoted(there)} = t.{quoted(here)}"
+        for here, there in zip(foreign_key.columns, foreign_key.referenced_columns, strict=True)
+    )
+    given = " AND ".join(f"t.{quoted(name)} IS NOT NULL" for name in foreign_key.columns)
+    values = ", ".join(f"t.{quoted(name)}::text" for name in foreign_key.columns)
+    return (
+        "-- What a foreign key would have refused.\n"
+        f"SELECT ARRAY[{values}] FROM {table.relation} t WHERE {_of_tenant(table, 't.')} AND {given} "
+        f"AND NOT EXISTS (SELECT FROM {foreign_key.referenced} r WHERE {pairs}) LIMIT 1"
+    )
+
+
+def sequence_positions(sequences: Sequence[OwnedSequence]) -> str:
+    """The last numbers of those sequences that have given out any."""
+    looks = [
+        f"SELECT {place} AS place, last_value AS value FROM {sequence.relation} WHERE is_called"
+        for place, sequence in enumerate(sequences)
+    ]
+    return "-- From where the destination has to go on.\n" + " UNION ALL ".join(looks)
+
+
+def raise_sequences(sequences: Sequence[OwnedSequence]) -> str:
+    """Sets each of them to its number of $1 unless it is there already; how many were set."""
+    looks = [
+        f"SELECT setval({text_of(sequence.relation)}::regclass, ($1::bigint[])[{number}]) FROM {sequence.relation} "
+        f"WHERE NOT is_called OR last_value {'<' if sequence.ascending else '>'} ($1::bigint[])[{number}]"
+        for number, sequence in enumerate(sequences, 1)
+    ]
+    return f"-- Never back: others of this database draw from them too.\nSELECT count(raised.setval) FROM ({' UNION ALL '.join(looks)}) raised"

@@ -1,0 +1,157 @@
+"""Two databases of one schema, a tenant active in the first and imported by the second, and a mover's two ends."""
+
+import contextlib
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+
+from directory import fence
+from directory.fence import GUARD_TABLE
+from migration.catalog import read_schema
+from migration.copying import copy_table
+from migration.ends import End
+from migration.rules.tables import Schema
+from migration.stepping import Stepped, step
+from migration.verifying import Verified, verify
+from runtime import database
+from runtime.database import Connection
+from runtime.embedded.postgres import PostgresServer
+from runtime.schema import upgrade
+from tests.servers import PASSWORD
+
+EPOCH = 7
+TOKEN = 5
+ROLES = ("engine_owner", "engine_app", "engine_mover")
+GRANTS = """
+    GRANT USAGE ON SCHEMA cellway, {schemas} TO engine_app, engine_mover;
+    GRANT EXECUTE ON FUNCTION cellway.enter TO engine_app;
+    GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cellway TO engine_mover;
+    GRANT SELECT ON cellway.tables TO engine_mover;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One database with a schema whose tables are captured."""
+
+    server: PostgresServer
+    name: str
+
+    def dsn(self, role: str | None = None) -> str:
+        """Its address for a role, or for the superuser."""
+        return self.server.dsn(self.name) if role is None else self.server.dsn(self.name, role, PASSWORD)
+
+    @asynccontextmanager
+    async def session(self, role: str | None = None, tenant: str | None = None) -> AsyncIterator[Connection]:
+        """A connection, for a tenant's writers if one is named."""
+        settings = {} if tenant is None else {"app.tenant": tenant, "app.epoch": str(EPOCH)}
+        connection = await asyncpg.connect(self.dsn(role), timeout=5, server_settings=settings)
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    async def execute(self, statement: str, *values: Any, tenant: str | None = None) -> None:
+        """One statement, or several without values."""
+        async with self.session(tenant=tenant) as connection:
+            await connection.execute(statement, *values)
+
+    async def fetch(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """What it yields."""
+        async with self.session() as connection:
+            return [tuple(row) for row in await connection.fetch(statement, *values)]
+
+
+async def new_place(
+    server: PostgresServer, ddl: str, tables: dict[str, str], *, adopted: bool = False, prefix: str = "engine"
+) -> Place:
+    """A fresh database; `tables` are relation → tenant column."""
+    name = f"{prefix}_{secrets.token_hex(4)}"
+    await database.bootstrap(
+        server.admin_dsn, name, "engine_owner", dict.fromkeys(ROLES, PASSWORD), ("engine_mover",)
+    )
+    place = Place(server, name)
+    async with place.session() as connection:
+        await upgrade(connection, fence.COMPONENT, fence.UPGRADES)
+        await connection.execute(ddl)
+        for relation, column in tables.items():
+            if adopted:
+                await connection.execute("SELECT cellway.adopt_table($1::text::regclass, $2)", relation, column)
+            else:
+                await connection.execute(GUARD_TABLE.format(table=relation))
+                await connection.execute("SELECT cellway.capture_table($1::text::regclass, $2)", relation, column)
+    return place
+
+
+@dataclass
+class Journey:
+    """A move of one tenant between two places, driven by a test."""
+
+    source_place: Place
+    destination_place: Place
+    tenant: str
+    source: End
+    destination: End
+    schema: Schema
+    destination_schema: Schema
+    move_id: str
+    since: str = ""
+    steps: list[Stepped] = field(default_factory=list)
+
+    async def copy(self) -> None:
+        """All rows, each chunk at its own moment; the next step starts from the first of them."""
+        async with self.source.reading() as reader:
+            self.since = await reader.snapshot()
+        async with self.destination.writing(TOKEN) as writing:
+            await writing.note(self.since)
+        for table in self.schema.tables.values():
+            await copy_table(self.source, self.destination, TOKEN, table, schema=self.schema, since=self.since)
+
+    async def step(self) -> Stepped:
+        """Bring the destination up to now."""
+        async with self.source.reading() as reader, self.destination.writing(TOKEN) as writing:
+            done = await step(reader, writing, self.schema, self.since)
+        self.since = done.snapshot
+        self.steps.append(done)
+        return done
+
+    async def step_and_verify(self) -> Verified:
+        """The same, and a look at everything at the very snapshot of the step."""
+        async with self.source.reading() as reader:
+            async with self.destination.writing(TOKEN) as writing:
+                done = await step(reader, writing, self.schema, self.since)
+            self.since = done.snapshot
+            self.steps.append(done)
+            async with self.destination.reading() as there:
+                return await verify(reader, there, self.schema)
+
+
+@contextlib.asynccontextmanager
+async def journey(
+    source: Place, destination: Place, tenant: str = "acme", role: str | None = None
+) -> AsyncIterator[Journey]:
+    """The tenant becomes captured at the source and importing at the destination, for a new move."""
+    move_id = f"mv-{secrets.token_hex(10)}"
+    async with source.session() as connection:
+        await connection.execute("SELECT cellway.set_fence($1, $2, 'active', NULL)", tenant, EPOCH)
+        await connection.execute("SELECT cellway.take($1, $2, $3)", move_id, tenant, TOKEN)
+        async with connection.transaction():
+            await connection.execute("SELECT cellway.act($1, $2)", move_id, TOKEN)
+            await connection.execute("SELECT cellway.set_captured(true)")
+    async with destination.session() as connection:
+        await connection.execute("SELECT cellway.set_fence($1, $2, 'importing', $3)", tenant, EPOCH + 1, move_id)
+        await connection.execute("SELECT cellway.take($1, $2, $3)", move_id, tenant, TOKEN)
+    async with AsyncExitStack() as stack:
+        ends = [
+            await stack.enter_async_context(End(place.dsn(role), name=name, tenant_id=tenant, move_id=move_id))
+            for place, name in ((source, "the source"), (destination, "the destination"))
+        ]
+        schemas = []
+        for end in ends:
+            async with end.reading() as reader:
+                schemas.append(await read_schema(reader.connection))
+        yield Journey(source, destination, tenant, *ends, *schemas, move_id)
