@@ -4,9 +4,12 @@ The text of these statements holds no value: they are read from the connection's
 they change. So one message does it all, which counts while a tenant waits.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from json import loads
+from typing import Any, Literal
 
+from migration.catalog import QUERIES
 from migration.ends import End
 from migration.errors import translated
 from migration.rules.names import text_of
@@ -20,19 +23,31 @@ class Fence:
 
     epoch: int
     state: State
-    move_id: str | None
-    captured: bool
 
 
-async def take(end: End, token: int) -> tuple[str | None, str]:
-    """From now on whoever carries a lower token is refused there. (snapshot, progress as JSON) so far. Superseded."""
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """How far the rows are, as the database keeps it that has them."""
+
+    snapshot: str | None
+    """The source's, at which they are equal; while they are being copied, the earliest that any was read at."""
+    progress: Mapping[str, Any]
+
+
+async def take(end: End, token: int) -> Notes:
+    """From now on whoever carries a lower token is refused there. How far the rows are. Superseded."""
     async with end.connected() as connection:
-        row = await connection.fetchrow(
-            "SELECT * FROM cellway.take($1, $2, $3)", end.move_id, end.tenant_id, token
-        )
+        row = await connection.fetchrow(QUERIES["take_move"], end.move_id, end.tenant_id, token)
     if row is None:
         raise RuntimeError("cellway.take returns a row")
-    return row["snapshot"], row["progress"]
+    return Notes(row["snapshot"], loads(row["progress"]))
+
+
+async def look(end: End) -> Fence | None:
+    """None: this tenant has never been there."""
+    async with end.connected() as connection:
+        row = await connection.fetchrow(QUERIES["look_at_fence"], end.tenant_id)
+    return None if row is None or row["epoch"] is None else Fence(row["epoch"], row["state"])
 
 
 async def flip(
