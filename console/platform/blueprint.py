@@ -27,7 +27,7 @@ DIRECTORY_REDIS = "directory redis"
 PLACEMENT = "placement"
 ROUTER = "router"
 
-DIRECTORY_ROLES = ("directory_owner", "directory_writer")
+DIRECTORY_ROLES = ("directory_owner", "directory_writer", "directory_mover")
 CELL_ROLES = ("cell_owner", "cell_app", "cell_control", "cell_relay", "cell_mover")
 
 SUPERUSER = "postgres superuser"
