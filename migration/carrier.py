@@ -1,8 +1,8 @@
 """Carries one move from phase to phase, for as long as it has the latest token.
 
-A phase is recorded before its work begins, and all work can be done twice. So whoever finds a move does the work of
-the phase it is in, whatever the one before had done of it. What must not be done twice is decided in the directory,
-in one transaction with its effect.
+A phase is recorded before its work begins, and all work can be done twice. So whoever finds a move does the work
+of the phase it is in, whatever the one before had done of it. What must not be done twice is decided in the
+directory, in one transaction with its effect.
 """
 
 import asyncio
@@ -176,8 +176,8 @@ class Carrier:
         known = await fences.look(destination)
         if known is not None and known.state in ("active", "fenced"):
             raise Obstacle(
-                f"the fence of {destination.name} is {known.state} at epoch {known.epoch}, though the tenant lives "
-                f"in {self.move.source}: ask `cellway doctor`"
+                f"the fence of {destination.name} is {known.state} at epoch {known.epoch}, though the tenant "
+                f"lives in {self.move.source}: ask `cellway doctor`"
             )
         await fences.flip(destination, self.move.token, self.move.epochs["importing"], "importing")
         await self._empty(destination, schema)
@@ -317,7 +317,6 @@ class Carrier:
             "equal": True,
             "snapshot": stepped.snapshot,
             "rows": dict(verified.rows),
-            "sums": dict(verified.sums),
             "seconds": round(seconds, 3),
         }
         await self._record("ready", proof=proof)
@@ -374,12 +373,14 @@ class Carrier:
         await fences.flip(source, self.move.token, self.move.epochs["commit"], "moved", captured=False)
         await self._record("drain")
 
-    async def _draining(self) -> None:
+    async def _draining(self) -> float:
         await removing.forget_logged(await self._source())
         await self._record("keep")
+        return 0.0  # it is claimed again when the way back is to be closed
 
     async def _reversible(self) -> None:
-        await self._record("clean")
+        """Claimed only once its time is over, or an operator has confirmed it."""
+        await self._record("clean", text="the way back is closed")
 
     async def _cleaning(self) -> None:
         destination = await self._destination()

@@ -5,9 +5,9 @@
     commit                                 one compare-and-set in the directory: from now on it only goes forward
     open the destination                   at the epoch of the commit
 
-Routers hold the tenant's requests from the first that is told to go elsewhere, and follow the directory's change. If
-it takes longer than it may, the directory decides otherwise (`release`), and the source is opened again at the epoch
-of that decision. Whatever happens, the decision comes first and the fence follows it.
+Routers hold the tenant's requests from the first that is told to go elsewhere, and follow the directory's change.
+If it takes longer than it may, the directory decides otherwise (`release`), and the source is opened again at the
+epoch of that decision. Whatever happens, the decision comes first and the fence follows it.
 """
 
 import asyncio
