@@ -19,12 +19,11 @@ from dataclasses import dataclass, field
 import asyncpg
 
 from migration.catalog import QUERIES, read_fingerprint
-from migration.copying import both, receive, send
 from migration.ends import Reader, Writing
 from migration.errors import Lost, Obstacle, translated
-from migration.pipe import Pipe
 from migration.rules import statements
 from migration.rules.tables import Schema, Table
+from migration.streams import Pipe, both, receive, send
 
 BATCH_KEYS = 10_000
 BATCHES_AHEAD = 2
@@ -164,7 +163,7 @@ async def _write(writing: Writing, schema: Schema, flow: _Flow) -> int:
     rows = 0
     while (part := await flow.pipes.get()) is not None:
         table, pipe = part
-        rows += await receive(writing, table, pipe, staged=table.relation in writing.staged)
+        rows += await receive(writing, table, pipe)
     return rows
 
 

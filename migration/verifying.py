@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from migration.copying import both
 from migration.ends import Reader
 from migration.errors import translated
 from migration.rules import statements
 from migration.rules.tables import Schema, Table
+from migration.streams import both
 
 MOST_PARTS = 64
 """Of the unequal small parts, those that are looked into."""

@@ -13,7 +13,8 @@ from migration.rules.names import listed, quoted, text_of
 from migration.rules.tables import ForeignKey, Table
 from migration.rules.tables import Sequence as OwnedSequence
 
-STAGED = "pg_temp.cellway_staged"
+STAGED_SCHEMA = "pg_temp"
+STAGED_NAME = "cellway_staged"
 
 
 def _of_tenant(table: Table, prefix: str = "") -> str:
@@ -68,13 +69,25 @@ def next_bound(table: Table, *, first: bool) -> str:
 
 def rows_of_chunk(table: Table, *, after: bool, to: bool) -> str:
     """The rows of a chunk, in the order of the key, so that the destination's index grows at one end."""
+    ordered = f" ORDER BY {_order(table)}" if table.order else ""
+    return f"{_columns_of(table)} WHERE {_in_chunk(table, after=after, to=to)}{ordered}"
+
+
+def keys_of_chunk(table: Table, *, after: bool, to: bool) -> str:
+    """Their keys."""
+    return (
+        "-- What a chunk will bring.\n"
+        f"SELECT {_texts(table, table.key)} AS key FROM {table.relation} WHERE {_in_chunk(table, after=after, to=to)}"
+    )
+
+
+def _in_chunk(table: Table, *, after: bool, to: bool) -> str:
     conditions = [_of_tenant(table)]
     if after:
         conditions.append(f"{_key_columns(table)} > {_bound(table, _setting('after'))}")
     if to:
         conditions.append(f"{_key_columns(table)} <= {_bound(table, _setting('to'))}")
-    ordered = f" ORDER BY {_order(table)}" if table.order else ""
-    return f"{_columns_of(table)} WHERE {' AND '.join(conditions)}{ordered}"
+    return " AND ".join(conditions)
 
 
 def _setting(name: str) -> str:
@@ -100,12 +113,12 @@ def rows_of_keys(table: Table) -> str:
     )
 
 
-def delete_keys(tables: Sequence[Table]) -> str:
-    """Deletes the rows of keys and notes the snapshot ($1 move, $2 token, $3 snapshot), in one statement.
+def delete_keys(tables: Sequence[Table], *, noted: bool = True) -> str:
+    """Deletes rows by their keys: for each table, one array a column of its key, as texts.
 
-    After those come, for each table, one array a column of its key, as texts.
+    `noted`: in the same statement the snapshot is noted, so $1 is the move, $2 its token and $3 the snapshot.
     """
-    number = 3
+    number = 3 if noted else 0
     parts = []
     for place, table in enumerate(tables):
         arrays = []
@@ -118,7 +131,8 @@ def delete_keys(tables: Sequence[Table]) -> str:
             f"WHERE {_matches(table, 'k')})"
         )
     gone = f"WITH {', '.join(parts)} " if parts else ""
-    return f"-- What was written since is read again.\n{gone}SELECT cellway.note($1, $2, $3, NULL)"
+    done = "cellway.note($1, $2, $3, NULL)" if noted else "1"
+    return f"-- What was written since is read again.\n{gone}SELECT {done}"
 
 
 def delete_tenant(table: Table) -> str:
@@ -143,22 +157,20 @@ def count_rows(table: Table) -> str:
 
 
 def stage(table: Table) -> str:
-    """A place for rows on their way into a table that COPY may not write."""
+    """A place for rows on their way into a table whose row security applies to us: COPY may not write that one."""
     columns = listed(column.name for column in table.copied)
-    return f"CREATE TEMPORARY TABLE cellway_staged ON COMMIT DROP AS SELECT {columns} FROM {table.relation} WITH NO DATA"
+    return f"CREATE TEMPORARY TABLE {STAGED_NAME} ON COMMIT DROP AS SELECT {columns} FROM {table.relation} WITH NO DATA"
 
 
 def unstage(table: Table) -> str:
-    """Brings them in, in place of those with the same keys."""
+    """Brings them in, and removes the place: there may be another table's rows to come."""
     columns = listed(column.name for column in table.copied)
-    insert = (
-        f"INSERT INTO {table.relation} ({columns}) OVERRIDING SYSTEM VALUE "
-        f"SELECT {columns} FROM {STAGED}; DROP TABLE {STAGED}"
+    staged = f"{STAGED_SCHEMA}.{STAGED_NAME}"
+    return (
+        "-- Row security sees every one of them.\n"
+        f"INSERT INTO {table.relation} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {staged}; "
+        f"DROP TABLE {staged}"
     )
-    if not table.key:
-        return insert
-    same = " AND ".join(f"t.{quoted(name)} = s.{quoted(name)}" for name in {table.tenant: 0, **dict.fromkeys(table.key)})
-    return f"DELETE FROM {table.relation} t USING {STAGED} s WHERE {same}; {insert}"
 
 
 def _row_hash(table: Table) -> str:

@@ -1,6 +1,7 @@
 """Two databases of one schema, a tenant active in the first and imported by the second, and a mover's two ends."""
 
 import contextlib
+import itertools
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,7 +13,7 @@ import asyncpg
 from directory import fence
 from directory.fence import GUARD_TABLE
 from migration.catalog import read_schema
-from migration.copying import copy_table
+from migration.copying import LANES, Copying
 from migration.ends import End
 from migration.rules.tables import Schema
 from migration.stepping import Stepped, step
@@ -24,6 +25,7 @@ from runtime.schema import upgrade
 from tests.servers import PASSWORD
 
 EPOCH = 7
+_LATER = itertools.count(EPOCH + 1)
 TOKEN = 5
 ROLES = ("engine_owner", "engine_app", "engine_mover")
 GRANTS = """
@@ -102,14 +104,16 @@ class Journey:
     since: str = ""
     steps: list[Stepped] = field(default_factory=list)
 
-    async def copy(self) -> None:
+    async def copy(self, lanes: int = LANES) -> None:
         """All rows, each chunk at its own moment; the next step starts from the first of them."""
         async with self.source.reading() as reader:
             self.since = await reader.snapshot()
         async with self.destination.writing(TOKEN) as writing:
             await writing.note(self.since)
+        copying = Copying(self.source, self.destination, TOKEN, self.schema, self.since, lanes=lanes)
         for table in self.schema.tables.values():
-            await copy_table(self.source, self.destination, TOKEN, table, schema=self.schema, since=self.since)
+            await copying.copy_table(table)
+        self.since = copying.since
 
     async def step(self) -> Stepped:
         """Bring the destination up to now."""
@@ -143,7 +147,7 @@ async def journey(
             await connection.execute("SELECT cellway.act($1, $2)", move_id, TOKEN)
             await connection.execute("SELECT cellway.set_captured(true)")
     async with destination.session() as connection:
-        await connection.execute("SELECT cellway.set_fence($1, $2, 'importing', $3)", tenant, EPOCH + 1, move_id)
+        await connection.execute("SELECT cellway.set_fence($1, $2, 'importing', $3)", tenant, next(_LATER), move_id)
         await connection.execute("SELECT cellway.take($1, $2, $3)", move_id, tenant, TOKEN)
     async with AsyncExitStack() as stack:
         ends = [
