@@ -16,8 +16,9 @@ from directory.moves import Moves
 from directory.rules.moves import BEFORE_FENCING, ENDED, MoveStep
 from directory.truth import Directory
 from directory.values import Move, MoveChange
-from migration import copying, fences, metrics, removing, stepping, verifying
+from migration import fences, metrics, removing, stepping, verifying
 from migration.catalog import read_schema
+from migration.copying import Copying
 from migration.databases import Databases
 from migration.ends import End
 from migration.errors import Lost, Obstacle, Unavailable
@@ -236,12 +237,11 @@ class Carrier:
                 rows_per_second=round((rows - before) / max(0.001, time.monotonic() - began)),
             )
 
+        copying = Copying(source, destination, self.move.token, schema, since, before_chunk=told)
         for relation, table in schema.tables.items():
             if not done[relation].done:
-                done[relation] = await copying.copy_table(
-                    *(source, destination, self.move.token, table, schema, since, done[relation]),
-                    before_chunk=told,
-                )
+                done[relation] = await copying.copy_table(table, done[relation])
+        self._notes = replace(notes, snapshot=copying.since)
         rows = sum(each.rows for each in done.values())
         metrics.ROWS.labels("copy").inc(rows - before)
         await told()
