@@ -31,15 +31,17 @@ class MemoryMoves:
 
     async def plan(self, new: NewMove) -> Move:
         rules.check_options(new.options)
-        source = rules.check_movable(new, self._directory.get_tenant(new.tenant_id))
+        tenant = self._directory.get_tenant(new.tenant_id)
         cell = self._directory.get_cell(new.destination)
         old = None if new.reverses is None else self._kept(new.reverses)
         unfinished = (move.move_id for move in self._directory.unfinished_moves(new.tenant_id))
         rules.check_free(new.tenant_id, (move_id for move_id in unfinished if move_id != new.reverses))
+        if old is not None:
+            rules.check_way_back(new, old.move, cell.state)
+        source = rules.check_movable(new, tenant)
         if old is None:
             rules.check_destination(new.destination, cell.state, cell.free_tenants > 0)
         else:
-            rules.check_way_back(new, old.move, cell.state)
             self._take_way_back(old)
         return self._insert(new, source)
 

@@ -38,17 +38,19 @@ class PostgresMoves:
         rules.check_options(new.options)
         async with self._transactions.begun() as connection:
             await lock_tenant(connection, new.tenant_id)
-            source = rules.check_movable(new, await get_tenant(connection, new.tenant_id))
+            tenant = await get_tenant(connection, new.tenant_id)
             cell = found(await connection.fetchrow(SQL["get_cell"], new.destination), "cell", new.destination)
             old = None if new.reverses is None else _move(await _locked(connection, new.reverses))
             unfinished = await connection.fetch(SQL["list_unfinished_moves"], new.tenant_id)
             rules.check_free(
                 new.tenant_id, (row["move_id"] for row in unfinished if row["move_id"] != new.reverses)
             )
+            if old is not None:
+                rules.check_way_back(new, old, cell["state"])
+            source = rules.check_movable(new, tenant)
             if old is None:
                 rules.check_destination(new.destination, cell["state"], cell["tenants"] < cell["capacity_tenants"])
             else:
-                rules.check_way_back(new, old, cell["state"])
                 await self._take_way_back(connection, old)
             return await self._insert(connection, new, source)
 

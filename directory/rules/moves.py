@@ -147,10 +147,17 @@ def check_token(move: Move, token: int) -> None:
 def check_wish(move: Move, wish: Wish) -> None:
     """NotAllowed with the reason, and with what is possible."""
     if move.phase not in WISHES[wish]:
-        possible = ", ".join(name for name in get_args(Wish) if move.phase in WISHES[name]) or "nothing"
-        raise NotAllowed(f"{wish} is not possible while {move.phase}{_why(wish)}; possible: {possible}")
+        possible = ", ".join(_said(name) for name in get_args(Wish) if move.phase in WISHES[name]) or "nothing"
+        raise NotAllowed(f"{_said(wish)} is not possible while {move.phase}{_why(wish)}; possible: {possible}")
     if move.wish == "cancel" and wish != "cancel":
-        raise NotAllowed(f"{wish} is not possible: move {move.move_id} is being cancelled; possible: cancel")
+        raise NotAllowed(
+            f"{_said(wish)} is not possible: move {move.move_id} is being cancelled; possible: cancel"
+        )
+
+
+def _said(wish: Wish) -> str:
+    """As operators say it."""
+    return "resume" if wish == "run" else wish
 
 
 def _why(wish: Wish) -> str:
