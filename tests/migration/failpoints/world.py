@@ -2,9 +2,10 @@
 
 import asyncio
 import itertools
+import os
 import secrets
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +18,7 @@ from directory.truth import Directory
 from directory.values import Assignment, Move, MoveOptions, MovePhase, NewMove, Wish
 from runtime.database import UNREACHABLE
 from runtime.embedded.postgres import PostgresServer
-from tests.cell.crashes.points import WAIT, Points
+from tests.cell.crashes.points import STOP, WAIT, Points
 from tests.directory.examples import new_tenant
 from tests.migration.cells import Place
 from tests.migration.failpoints.movers import place_of
@@ -142,6 +143,10 @@ class World:
         child.signal(signal.SIGKILL)
         child.wait(10.0)
 
+    def wake(self, log: Path) -> None:
+        """The mover that stopped."""
+        os.kill(int(log.stem.rpartition("-")[2]), signal.SIGCONT)
+
     async def restart(self, part: str) -> None:
         """Kill it; it is back at once."""
         await asyncio.to_thread(self.kill, part)
@@ -191,10 +196,11 @@ class World:
             there = await self.state(client, other)
             assert (there.captured, there.logged, there.is_empty) == (False, 0, True), (other, there)
 
-    def pids_stopped(self) -> Iterator[int]:
-        """Movers that have stopped themselves at a point."""
-        for path in self.folder.glob("points/*.stopped"):
-            yield int(path.read_text())
+    async def stops(self, client: Client, place: str) -> Path:
+        """A mover there, at the next such moment; its log, called as its process."""
+        name = self.lay(client, place, STOP)
+        process = await eventually(lambda: self.points.stopped(name), seconds=SECONDS)
+        return self.folder / f"mover-{process}.log"
 
 
 def _select(table: str) -> str:
