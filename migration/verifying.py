@@ -58,7 +58,9 @@ class Verified:
         return not self.differences
 
 
-async def verify(source: Reader, destination: Reader, schema: Schema, relations: Iterable[str] | None = None) -> Verified:
+async def verify(
+    source: Reader, destination: Reader, schema: Schema, relations: Iterable[str] | None = None
+) -> Verified:
     """Compare all tables, or these, as the two readers see them; each table at both ends at once."""
     rows, differences = {}, []
     for relation in schema.tables if relations is None else relations:

@@ -32,9 +32,7 @@ def _row(parts: Sequence[str]) -> str:
 
 def _bound(table: Table, array: str) -> str:
     """A text[] as a value that the key compares to."""
-    return _row(
-        [f"({array})[{number}]::{table[name].plain_type}" for number, name in enumerate(table.order, 1)]
-    )
+    return _row([f"({array})[{number}]::{table[name].plain_type}" for number, name in enumerate(table.order, 1)])
 
 
 def _key_columns(table: Table) -> str:
@@ -185,7 +183,9 @@ def _key_hash(table: Table) -> str:
 def _hashes(table: Table) -> str:
     """Rows as (key_hash, row_hash)."""
     key = _key_hash(table) if table.key else _row_hash(table)
-    return f"SELECT {key} AS key_hash, {_row_hash(table)} AS row_hash FROM {table.relation} WHERE {_of_tenant(table)}"
+    return (
+        f"SELECT {key} AS key_hash, {_row_hash(table)} AS row_hash FROM {table.relation} WHERE {_of_tenant(table)}"
+    )
 
 
 def sums(table: Table) -> str:

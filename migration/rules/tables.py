@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
-
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column, other than dropped ones."""
@@ -122,5 +121,3 @@ class Schema:
 
     def __repr__(self) -> str:
         return f"<Schema {len(self.tables)} tables, {self.fingerprint[:12]}>"
-
-
