@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from migration.catalog import QUERIES
 from migration.ends import Reader
 from migration.errors import translated
 from migration.rules import statements
@@ -102,6 +103,7 @@ async def differing_keys(
 
 async def _sums(reader: Reader, statement: str, *values: object) -> Sums:
     with translated(reader.where):
+        await reader.connection.execute(QUERIES["expect_few_buckets"])
         found = await reader.connection.fetch(statement, *values)
     return Sums({row["bucket"]: (row["rows"], row["total"]) for row in found})
 
