@@ -3,8 +3,9 @@
 In reading order:
 
 - `values`     what the directory speaks of: cells, tenants, assignments, changes, snapshots
-- `rules/`     pure: state tables of cells and tenants, names, which addresses may be connected to
+- `rules/`     pure: state tables of cells, tenants and moves, names, which addresses may be connected to
 - `truth`      the seam of the truth; `postgres` keeps it, `memory` is its twin for tests and trials
+- `moves`      the seam of moves between cells; `postgres_moves` keeps them, `memory_moves` is its twin
 - `feed`       the seam of the cache that routers follow; `redis_feed` keeps it, `memory_feed` is its twin
 - `packed`     a million tenants in little memory, compared and changed in no time (no I/O)
 - `wire`       snapshots and changes as bytes (pure); `turns` are how long work leaves the loop to others
@@ -14,6 +15,7 @@ In reading order:
 - `control/`   the contract between the control plane and a cell: models, client, tokens
 
 The truth decides; every cache may be stale, lost or wrong without harm, because the fence in the cell's
-database refuses what does not belong there. I/O happens in `postgres`, `redis_feed`, the registries, `resolver`
-and `control.client`; `errors` is what all of them answer instead of a value.
+database refuses what does not belong there. I/O happens in `postgres` and
+`postgres_moves` (by `transactions`), `redis_feed`, the registries, `resolver` and `control.client`; `errors` is
+what all of them answer instead of a value.
 """

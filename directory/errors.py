@@ -10,7 +10,7 @@ class Refused(DirectoryError):
 
 
 class NotFound(Refused):
-    """No such tenant or cell."""
+    """No such tenant, cell or move."""
 
 
 class AlreadyExists(Refused):
@@ -39,6 +39,10 @@ class BadAddress(Refused):
 
 class BadRate(Refused):
     """Not a limit that a tenant can be given."""
+
+
+class BadMove(Refused):
+    """Not how a move can be carried out."""
 
 
 class Unavailable(DirectoryError):

@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 
 from directory.errors import AlreadyExists, CellFull, Gap, NotFound, Stale
-from directory.rules import addresses, names, rates, states
+from directory.rules import addresses, moves, names, rates, states
+from directory.rules.moves import WAY_BACK_CLOSED, Decision
 from directory.rules.states import CellEvent, TenantEvent
 from directory.values import (
     Assignment,
@@ -15,6 +17,8 @@ from directory.values import (
     CellChange,
     CellEntry,
     Change,
+    Move,
+    MoveEvent,
     NewCell,
     NewTenant,
     Rate,
@@ -26,11 +30,28 @@ from directory.values import (
 from runtime.clock import Clock, SystemClock
 
 
+@dataclass(slots=True)
+class KeptMove:
+    """A move, and what its twin in Postgres keeps beside it."""
+
+    move: Move
+    phase_at: datetime
+    lease_until: datetime | None = None
+    claim_after: datetime | None = None
+    events: list[MoveEvent] = field(default_factory=list)
+    decisions: dict[int, Decision] = field(default_factory=dict)
+
+
 class MemoryDirectory:
-    """`Directory` in dictionaries. Every method runs without awaiting in between, so each is atomic."""
+    """`Directory` in dictionaries. Every method runs without awaiting in between, so each is atomic.
+
+    `moves` and `switches` (cell → move, until when) are those of `MemoryMoves`: parts of the same truth.
+    """
 
     def __init__(self, clock: Clock | None = None) -> None:
-        self._clock = clock or SystemClock()
+        self.clock = clock or SystemClock()
+        self.moves: dict[str, KeptMove] = {}
+        self.switches: dict[str, tuple[str, datetime]] = {}
         self._identity = str(uuid.uuid4())
         self._cells: dict[str, Cell] = {}
         self._tenants: dict[str, Tenant] = {}
@@ -49,7 +70,7 @@ class MemoryDirectory:
         address, control_address = _checked(new)
         if new.cell_id in self._cells:
             raise AlreadyExists(f"cell {new.cell_id} is registered already")
-        now = self._clock.now()
+        now = self.clock.now()
         return self._put_cell(
             Cell(
                 cell_id=new.cell_id,
@@ -70,15 +91,15 @@ class MemoryDirectory:
         given = {name: value for name, value in asdict(change).items() if value is not None}
         for name in given.keys() & {"address", "control_address"}:
             given[name] = addresses.check_origin(given[name])
-        return self._put_cell(replace(self._cell(cell_id), **given, updated_at=self._clock.now()))
+        return self._put_cell(replace(self.get_cell(cell_id), **given, updated_at=self.clock.now()))
 
     async def change_cell(self, cell_id: str, event: CellEvent) -> Cell:
-        cell = self._cell(cell_id)
+        cell = self.get_cell(cell_id)
         state = states.after(states.CELLS, cell.state, event)
-        return self._put_cell(replace(cell, state=state, updated_at=self._clock.now()))
+        return self._put_cell(replace(cell, state=state, updated_at=self.clock.now()))
 
     async def cell(self, cell_id: str) -> Cell:
-        return self._cell(cell_id)
+        return self.get_cell(cell_id)
 
     async def cells(self) -> Sequence[Cell]:
         return [self._cells[name] for name in sorted(self._cells)]
@@ -91,8 +112,8 @@ class MemoryDirectory:
         if new.tenant_id in self._tenants:
             raise AlreadyExists(f"tenant {new.tenant_id} exists already, or existed once")
         self._take_place(cell_id)
-        revision, now = self._next_epoch(), self._clock.now()
-        assignment = Assignment(new.tenant_id, cell_id, self._next_epoch())
+        revision, now = self.next_epoch(), self.clock.now()
+        assignment = Assignment(new.tenant_id, cell_id, self.next_epoch())
         self._record(TenantEntry(new.tenant_id, cell_id, assignment.epoch, new.rate))
         return self._put_tenant(
             Tenant(
@@ -114,7 +135,7 @@ class MemoryDirectory:
         )
 
     async def tenant(self, tenant_id: str) -> Tenant:
-        return self._tenant(tenant_id)
+        return self.get_tenant(tenant_id)
 
     async def tenants(
         self, *, after: str = "", limit: int = 100, cell_id: str | None = None, state: TenantState | None = None
@@ -125,23 +146,25 @@ class MemoryDirectory:
         return [t for t in found if state is None or t.state == state][:limit]
 
     async def change_tenant(self, tenant_id: str, event: TenantEvent) -> Tenant:
-        tenant = self._tenant(tenant_id)
+        tenant = self.get_tenant(tenant_id)
         state = states.after(states.TENANTS, tenant.state, event)
-        now = self._clock.now()
-        return self._put_tenant(replace(tenant, state=state, revision=self._next_epoch(), updated_at=now))
+        if state == "deleted":
+            moves.check_deletable((kept.move_id, kept.phase) for kept in self.unfinished_moves(tenant_id))
+        now = self.clock.now()
+        return self._put_tenant(replace(tenant, state=state, revision=self.next_epoch(), updated_at=now))
 
     async def limit_tenant(self, tenant_id: str, rate: Rate | None) -> Tenant:
         rates.check_rate(rate)
-        tenant = self._tenant(tenant_id)
+        tenant = self.get_tenant(tenant_id)
         rates.check_limitable(tenant.state)
         if tenant.rate == rate:
             return tenant
         if tenant.assignment is not None:
             self._record(TenantEntry(tenant_id, tenant.assignment.cell_id, tenant.assignment.epoch, rate))
-        return self._put_tenant(replace(tenant, rate=rate, updated_at=self._clock.now()))
+        return self._put_tenant(replace(tenant, rate=rate, updated_at=self.clock.now()))
 
     async def applied(self, tenant_id: str, revision: int) -> Tenant:
-        tenant = self._tenant(tenant_id)
+        tenant = self.get_tenant(tenant_id)
         if tenant.revision != revision:
             raise Stale(f"tenant {tenant_id} is at revision {tenant.revision}, not {revision}")
         assignment = tenant.assignment
@@ -149,7 +172,7 @@ class MemoryDirectory:
             self._give_place(assignment.cell_id)
             self._record(TenantEntry(tenant_id, None, revision))
             assignment = None
-        now = self._clock.now()
+        now = self.clock.now()
         return self._put_tenant(
             replace(tenant, applied_revision=revision, customer=None, assignment=assignment, updated_at=now)
         )
@@ -159,17 +182,45 @@ class MemoryDirectory:
         return sorted(found, key=lambda tenant: tenant.revision)[:limit]
 
     async def reassign(self, tenant_id: str, epoch: int, cell_id: str) -> Assignment:
-        tenant = self._tenant(tenant_id)
+        return self.assign(tenant_id, epoch, cell_id)
+
+    # What moves share
+
+    def assign(self, tenant_id: str, epoch: int, cell_id: str, *, back: bool = False) -> Assignment:
+        """From `epoch` to a fresh one in `cell_id`, and the change for routers. `back`: it takes it back."""
+        tenant = self.get_tenant(tenant_id)
         if tenant.assignment is None or tenant.assignment.epoch != epoch:
             raise Stale(f"tenant {tenant_id} is no longer at epoch {epoch}: {tenant.assignment}")
         left = tenant.assignment.cell_id
         if left != cell_id:
-            self._take_place(cell_id)
+            self._take_place(cell_id, back=back)
             self._give_place(left)
-        assignment = Assignment(tenant_id, cell_id, self._next_epoch())
+        assignment = Assignment(tenant_id, cell_id, self.next_epoch())
         self._put_tenant(replace(tenant, assignment=assignment))
         self._record(TenantEntry(tenant_id, cell_id, assignment.epoch, tenant.rate))
         return assignment
+
+    def unfinished_moves(self, tenant_id: str) -> Sequence[Move]:
+        """By id."""
+        of_tenant = (kept.move for _, kept in sorted(self.moves.items()) if kept.move.tenant_id == tenant_id)
+        return [move for move in of_tenant if move.ended_at is None]
+
+    def next_epoch(self) -> int:
+        """Greater than all before."""
+        self._epoch += 1
+        return self._epoch
+
+    def get_cell(self, cell_id: str) -> Cell:
+        """NotFound."""
+        if cell_id not in self._cells:
+            raise NotFound(f"no cell {cell_id}")
+        return self._cells[cell_id]
+
+    def get_tenant(self, tenant_id: str) -> Tenant:
+        """NotFound."""
+        if tenant_id not in self._tenants:
+            raise NotFound(f"no tenant {tenant_id}")
+        return self._tenants[tenant_id]
 
     # The stream
 
@@ -211,16 +262,6 @@ class MemoryDirectory:
 
     # Inside
 
-    def _cell(self, cell_id: str) -> Cell:
-        if cell_id not in self._cells:
-            raise NotFound(f"no cell {cell_id}")
-        return self._cells[cell_id]
-
-    def _tenant(self, tenant_id: str) -> Tenant:
-        if tenant_id not in self._tenants:
-            raise NotFound(f"no tenant {tenant_id}")
-        return self._tenants[tenant_id]
-
     def _put_cell(self, cell: Cell) -> Cell:
         self._cells[cell.cell_id] = cell
         self._record(CellEntry(cell.cell_id, cell.state, cell.address))
@@ -230,19 +271,18 @@ class MemoryDirectory:
         self._tenants[tenant.tenant_id] = tenant
         return tenant
 
-    def _take_place(self, cell_id: str) -> None:
+    def _take_place(self, cell_id: str, *, back: bool = False) -> None:
         cell = self._cells.get(cell_id)
-        if cell is None or cell.state != "open" or not cell.free_tenants:
+        takes = cell is not None and (
+            cell.state not in WAY_BACK_CLOSED if back else cell.state == "open" and cell.free_tenants > 0
+        )
+        if cell is None or not takes:
             raise CellFull(f"cell {cell_id} is full, or not open, or not registered")
         self._cells[cell_id] = replace(cell, tenants=cell.tenants + 1)
 
     def _give_place(self, cell_id: str) -> None:
         cell = self._cells[cell_id]
         self._cells[cell_id] = replace(cell, tenants=cell.tenants - 1)
-
-    def _next_epoch(self) -> int:
-        self._epoch += 1
-        return self._epoch
 
     def _record(self, entry: CellEntry | TenantEntry) -> None:
         self._seq += 1

@@ -3,10 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 CellState = Literal["joining", "open", "cordoned", "draining", "empty", "retired", "failed"]
 TenantState = Literal["active", "suspended", "deleted"]
+MovePhase = Literal[
+    "PLANNED", "PREPARED", "CAPTURING", "COPYING", "CATCHING_UP", "VERIFYING", "READY", "FENCING", "FINALIZING",
+    "COMMITTED", "ACTIVATED", "DRAINING", "REVERSIBLE", "CLEANING", "DONE",
+    "ABORTING", "ABORTED", "REVERSING", "REVERSED",
+]  # fmt: skip
+Wish = Literal["run", "pause", "cancel", "switch", "confirm"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,3 +173,87 @@ class Snapshot:
     seq: int
     cells: Mapping[str, CellEntry] = field(default_factory=dict)
     tenants: Mapping[str, TenantEntry] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MoveOptions:
+    """How a move is carried out.
+
+    The way back is kept for `reverse_seconds`. A switch is tried when its pause is expected to stay within
+    `pause_budget_ms`, and given up after `most_pause_ms`. `verify`: compare everything before the switch.
+    `hold`: stop before the switch until told `switch`.
+    """
+
+    reverse_seconds: float = 86400
+    pause_budget_ms: float = 250
+    most_pause_ms: float = 1000
+    verify: bool = True
+    hold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NewMove:
+    """A move as it is asked for. `reverses`: the move whose way back it goes."""
+
+    tenant_id: str
+    destination: str
+    options: MoveOptions = MoveOptions()
+    reason: str = ""
+    reverses: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One tenant's way from a source to a destination cell.
+
+    Being in a phase means: its work may have begun and is not known to be done. `wish` is what an operator asked
+    for last. `token` is that of whoever carries it now (`owner`), 0 before anybody did; a lower one is outdated.
+    `attempt` counts the switches that were begun anew after one was given up. `epochs` are those of its decisions,
+    by name. `pause_ms` is how long the tenant could not write; None before the switch. `error` is what last went
+    wrong, empty when nothing is.
+    """
+
+    move_id: str
+    tenant_id: str
+    source: str
+    destination: str
+    phase: MovePhase
+    paused: bool
+    wish: Wish
+    token: int
+    owner: str
+    attempt: int
+    epochs: Mapping[str, int]
+    options: MoveOptions
+    progress: Mapping[str, Any]
+    proof: Mapping[str, Any]
+    pause_ms: float | None
+    error: str
+    reason: str
+    reverses: str | None
+    created_at: datetime
+    updated_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class MoveEvent:
+    """One thing that happened to a move; `number` counts from 1, `phase` is the one that it led to."""
+
+    move_id: str
+    number: int
+    at: datetime
+    phase: MovePhase
+    text: str
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class MoveChange:
+    """What becomes different about a move. None stays as it is; mappings are merged into what is there."""
+
+    epochs: Mapping[str, int] | None = None
+    progress: Mapping[str, Any] | None = None
+    proof: Mapping[str, Any] | None = None
+    pause_ms: float | None = None
+    error: str | None = None

@@ -175,18 +175,20 @@ async def bootstrap(
     """Create login roles (name → password) and a database that `owner` owns; running it again is harmless.
 
     Roles are plain: no superuser, no BYPASSRLS, no right to create anything but what `owner` grants. Those
-    that are `replicating` may bring rows as they are elsewhere, without the triggers that they went through there.
+    that are `replicating` may bring rows as they are elsewhere, without the triggers that they went through there,
+    and past row security, under which there is no COPY.
     """
     connection = await reach(admin_dsn)
     try:
         for role, password in roles.items():
             await _create_role(connection, role, password)
         for role in replicating:
-            await connection.execute(
-                await connection.fetchval(
-                    "SELECT format('GRANT SET ON PARAMETER session_replication_role TO %I', $1::text)", role
-                )
+            statements = await connection.fetchval(
+                "SELECT format('GRANT SET ON PARAMETER session_replication_role TO %1$I; "
+                "ALTER ROLE %1$I BYPASSRLS', $1::text)",
+                role,
             )
+            await connection.execute(statements)
         await _create_database(connection, database, owner, list(roles))
     finally:
         await connection.close()

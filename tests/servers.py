@@ -17,17 +17,19 @@ class ControlDatabase:
     admin_dsn: str
     owner_dsn: str
     writer_dsn: str
+    mover_dsn: str
 
 
 async def new_control_database(server: PostgresServer) -> ControlDatabase:
     """A fresh control database, named at random."""
     name = f"directory_{secrets.token_hex(4)}"
-    roles = {"directory_owner": PASSWORD, "directory_writer": PASSWORD}
+    roles = dict.fromkeys(("directory_owner", "directory_writer", "directory_mover"), PASSWORD)
     await database.bootstrap(server.admin_dsn, name, "directory_owner", roles)
     made = ControlDatabase(
         admin_dsn=server.dsn(name),
         owner_dsn=server.dsn(name, "directory_owner", PASSWORD),
         writer_dsn=server.dsn(name, "directory_writer", PASSWORD),
+        mover_dsn=server.dsn(name, "directory_mover", PASSWORD),
     )
     connection = await database.reach(made.owner_dsn)
     try:

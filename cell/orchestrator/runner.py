@@ -22,7 +22,7 @@ from cell.orchestrator.registry import Bound, Registry, Unknown
 from cell.rules.orchestration import Event, Status
 from cell.rules.turns import Entry, Facts, Output, failed, postponed, turn
 from runtime import logs
-from runtime.database import Connection, Pool
+from runtime.database import UNREACHABLE, Connection, Pool
 
 log = logs.get("cell.orchestrator")
 OUTAGE_SECONDS = 5.0
@@ -164,7 +164,7 @@ class _Ownership:
 
     def _failed(self, name: str, error: Exception) -> Entry:
         step = self._bound.workflow.by_name[name]
-        if isinstance(error, Outage):
+        if isinstance(error, Outage) or _is_away(error):
             log.info("party_away", step=name, reason=str(error))
             return postponed(self._owned.steps[name], _described(error), OUTAGE_SECONDS)
         hopeless = isinstance(error, Unfit | NotAllowed)
@@ -220,6 +220,14 @@ class _Ownership:
 
         async with self._alone:
             return await again(write)
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether this cell's own database went, which is no fault of the step. One that is too slow may well be."""
+    cause = error.__cause__
+    return (
+        isinstance(error, Unavailable) and isinstance(cause, UNREACHABLE) and not isinstance(cause, TimeoutError)
+    )
 
 
 def _described(error: Exception) -> dict[str, Any]:

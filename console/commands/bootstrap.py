@@ -49,7 +49,7 @@ def control(
 
     The output holds secrets, shown this once: put it where secrets are kept.
     """
-    roles = _passwords("directory_owner", "directory_writer")
+    roles = _passwords("directory_owner", "directory_writer", "directory_mover")
     _create(admin_dsn, database, "directory_owner", roles, new_passwords)
     page_key = secrets.token_hex(32)
     _print(
@@ -61,6 +61,9 @@ def control(
                 "CELLWAY_PLACEMENT_OPERATOR_TOKENS": f"op_{secrets.token_urlsafe(32)}",
                 CONTROL_KEY: secrets.token_hex(32),
                 "CELLWAY_PLACEMENT_PAGE_KEY": page_key,
+            },
+            "migration": {
+                "CELLWAY_MIGRATION_DIRECTORY_DSN": _dsn(admin_dsn, database, "directory_mover", roles),
             },
             "routers": {"CELLWAY_ROUTER_DIRECTORY_REDIS_URL": redis_url},
             "all cells": {KEY_PEPPER: secrets.token_hex(32), PAGE_KEY: page_key},

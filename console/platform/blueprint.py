@@ -26,8 +26,9 @@ CONTROL_POSTGRES = "control postgres"
 DIRECTORY_REDIS = "directory redis"
 PLACEMENT = "placement"
 ROUTER = "router"
+MOVER = "mover"
 
-DIRECTORY_ROLES = ("directory_owner", "directory_writer")
+DIRECTORY_ROLES = ("directory_owner", "directory_writer", "directory_mover")
 CELL_ROLES = ("cell_owner", "cell_app", "cell_control", "cell_relay", "cell_mover")
 
 SUPERUSER = "postgres superuser"
@@ -43,6 +44,7 @@ class Commands:
     router: tuple[str, ...] = (sys.executable, "-m", "router")
     cell: tuple[str, ...] = (sys.executable, "-m", "cell")
     worker: tuple[str, ...] = (sys.executable, "-m", "cell.worker")
+    mover: tuple[str, ...] = (sys.executable, "-m", "migration")
 
 
 def secret_names(cells: tuple[str, ...]) -> tuple[str, ...]:
@@ -63,7 +65,8 @@ def public_ports(settings: UpSettings) -> dict[str, int]:
 
 def port_names(cells: tuple[str, ...]) -> tuple[str, ...]:
     """Every port that a platform with these cells listens on."""
-    control = (CONTROL_POSTGRES, DIRECTORY_REDIS, PLACEMENT, f"{PLACEMENT} admin", ROUTER, f"{ROUTER} admin")
+    programs = (PLACEMENT, f"{PLACEMENT} admin", ROUTER, f"{ROUTER} admin", f"{MOVER} admin")
+    control = (CONTROL_POSTGRES, DIRECTORY_REDIS, *programs)
     of_cell = ("postgres", "redis", "api", "api admin", "worker admin")
     return (*control, *(f"{cell} {name}" for cell in cells for name in of_cell))
 
@@ -89,7 +92,7 @@ class Blueprint:
     def parts(self, cells: tuple[str, ...]) -> list[Part]:
         """All parts, in the order in which people read them."""
         of_cells = [part for cell_id in cells for part in self._cell(cell_id)]
-        return [*self._control(), self._placement(), self._router(), *of_cells]
+        return [*self._control(), self._placement(), self._router(), self._mover(cells), *of_cells]
 
     def directory_dsn(self, role: str) -> str:
         """The directory's database, for a role; of one's own server, with its parameters (TLS and the like)."""
@@ -143,6 +146,15 @@ class Blueprint:
         return self._program(
             *(ROUTER, self._commands.router, "CELLWAY_ROUTER_", environment), needs=self._embedded_redis(), rank=2
         )
+
+    def _mover(self, cells: tuple[str, ...]) -> Part:
+        dsns = {cell: self._dsn(f"{cell} postgres", "cell", "cell_mover", f"{cell} cell_mover") for cell in cells}
+        environment = {
+            "DIRECTORY_DSN": self.directory_dsn("directory_mover"),
+            "CELLS_PATH": str(self._layout.tell_mover(dsns)),
+            "LOOK_SECONDS": "0.2",
+        }
+        return self._program(MOVER, self._commands.mover, "CELLWAY_MIGRATION_", environment, needs=())
 
     def _embedded_redis(self) -> tuple[str, ...]:
         return () if self._settings.directory_redis else (DIRECTORY_REDIS,)

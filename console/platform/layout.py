@@ -8,6 +8,7 @@
     control/        the directory's Postgres and Redis
     cells/cell-1/   a cell's Postgres and Redis
     router/         the router's snapshot
+    mover/          the addresses of the cells' databases, for the mover's eyes (0600)
 
 Files are replaced whole, so that a crash leaves the old or the new, never half of one.
 """
@@ -63,6 +64,7 @@ class Layout:
         self.run = self.root / "run"
         self.control = self.root / "control"
         self.snapshot = self.root / "router" / "snapshot"
+        self.mover = self.root / "mover"
         self.template = self.root / "template" / "postgres"
         self._locked = False
         self._platform_file = self.root / "platform.json"
@@ -79,6 +81,16 @@ class Layout:
     def record(self, part: str) -> Path:
         """Where it is written which process a part is."""
         return self.run / f"{part.replace(' ', '-')}.process"
+
+    def tell_mover(self, dsns: Mapping[str, str]) -> Path:
+        """Write the address of each cell's database, by cell, into the folder that is returned."""
+        try:
+            self.mover.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unusable(error) from error
+        for cell_id, dsn in dsns.items():
+            self._write(self.mover / cell_id, dsn + "\n", 0o600)
+        return self.mover
 
     def create(self) -> None:
         """Make the folders; those that are there stay as they are. Raises `FolderUnusable` or `DiskFull`."""
@@ -127,7 +139,7 @@ class Layout:
 
     def remember(self, what: Remembered) -> None:
         """Keep it for the next run, and for the operator's commands."""
-        self._write(self._platform_file, what, 0o644)
+        self._write(self._platform_file, _json(what), 0o644)
 
     def secrets(self) -> Secrets:
         """What there is so far."""
@@ -139,7 +151,7 @@ class Layout:
         new = {name: _new_secret(name) for name in names if name not in there.values}
         if new:
             there = Secrets(values={**there.values, **new})
-            self._write(self._secrets_file, there, 0o600)
+            self._write(self._secrets_file, _json(there), 0o600)
         return there
 
     def _read(self, path: Path, kind: type[ModelT]) -> ModelT:
@@ -162,12 +174,12 @@ class Layout:
                 f"{path} is damaged: restore it, or remove {self.root} and its data with `make clean`."
             ) from None
 
-    def _write(self, path: Path, content: BaseModel, mode: int) -> None:
+    def _write(self, path: Path, content: str, mode: int) -> None:
         fresh = path.with_name(path.name + ".new")
         try:
             fresh.unlink(missing_ok=True)
             with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
-                file.write(content.model_dump_json(indent=2) + "\n")
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(path)
@@ -189,3 +201,7 @@ class _Format(BaseModel):
 def _new_secret(name: str) -> str:
     """256 bits; the operator's token has the form in which placement expects it."""
     return f"op_{secrets.token_urlsafe(32)}" if name == OPERATOR_TOKEN else secrets.token_hex(32)
+
+
+def _json(content: BaseModel) -> str:
+    return content.model_dump_json(indent=2) + "\n"

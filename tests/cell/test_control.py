@@ -102,7 +102,7 @@ async def test_deletion_leaves_nothing_but_a_closed_fence(
     superuser = await cell_database.connect()
     tables = await superuser.fetch(
         "SELECT DISTINCT c.oid::regclass::text AS name FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid "
-        "WHERE a.attname = 'tenant_id' AND c.relkind = 'r' AND c.oid <> 'cellway.fence'::regclass"
+        "WHERE a.attname = 'tenant_id' AND c.relkind = 'r' AND c.relnamespace <> 'cellway'::regnamespace"
     )
     assert {table["name"] for table in tables} == {f"cell.{name}" for name in TABLES}
     for table in tables:

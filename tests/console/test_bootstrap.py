@@ -28,7 +28,8 @@ async def test_ones_own_postgres_is_prepared_once(
     assert printed.code == 0, printed
     lines = dict(line.split("=", 1) for line in printed.out.splitlines() if line.startswith("CELLWAY_"))
     settings = PlacementSettings.load({k: v for k, v in lines.items() if k.startswith("CELLWAY_PLACEMENT_")})
-    for dsn in (settings.directory_dsn, settings.directory_owner_dsn):
+    mover = lines["CELLWAY_MIGRATION_DIRECTORY_DSN"]
+    for dsn in (settings.directory_dsn, settings.directory_owner_dsn, mover):
         await (await asyncpg.connect(dsn, timeout=5)).close()
 
     needs = await cellway("bootstrap", "cell", "cell-1")

@@ -17,7 +17,7 @@ from tests.servers import PASSWORD
 
 async def _fresh(server: PostgresServer) -> database.Connection:
     name = f"schema_{secrets.token_hex(4)}"
-    roles = {"directory_owner": PASSWORD, "directory_writer": PASSWORD}
+    roles = dict.fromkeys(("directory_owner", "directory_writer", "directory_mover"), PASSWORD)
     await database.bootstrap(server.admin_dsn, name, "directory_owner", roles)
     return await database.reach(server.dsn(name, "directory_owner", PASSWORD))
 

@@ -443,3 +443,17 @@ async def test_what_was_not_committed_is_not_believed_to_be_done(stage: Stage, l
     assert (broken.steps["account"], await accounts(stage), ledger.effects) == ("STARTED", 0, [])
     seen = await stage.finish(name, made)
     assert (seen.outcome, await accounts(stage), ledger.effects) == ("COMPLETED", 1, ["two"])
+
+
+async def test_a_database_that_goes_is_no_fault_of_the_step(stage: Stage, ledger: Ledger) -> None:
+    """However often: it is tried again when the database is back, and its attempts are left to real failures."""
+    deaths = iter(range(4))
+
+    async def dying(connection: Connection, call: Call) -> dict[str, Any]:
+        if next(deaths, None) is not None:
+            await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        return await _account(connection, call)
+
+    made = bound((Step("account", undoes=True, retry=Retry(attempts=2)), Here(dying, _no_account)))
+    seen = await stage.finish(await stage.begin(made), made)
+    assert (seen.outcome, await accounts(stage)) == ("COMPLETED", 1)

@@ -15,7 +15,7 @@ SETTINGS = UpSettings(**SYSTEM_PORTS)
 
 def stand_ins() -> Commands:
     script = str(Path(__file__).with_name("stand_in.py"))
-    kinds = ("placement", "router", "cell", "worker")
+    kinds = ("placement", "router", "mover", "cell", "worker")
     return Commands(**{kind: (sys.executable, script, kind) for kind in kinds})
 
 

@@ -14,7 +14,11 @@ from pathlib import Path
 from typing import Any
 
 KIND = sys.argv[1]
-PREFIX = {"placement": "CELLWAY_PLACEMENT_", "router": "CELLWAY_ROUTER_"}.get(KIND, "CELLWAY_CELL_")
+PREFIX = {
+    "placement": "CELLWAY_PLACEMENT_",
+    "router": "CELLWAY_ROUTER_",
+    "mover": "CELLWAY_MIGRATION_",
+}.get(KIND, "CELLWAY_CELL_")
 FOLDER = Path(os.environ["STAND_IN_FOLDER"])
 
 

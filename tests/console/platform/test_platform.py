@@ -22,7 +22,7 @@ from runtime.settings import SecretStr
 from tests.console.platform.stage import SETTINGS, ask, stand_ins
 from tests.runtime.embedded.processes import ended
 
-KINDS = ("control postgres", "directory redis", "placement", "router")
+KINDS = ("control postgres", "directory redis", "placement", "router", "mover")
 CELL_KINDS = ("cell-1 postgres", "cell-1 redis", "cell-1 api", "cell-1 worker")
 
 
@@ -141,7 +141,7 @@ async def test_servers_of_ones_own_are_used_instead_of_embedded_ones(
             update={"control_postgres": admin, "directory_redis": url, "consul": "http://c"}
         )
         async with Platform(tmp_path / ".cellway", 1, settings, commands=stand_ins()) as running:
-            assert {status.name for status in running.parts} == {"placement", "router", *CELL_KINDS}
+            assert {status.name for status in running.parts} == {"placement", "router", "mover", *CELL_KINDS}
             told = environment_of(running.part("placement").pid)
     assert told["CELLWAY_PLACEMENT_DIRECTORY_REDIS_URL"] == redis.url
     assert told["CELLWAY_PLACEMENT_CONSUL_URL"] == "http://c"

@@ -1,0 +1,92 @@
+-- Moves of tenants between cells: what is to be done, how far it is, who carries it, and what was decided.
+CREATE TABLE directory.moves (
+    move_id     text        COLLATE "C" PRIMARY KEY,
+    tenant_id   text        COLLATE "C" NOT NULL REFERENCES directory.tenants,
+    source      text        COLLATE "C" NOT NULL REFERENCES directory.cells,
+    destination text        COLLATE "C" NOT NULL REFERENCES directory.cells,
+    phase       text        NOT NULL DEFAULT 'PLANNED'
+        CHECK (phase IN ('PLANNED', 'PREPARED', 'CAPTURING', 'COPYING', 'CATCHING_UP', 'VERIFYING', 'READY', 'FENCING',
+                         'FINALIZING', 'COMMITTED', 'ACTIVATED', 'DRAINING', 'REVERSIBLE', 'CLEANING', 'DONE',
+                         'ABORTING', 'ABORTED', 'REVERSING', 'REVERSED')),
+    phase_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    paused      boolean     NOT NULL DEFAULT false,
+    wish        text        NOT NULL DEFAULT 'run'
+        CHECK (wish IN ('run', 'pause', 'cancel', 'switch', 'confirm')),
+    -- Of whoever carries it: the token is what counts, the lease only keeps others from trying for nothing.
+    token       bigint      NOT NULL DEFAULT 0,
+    owner       text        NOT NULL DEFAULT '',
+    lease_until timestamptz,
+    claim_after timestamptz,
+    attempt     integer     NOT NULL DEFAULT 1,
+    epochs      jsonb       NOT NULL DEFAULT '{}',
+    options     jsonb       NOT NULL,
+    progress    jsonb       NOT NULL DEFAULT '{}',
+    proof       jsonb       NOT NULL DEFAULT '{}',
+    pause_ms    double precision,
+    error       text        NOT NULL DEFAULT '',
+    reason      text        NOT NULL,
+    reverses    text        COLLATE "C" REFERENCES directory.moves,
+    created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    updated_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    ended_at    timestamptz,
+    CHECK (source <> destination),
+    CONSTRAINT moves_ended CHECK ((ended_at IS NOT NULL) = (phase IN ('DONE', 'ABORTED', 'REVERSED')))
+);
+-- One at a time a tenant; the one whose way back is taken only waits.
+CREATE UNIQUE INDEX moves_unfinished ON directory.moves (tenant_id) WHERE ended_at IS NULL AND phase <> 'REVERSING';
+CREATE INDEX moves_by_tenant ON directory.moves (tenant_id, move_id);
+CREATE INDEX moves_by_source ON directory.moves (source, move_id);
+CREATE INDEX moves_by_destination ON directory.moves (destination, move_id);
+CREATE INDEX moves_by_reversed ON directory.moves (reverses) WHERE reverses IS NOT NULL;
+CREATE INDEX moves_to_carry ON directory.moves (move_id) WHERE ended_at IS NULL;
+
+CREATE TABLE directory.move_events (
+    move_id text        COLLATE "C" NOT NULL REFERENCES directory.moves,
+    number  integer     NOT NULL,
+    at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    phase   text        NOT NULL,
+    text    text        NOT NULL,
+    detail  jsonb       NOT NULL,
+    PRIMARY KEY (move_id, number)
+);
+
+-- COMMIT or ABORT, once about each epoch that the tenant had.
+CREATE TABLE directory.move_decisions (
+    move_id  text   COLLATE "C" NOT NULL REFERENCES directory.moves,
+    epoch    bigint NOT NULL,
+    decision text   NOT NULL CHECK (decision IN ('COMMIT', 'ABORT')),
+    fresh    bigint NOT NULL UNIQUE,
+    PRIMARY KEY (move_id, epoch),
+    CHECK (fresh > epoch)
+);
+CREATE UNIQUE INDEX move_decisions_commit ON directory.move_decisions (move_id) WHERE decision = 'COMMIT';
+
+-- Which move switches in a cell just now.
+CREATE TABLE directory.move_switches (
+    cell_id text        COLLATE "C" PRIMARY KEY REFERENCES directory.cells,
+    move_id text        COLLATE "C" NOT NULL REFERENCES directory.moves,
+    until   timestamptz NOT NULL
+);
+
+-- Placement plans and asks; it can neither claim nor decide, for it may write no token, no epoch and no decision.
+GRANT SELECT ON directory.moves, directory.move_events TO directory_writer;
+GRANT INSERT (move_id, tenant_id, source, destination, options, reason, reverses) ON directory.moves TO directory_writer;
+GRANT UPDATE (phase, phase_at, paused, wish, claim_after, updated_at) ON directory.moves TO directory_writer;
+GRANT INSERT ON directory.move_events TO directory_writer;
+
+-- Migration carries out. It writes of assignments what a re-assignment needs; a tenant it may lock, but not change.
+GRANT USAGE ON SCHEMA directory TO directory_mover;
+GRANT USAGE ON SEQUENCE directory.epochs TO directory_mover;
+GRANT SELECT ON directory.cells, directory.tenants, directory.assignments TO directory_mover;
+GRANT UPDATE (tenants) ON directory.cells TO directory_mover;
+GRANT UPDATE (updated_at) ON directory.tenants TO directory_mover;
+GRANT UPDATE (cell_id, epoch) ON directory.assignments TO directory_mover;
+GRANT INSERT ON directory.changes TO directory_mover;
+GRANT SELECT, UPDATE ON directory.head TO directory_mover;
+GRANT EXECUTE ON FUNCTION directory.record TO directory_mover;
+GRANT SELECT ON directory.moves, directory.move_events, directory.move_decisions, directory.move_switches
+    TO directory_mover;
+GRANT UPDATE (phase, phase_at, token, owner, lease_until, claim_after, attempt, epochs, progress, proof, pause_ms,
+              error, wish, paused, updated_at, ended_at) ON directory.moves TO directory_mover;
+GRANT INSERT ON directory.move_events, directory.move_decisions TO directory_mover;
+GRANT INSERT, UPDATE, DELETE ON directory.move_switches TO directory_mover;

@@ -1,0 +1,2 @@
+-- One move.
+SELECT * FROM directory.moves WHERE move_id = $1

@@ -1,0 +1,5 @@
+-- After `lock_move`. The token stays, so that one that nobody has claimed since cannot be confused with another.
+UPDATE directory.moves
+SET owner = '', lease_until = NULL, claim_after = clock_timestamp() + make_interval(secs => $2),
+    updated_at = clock_timestamp()
+WHERE move_id = $1

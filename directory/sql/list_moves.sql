@@ -1,0 +1,8 @@
+-- A page of moves by id: of a tenant, of a cell (either way), unfinished or finished ones, when asked.
+SELECT * FROM directory.moves
+WHERE move_id > $1
+  AND ($3::text IS NULL OR tenant_id = $3)
+  AND ($4::text IS NULL OR source = $4 OR destination = $4)
+  AND ($5::boolean IS NULL OR (ended_at IS NULL) = $5)
+ORDER BY move_id
+LIMIT $2

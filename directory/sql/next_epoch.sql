@@ -1,0 +1,2 @@
+-- Epochs only grow, whoever asks.
+SELECT nextval('directory.epochs')

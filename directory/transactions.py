@@ -1,0 +1,129 @@
+"""Transactions with the control database, and the steps that its writes share: rows, places, the re-assignment."""
+
+import contextlib
+import functools
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from typing import Any, ParamSpec, TypeVar
+
+import asyncpg
+
+from directory import wire
+from directory.errors import CellFull, NotFound, Stale, Unavailable
+from directory.values import Assignment, CellEntry, Customer, Rate, Tenant, TenantEntry
+from runtime import database
+from runtime.database import BUSY, UNREACHABLE, Connection, Pool
+from runtime.queries import Queries
+
+SQL = Queries("directory")
+TRANSACTION_SECONDS = 10.0
+"""No call takes longer, whatever the server does."""
+ArgumentsT = ParamSpec("ArgumentsT")
+ResultT = TypeVar("ResultT")
+
+
+def repeated(
+    call: Callable[ArgumentsT, Awaitable[ResultT]],
+) -> Callable[ArgumentsT, Coroutine[Any, Any, ResultT]]:
+    """The whole call again, a few times, when its transaction clashed with another one."""
+
+    @functools.wraps(call)
+    async def calling(*args: ArgumentsT.args, **kwargs: ArgumentsT.kwargs) -> ResultT:
+        return await database.again(lambda: call(*args, **kwargs))
+
+    return calling
+
+
+@contextlib.contextmanager
+def border() -> Iterator[None]:
+    """Where Postgres' errors that are nobody's fault become `Unavailable`."""
+    try:
+        yield
+    except (*UNREACHABLE, *BUSY) as error:
+        raise Unavailable(f"the control database cannot do it now: {type(error).__name__}") from error
+
+
+class Transactions:
+    """Transactions on the connections of a pool."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    @contextlib.asynccontextmanager
+    async def begun(self, **kind: Any) -> AsyncIterator[Connection]:
+        """One that commits at the end; `kind` is asyncpg's. Unavailable."""
+        with border():
+            async with database.transaction(self._pool, seconds=TRANSACTION_SECONDS, **kind) as connection:
+                yield connection
+
+    async def row(self, query: str, *parameters: Any) -> asyncpg.Record | None:
+        """The first row of a query, in a transaction of its own. Unavailable."""
+        async with self.begun() as connection:
+            return await connection.fetchrow(SQL[query], *parameters)
+
+    async def rows(self, query: str, *parameters: Any) -> list[asyncpg.Record]:
+        """All rows of a query, in a transaction of its own. Unavailable."""
+        async with self.begun() as connection:
+            return await connection.fetch(SQL[query], *parameters)
+
+
+def found(row: asyncpg.Record | None, what: str, name: str) -> asyncpg.Record:
+    """The row itself; NotFound when there is none."""
+    if row is None:
+        raise NotFound(f"no {what} {name}")
+    return row
+
+
+async def lock_tenant(connection: Connection, tenant_id: str) -> asyncpg.Record:
+    """Its state and revision, which stay until the transaction ends, and so does its assignment. NotFound."""
+    return found(await connection.fetchrow(SQL["lock_tenant"], tenant_id), "tenant", tenant_id)
+
+
+async def get_tenant(connection: Connection, tenant_id: str) -> Tenant:
+    """NotFound."""
+    return tenant(found(await connection.fetchrow(SQL["get_tenant"], tenant_id), "tenant", tenant_id))
+
+
+async def take_place(connection: Connection, cell_id: str, *, back: bool = False) -> None:
+    """One of the places in an open cell; `back`: the one that its rows still have there. CellFull."""
+    query = "take_place_back" if back else "take_place"
+    if await connection.fetchval(SQL[query], cell_id) is None:
+        raise CellFull(f"cell {cell_id} is full, or not open, or not registered")
+
+
+async def reassign(
+    connection: Connection, tenant_id: str, epoch: int, cell_id: str, *, back: bool = False
+) -> Assignment:
+    """From `epoch` to a fresh one in `cell_id`, and its change. After `lock_tenant`. Stale; CellFull."""
+    known = await get_tenant(connection, tenant_id)
+    if known.assignment is None or known.assignment.epoch != epoch:
+        raise Stale(f"tenant {tenant_id} is no longer at epoch {epoch}: {known.assignment}")
+    left = known.assignment.cell_id
+    if left != cell_id:
+        await connection.execute(SQL["lock_cells"], [left, cell_id])
+        await take_place(connection, cell_id, back=back)
+        await connection.execute(SQL["give_place"], left)
+    fresh = await connection.fetchval(SQL["reassign"], tenant_id, epoch, cell_id)
+    await record(connection, TenantEntry(tenant_id, cell_id, fresh, known.rate))
+    return Assignment(tenant_id, cell_id, fresh)
+
+
+async def record(connection: Connection, entry: CellEntry | TenantEntry) -> None:
+    """The next number of the stream."""
+    await connection.execute(SQL["record_change"], wire.encode_entry(entry))
+
+
+def tenant(row: asyncpg.Record) -> Tenant:
+    """A tenant as its row says."""
+    fields = dict(row)
+    cell_id, epoch = fields.pop("cell_id"), fields.pop("epoch")
+    assignment = None if cell_id is None else Assignment(row["tenant_id"], cell_id, epoch)
+    limit = rate(fields.pop("requests_per_second"), fields.pop("request_burst"))
+    customer = fields.pop("customer")
+    kept = None if customer is None else Customer(**json.loads(customer))
+    return Tenant(**fields, assignment=assignment, rate=limit, customer=kept)
+
+
+def rate(per_second: float | None, burst: int | None) -> Rate | None:
+    """A limit as its columns say."""
+    return None if per_second is None or burst is None else Rate(per_second, burst)

@@ -1,0 +1,68 @@
+"""The only place that builds things."""
+
+from dataclasses import dataclass
+
+from directory.postgres import PostgresDirectory
+from directory.postgres_moves import PostgresMoves
+from migration.databases import Databases
+from migration.mover import Mover
+from migration.settings import MigrationSettings
+from runtime import admin, database, logs
+from runtime.health import Health
+from runtime.lifecycle import Lifecycle, Part
+from runtime.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A whole mover, and where its metrics are once it has started."""
+
+    lifecycle: Lifecycle
+    admin_site: Site
+    mover: Mover
+
+
+async def build(settings: MigrationSettings) -> Lifecycle:
+    """For `runtime.program`."""
+    return (await assemble(settings)).lifecycle
+
+
+async def assemble(settings: MigrationSettings) -> Program:
+    """Everything, in the order of its start. Nothing is connected to before it is used."""
+    logs.identify(program="migration")
+    pool = await database.open_pool(
+        settings.directory_dsn, name="cellway-migration", size=settings.moves + 4, stateless=True
+    )
+    directory = PostgresDirectory(pool)
+    mover = Mover(
+        PostgresMoves(pool),
+        directory,
+        Databases(settings.cells_path),
+        most=settings.moves,
+        most_of_a_cell=settings.moves_of_a_cell,
+        lease_seconds=settings.lease_seconds,
+        look_seconds=settings.look_seconds,
+    )
+
+    async def directory_answers() -> str | None:
+        await directory.head()
+        return None
+
+    async def close() -> None:
+        pool.terminate()
+
+    health = Health()
+    health.add("directory", directory_answers)
+    admin_site = Site(
+        "migration admin",
+        admin.application(health, settings),
+        settings.host,
+        settings.admin_port,
+        setting="CELLWAY_MIGRATION_ADMIN_PORT",
+        drain_seconds=1.0,
+    )
+    lifecycle = Lifecycle(health, 5.0)
+    lifecycle.add(Part("stores", stop=close))
+    lifecycle.add(admin_site.part())
+    lifecycle.add(Part("mover", mover.start, stop=mover.stop))
+    return Program(lifecycle, admin_site, mover)

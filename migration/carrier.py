@@ -1,0 +1,412 @@
+"""Carries one move from phase to phase, for as long as it has the latest token.
+
+A phase is recorded before its work begins, and all work can be done twice. So whoever finds a move does the work
+of the phase it is in, whatever the one before had done of it. What must not be done twice is decided in the
+directory, in one transaction with its effect.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import Any
+
+from directory.moves import Moves
+from directory.rules.moves import BEFORE_FENCING, ENDED, MoveStep
+from directory.truth import Directory
+from directory.values import Move, MoveChange
+from migration import copying, fences, metrics, removing, stepping, verifying
+from migration.catalog import read_schema
+from migration.databases import Databases
+from migration.ends import End
+from migration.errors import Lost, Obstacle, Unavailable
+from migration.fences import Notes
+from migration.rules import chunks
+from migration.rules.comparing import obstacles
+from migration.rules.tables import Schema
+from migration.stepping import Stepped
+from migration.switching import Switch
+from runtime import logs
+
+log = logs.get("migration")
+SMALL_KEYS = 200
+"""A difference that is applied within a few milliseconds."""
+MOST_COPIES = 3
+"""Beyond, somebody has to look why the ends do not become equal."""
+MOST_STEPS = 100
+"""Without getting small enough: the writers are faster than the move."""
+CAPTURE_TRIES = 20
+CAPTURE_LOCK_MS = 200
+HELD_SECONDS = 1.0
+"""Between two steps of a move that waits before its switch."""
+AGAIN_SECONDS = 0.5
+"""Until somebody else's switch in the same cell may be over."""
+SWITCH_SECONDS = 10.0
+"""For which nobody else switches in the same cells."""
+
+
+class Cancelled(Exception):
+    """An operator wants the source to be as it was."""
+
+
+class Paused(Exception):
+    """An operator wants it to wait."""
+
+
+class Carrier:
+    """One claim's time with a move."""
+
+    def __init__(self, moves: Moves, directory: Directory, databases: Databases, move: Move) -> None:
+        self._moves, self._directory, self._databases = moves, directory, databases
+        self.move = move
+        self._exits = AsyncExitStack()
+        self._ends: dict[str, End] = {}
+        self._notes: Notes | None = None
+        """How far the destination is, as far as this claim has brought it."""
+        self._schema: Schema | None = None
+        self._work: Mapping[str, Callable[[], Awaitable[float | None]]] = {
+            "PLANNED": self._planned,
+            "PREPARED": self._prepared,
+            "CAPTURING": self._capturing,
+            "COPYING": self._copying,
+            "CATCHING_UP": self._catching_up,
+            "VERIFYING": self._verifying,
+            "READY": self._ready,
+            "FENCING": self._undecided,
+            "FINALIZING": self._undecided,
+            "COMMITTED": self._committed,
+            "ACTIVATED": self._activated,
+            "DRAINING": self._draining,
+            "REVERSIBLE": self._reversible,
+            "CLEANING": self._cleaning,
+            "ABORTING": self._aborting,
+            "REVERSING": self._reversing,
+        }
+
+    def __repr__(self) -> str:
+        return f"<Carrier of {self.move.move_id} {self.move.phase}>"
+
+    async def carry(self) -> float:
+        """Until it has ended, or nothing is to be done now, and then for how many seconds.
+
+        Superseded; Unavailable; Obstacle; Paused. Whatever is raised, the directory knows how far the move is.
+        """
+        async with self._exits:
+            while self.move.phase not in ENDED:
+                try:
+                    wait_seconds = await self._work[self.move.phase]()
+                except Cancelled:
+                    await self._record("abort", text="cancelled")
+                except Lost as lost:
+                    await self._copy_again(str(lost))
+                else:
+                    if wait_seconds is not None:
+                        return wait_seconds
+        return 0.0
+
+    def heed(self, move: Move) -> None:
+        """What was read of it meanwhile: an operator may have asked for something."""
+        self.move = replace(self.move, wish=move.wish, paused=move.paused)
+
+    # What is told to the directory
+
+    async def _record(self, event: MoveStep, text: str = "", **change: Any) -> None:
+        said = MoveChange(**{"error": "", **change})
+        self._entered(await self._moves.record(self.move.move_id, self.move.token, event, said, text))
+
+    def _entered(self, move: Move) -> None:
+        log.info("phase_entered", move=move.move_id, before=self.move.phase, phase=move.phase)
+        metrics.PHASES.labels(move.phase).inc()
+        self.move = move
+
+    async def _tell(self, **progress: Any) -> None:
+        change = MoveChange(progress=progress)
+        self.move = await self._moves.note(self.move.move_id, self.move.token, change)
+
+    def _obey(self) -> None:
+        """Where it can be interrupted. Cancelled; Paused."""
+        if self.move.phase in BEFORE_FENCING:
+            if self.move.wish == "cancel":
+                raise Cancelled
+            if self.move.paused:
+                raise Paused
+
+    # The two databases
+
+    async def _end(self, cell_id: str) -> End:
+        """Of a cell, taken up with this claim's token. Superseded; Unavailable; Obstacle."""
+        if cell_id not in self._ends:
+            dsn = self._databases.dsn(cell_id)
+            end = End(dsn, name=cell_id, tenant_id=self.move.tenant_id, move_id=self.move.move_id)
+            await self._exits.enter_async_context(end)
+            notes = await fences.take(end, self.move.token)
+            if cell_id == self.move.destination:
+                self._notes = notes
+            self._ends[cell_id] = end
+        return self._ends[cell_id]
+
+    async def _source(self) -> End:
+        return await self._end(self.move.source)
+
+    async def _destination(self) -> End:
+        return await self._end(self.move.destination)
+
+    async def _fitting(self) -> Schema:
+        """The source's schema, once it is known that its rows fit into the destination. Obstacle."""
+        if self._schema is None:
+            source, destination = await self._source(), await self._destination()
+            async with source.connected() as one, destination.connected() as other:
+                here, there = await asyncio.gather(read_schema(one), read_schema(other))
+            if found := obstacles(here, there):
+                raise Obstacle("; ".join(str(each) for each in found))
+            self._schema = here
+        return self._schema
+
+    # Before the switch
+
+    async def _planned(self) -> None:
+        # Known before it is used: whoever finds a fence at this epoch knows whose it is.
+        epoch = await self._moves.fresh_epoch()
+        await self._record("prepare", epochs={"importing": epoch})
+
+    async def _prepared(self) -> None:
+        self._obey()
+        schema, destination = await self._fitting(), await self._destination()
+        known = await fences.look(destination)
+        if known is not None and known.state in ("active", "fenced"):
+            raise Obstacle(
+                f"the fence of {destination.name} is {known.state} at epoch {known.epoch}, though the tenant "
+                f"lives in {self.move.source}: ask `cellway doctor`"
+            )
+        await fences.flip(destination, self.move.token, self.move.epochs["importing"], "importing")
+        await self._empty(destination, schema)
+        await self._record("capture")
+
+    async def _empty(self, destination: End, schema: Schema) -> None:
+        """Without any row of the tenant, nor a note that there are some."""
+        await removing.forget_notes(destination, self.move.token)
+        self._notes = Notes(None, {})
+        await removing.remove_rows(destination, self.move.token, schema)
+
+    async def _copy_again(self, why: str) -> None:
+        """What is there has no snapshot any more from which it could go on. Obstacle: it does not help."""
+        times = int(self.move.progress.get("copied_again", 0)) + 1
+        if times > MOST_COPIES:
+            raise Obstacle(f"it was copied again {MOST_COPIES} times, and is still not right: {why}")
+        await self._tell(copied_again=times)
+        await self._empty(await self._destination(), await self._fitting())
+        await self._record("copy_again", text=why)
+
+    async def _capturing(self) -> None:
+        source = await self._source()
+        for _ in range(CAPTURE_TRIES):
+            self._obey()
+            try:
+                await fences.capture(source, self.move.token, wanted=True, lock_ms=CAPTURE_LOCK_MS)
+            except Unavailable as error:
+                log.info("writers_in_the_way", cell=source.name, reason=str(error))
+                await asyncio.sleep(CAPTURE_LOCK_MS / 1000)  # they go first, or all would wait behind us
+            else:
+                await self._record("copy")
+                return
+        raise Unavailable(f"{source.name} has transactions of this tenant that do not end")
+
+    async def _copying(self) -> None:
+        self._obey()
+        schema, source, destination = await self._fitting(), await self._source(), await self._destination()
+        notes = self._known()
+        if notes.snapshot is None:
+            async with source.reading() as reader, destination.writing(self.move.token) as writing:
+                notes = Notes(await reader.snapshot(), {"history": await reader.history()})
+                await writing.note(notes.snapshot, notes.progress)
+            self._notes = notes
+        since = str(notes.snapshot)
+        done = {relation: chunks.progress_of(notes.progress, relation) for relation in schema.tables}
+        began, before = time.monotonic(), sum(each.rows for each in done.values())
+
+        async def told() -> None:
+            self._obey()
+            rows = sum(each.rows for each in done.values())
+            await self._tell(
+                tables=len(done),
+                tables_copied=sum(each.done for each in done.values()),
+                rows_copied=rows,
+                bytes_copied=sum(each.bytes for each in done.values()),
+                rows_per_second=round((rows - before) / max(0.001, time.monotonic() - began)),
+            )
+
+        for relation, table in schema.tables.items():
+            if not done[relation].done:
+                done[relation] = await copying.copy_table(
+                    *(source, destination, self.move.token, table, schema, since, done[relation]),
+                    before_chunk=told,
+                )
+        rows = sum(each.rows for each in done.values())
+        metrics.ROWS.labels("copy").inc(rows - before)
+        await told()
+        await self._record("catch_up")
+
+    def _known(self) -> Notes:
+        if self._notes is None:
+            raise RuntimeError("the destination was not taken up")
+        return self._notes
+
+    async def _step(self) -> Stepped:
+        """Bring the destination to now. Lost; Obstacle; Unavailable; Superseded."""
+        self._obey()
+        schema, source, destination = await self._fitting(), await self._source(), await self._destination()
+        notes = self._known()
+        if notes.snapshot is None:
+            raise Lost(f"{destination.name} has nothing to go on from")
+        began = time.monotonic()
+        async with source.reading() as reader, destination.writing(self.move.token) as writing:
+            stepped = await stepping.step(
+                reader, writing, schema, notes.snapshot, history=notes.progress["history"]
+            )
+        seconds = time.monotonic() - began
+        self._notes = replace(notes, snapshot=stepped.snapshot)
+        metrics.STEP_SECONDS.observe(seconds)
+        metrics.ROWS.labels("step").inc(stepped.rows)
+        await removing.forget_logged(source, stepped.snapshot)
+        await self._tell(lag_keys=stepped.keys, step_ms=round(seconds * 1000, 1))
+        return stepped
+
+    async def _catching_up(self) -> None:
+        await self._reopen()
+        for _ in range(MOST_STEPS):
+            if (await self._step()).keys <= SMALL_KEYS:
+                wanted = self.move.options.verify and not self.move.proof.get("equal")
+                await self._record("verify" if wanted else "ready")
+                return
+        raise Unavailable("the tenant writes faster than its rows can be brought to the destination")
+
+    async def _reopen(self) -> None:
+        """After a switch that was decided against, the source serves the tenant, whoever died before it could."""
+        if "released" in self.move.epochs:
+            source = await self._source()
+            known = await fences.look(source)
+            if known is None or known.epoch < self.move.epochs["released"]:
+                await fences.flip(source, self.move.token, self.move.epochs["released"], "active")
+
+    async def _verifying(self) -> None:
+        schema, source, destination = await self._fitting(), await self._source(), await self._destination()
+        notes = self._known()
+        self._obey()
+        if notes.snapshot is None:
+            raise Lost(f"{destination.name} has nothing to go on from")
+        began = time.monotonic()
+        async with source.reading() as reader:
+            async with destination.writing(self.move.token) as writing:
+                stepped = await stepping.step(
+                    reader, writing, schema, notes.snapshot, history=notes.progress["history"]
+                )
+            self._notes = replace(notes, snapshot=stepped.snapshot)
+            async with destination.reading() as other:
+                verified = await verifying.verify(reader, other, schema)
+        seconds = time.monotonic() - began
+        if not verified.equal:
+            unequal = "; ".join(
+                f"{each.relation} has {each.source_rows} rows at the source and {each.destination_rows} at the "
+                f"destination, and differs in {', '.join(map(str, each.keys[:3])) or 'rows without a key'}"
+                for each in verified.differences
+            )
+            log.error("ends_differ", move=self.move.move_id, differences=unequal)
+            raise Lost(f"the ends differ: {unequal}")
+        proof = {
+            "equal": True,
+            "snapshot": stepped.snapshot,
+            "rows": dict(verified.rows),
+            "seconds": round(seconds, 3),
+        }
+        await self._record("ready", proof=proof)
+
+    # The switch
+
+    async def _ready(self) -> float | None:
+        stepped = await self._step()
+        if self.move.options.hold and self.move.wish != "switch":
+            return HELD_SECONDS
+        if stepped.keys > SMALL_KEYS:
+            await self._record("catch_up")
+            return None
+        if not await self._moves.take_switch(self.move.move_id, self.move.token, SWITCH_SECONDS):
+            return AGAIN_SECONDS
+        await self._step()
+        notes, switch = self._known(), await self._switch()
+        switched = await switch.run(await self._assigned(), str(notes.snapshot), notes.progress["history"])
+        self._entered(switched.move)
+        self._notes = replace(notes, snapshot=None) if switched.committed else self._notes
+        if switched.committed:
+            await self._record("activate", pause_ms=round(switched.pause_ms, 1))
+            return None
+        self._notes = None
+        raise Unavailable(f"the switch was given up after {switched.pause_ms:.0f} ms: {switched.reason}")
+
+    async def _switch(self) -> Switch:
+        return Switch(
+            *(self._moves, self.move, await self._source(), await self._destination(), await self._fitting())
+        )
+
+    async def _assigned(self) -> int:
+        """The epoch at which the tenant is in the source."""
+        tenant = await self._directory.tenant(self.move.tenant_id)
+        if tenant.assignment is None or tenant.assignment.cell_id != self.move.source:
+            raise Obstacle(f"the tenant does not live in {self.move.source} any more")
+        return tenant.assignment.epoch
+
+    async def _undecided(self) -> None:
+        """Somebody died between fence and decision: decide against it, and begin the switch anew."""
+        switch = await self._switch()
+        await switch.release(await self._assigned())
+        self._entered(switch.move)
+
+    async def _committed(self) -> None:
+        switch = await self._switch()
+        await switch.open_destination()
+        await self._record("activate", text="opened by a successor")
+
+    # After it
+
+    async def _activated(self) -> None:
+        source = await self._source()
+        await fences.flip(source, self.move.token, self.move.epochs["commit"], "moved", captured=False)
+        await self._record("drain")
+
+    async def _draining(self) -> float:
+        await removing.forget_logged(await self._source())
+        await self._record("keep")
+        return 0.0  # it is claimed again when the way back is to be closed
+
+    async def _reversible(self) -> None:
+        """Claimed only once its time is over, or an operator has confirmed it."""
+        await self._record("clean", text="the way back is closed")
+
+    async def _cleaning(self) -> None:
+        destination = await self._destination()
+        await fences.capture(destination, self.move.token, wanted=False)
+        await removing.forget_logged(destination)
+        source = await self._source()
+        async with source.connected() as connection:
+            schema = await read_schema(connection)
+        await removing.remove_rows(source, self.move.token, schema)
+        await self._record("done")
+
+    async def _aborting(self) -> None:
+        source, destination = await self._source(), await self._destination()
+        await self._reopen()
+        await fences.capture(source, self.move.token, wanted=False)
+        await removing.forget_logged(source)
+        async with destination.connected() as connection:
+            schema = await read_schema(connection)
+        known = await fences.look(destination)
+        if known is not None and known.state == "importing":
+            await removing.remove_rows(destination, self.move.token, schema)
+            await fences.flip(destination, self.move.token, await self._moves.fresh_epoch(), "moved")
+        await self._record("aborted")
+
+    async def _reversing(self) -> None:
+        """Its reverse has ended: by having brought the tenant back, or not."""
+        tenant = await self._directory.tenant(self.move.tenant_id)
+        home = tenant.assignment.cell_id if tenant.assignment is not None else None
+        await self._record("reversed" if home == self.move.source else "keep")

@@ -1,0 +1,95 @@
+"""What a mover tells the fence of one end: each a transaction of its own, in one round trip.
+
+The text of these statements holds no value: they are read from the connection's settings, which are set first when
+they change. So one message does it all, which counts while a tenant waits.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from json import loads
+from typing import Any, Literal
+
+from migration.catalog import QUERIES
+from migration.ends import End
+from migration.errors import translated
+from migration.rules.names import text_of
+
+State = Literal["active", "importing", "fenced", "moved"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """What a database's fence knows of the tenant."""
+
+    epoch: int
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """How far the rows are, as the database keeps it that has them."""
+
+    snapshot: str | None
+    """The source's, at which they are equal; while they are being copied, the earliest that any was read at."""
+    progress: Mapping[str, Any]
+
+
+async def take(end: End, token: int) -> Notes:
+    """From now on whoever carries a lower token is refused there. How far the rows are. Superseded."""
+    async with end.connected() as connection:
+        row = await connection.fetchrow(QUERIES["take_move"], end.move_id, end.tenant_id, token)
+    if row is None:
+        raise RuntimeError("cellway.take returns a row")
+    return Notes(row["snapshot"], loads(row["progress"]))
+
+
+async def look(end: End) -> Fence | None:
+    """None: this tenant has never been there."""
+    async with end.connected() as connection:
+        row = await connection.fetchrow(QUERIES["look_at_fence"], end.tenant_id)
+    return None if row is None or row["epoch"] is None else Fence(row["epoch"], row["state"])
+
+
+async def flip(
+    end: End, token: int, epoch: int, state: State, *, captured: bool | None = None, lock_ms: int = 1000
+) -> None:
+    """Set the fence, and capture with it in the same moment. Waits for the tenant's writers, so long at most.
+
+    Superseded: a later decision or mover is known. Unavailable: writers would not end in time.
+    """
+    move = text_of(end.move_id)
+    statements = [
+        "BEGIN",
+        f"SET LOCAL lock_timeout = {int(lock_ms)}",
+        f"SELECT cellway.act({move}, {int(token)})",
+        f"SELECT cellway.set_fence({text_of(end.tenant_id)}, {int(epoch)}, {text_of(state)}, {move})",
+    ]
+    if captured is not None:
+        statements.append(f"SELECT cellway.set_captured({str(captured).lower()})")
+    await _at_once(end, [*statements, "COMMIT"])
+
+
+async def capture(end: End, token: int, wanted: bool, *, lock_ms: int = 1000) -> None:
+    """Switch capture. Waits for the tenant's writers, so long at most. Superseded; Unavailable."""
+    await _at_once(
+        end,
+        [
+            "BEGIN",
+            f"SET LOCAL lock_timeout = {int(lock_ms)}",
+            f"SELECT cellway.act({text_of(end.move_id)}, {int(token)})",
+            f"SELECT cellway.set_captured({str(wanted).lower()})",
+            "COMMIT",
+        ],
+    )
+
+
+async def _at_once(end: End, statements: list[str]) -> None:
+    async with end.connected() as connection:
+        try:
+            with translated(end.name):
+                await connection.execute("; ".join(statements))
+        except BaseException:
+            # The server ignores the rest of a message that failed, and is still in its transaction.
+            if connection.is_in_transaction() and not connection.is_closed():
+                await connection.execute("ROLLBACK", timeout=1.0)
+            raise

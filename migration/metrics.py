@@ -1,0 +1,18 @@
+"""Everything that a mover counts. No label grows with tenants or moves."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+PHASES = Counter("cellway_migration_phases", "Phases that moves have entered, by phase", ["phase"])
+CARRIED = Gauge("cellway_migration_carried", "Moves that this mover carries now")
+LET_GO = Counter("cellway_migration_let_go", "Moves let go before their end, by reason", ["reason"])
+ROWS = Counter("cellway_migration_rows", "Rows brought to destinations, by what brought them", ["by"])
+BYTES = Counter("cellway_migration_bytes", "Bytes brought to destinations, by what brought them", ["by"])
+STEP_SECONDS = Histogram(
+    "cellway_migration_step_seconds", "How long steps took",
+    buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0),
+)  # fmt: skip
+PAUSE_SECONDS = Histogram(
+    "cellway_migration_pause_seconds", "How long a tenant could not write, as the mover saw it",
+    buckets=(0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0),
+)  # fmt: skip
+RELEASED = Counter("cellway_migration_released", "Switches given up because they took too long or failed")

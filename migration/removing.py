@@ -1,0 +1,41 @@
+"""Takes a tenant's rows, or what was logged of it, out of a database; a bite at a time, so nothing waits for long."""
+
+from migration.catalog import QUERIES
+from migration.ends import End
+from migration.errors import translated
+from migration.rules import statements
+from migration.rules.tables import Schema
+
+BITE = 5000
+ALL = "9223372036854775807:9223372036854775807:"
+"""A snapshot that sees every transaction."""
+
+
+async def remove_rows(end: End, token: int, schema: Schema) -> int:
+    """Every row of the tenant; how many went. The fence must not be open for it."""
+    removed = 0
+    for table in schema.tables.values():
+        statement = statements.delete_some(table)
+        gone = BITE
+        while gone == BITE:
+            async with end.writing(token, durable=False) as writing:
+                with translated(end.name):
+                    said = await writing.connection.execute(statement, BITE)
+            gone = int(said.rpartition(" ")[2])
+            removed += gone
+    return removed
+
+
+async def forget_notes(end: End, token: int) -> None:
+    """How far the rows were."""
+    async with end.writing(token) as writing:
+        with translated(end.name):
+            await writing.connection.execute(QUERIES["forget_notes"], end.move_id, token)
+
+
+async def forget_logged(end: End, seen: str = ALL) -> None:
+    """What was logged of the tenant and is seen by this snapshot."""
+    gone = BITE
+    while gone == BITE:
+        async with end.connected() as connection:
+            gone = await connection.fetchval(QUERIES["forget_logged"], end.tenant_id, seen, BITE)
