@@ -20,11 +20,11 @@ from directory.moves import Moves
 from directory.rules.moves import MoveStep
 from directory.values import Move, MoveChange
 from migration import fences, metrics, sequences
-from migration.copying import both
 from migration.ends import End
 from migration.errors import Obstacle, Unavailable
 from migration.rules.tables import Schema
 from migration.stepping import Stepped, step
+from migration.streams import both
 from runtime import logs
 
 log = logs.get("migration.switch")

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from migration.catalog import QUERIES
 from migration.ends import Reader
-from migration.errors import translated
+from migration.errors import Obstacle, translated
 from migration.rules import statements
 from migration.rules.tables import Schema, Table
 from migration.streams import both
@@ -59,7 +59,9 @@ class Verified:
         return not self.differences
 
 
-async def verify(source: Reader, destination: Reader, schema: Schema, relations: Iterable[str] | None = None) -> Verified:
+async def verify(
+    source: Reader, destination: Reader, schema: Schema, relations: Iterable[str] | None = None
+) -> Verified:
     """Compare all tables, or these, as the two readers see them; each table at both ends at once."""
     rows, differences = {}, []
     for relation in schema.tables if relations is None else relations:
@@ -99,6 +101,26 @@ async def differing_keys(
     here, there = await both(_hashes(source, table, parts), _hashes(destination, table, parts))
     keys = sorted(key for key in {*here, *there} if here.get(key) != there.get(key))
     return tuple(keys[:MOST_KEYS])
+
+
+async def refuse_dangling(destination: Reader, schema: Schema) -> None:
+    """Obstacle: a row of the tenant refers to a row that the destination does not have.
+
+    No foreign key was checked while rows were brought. References among tables that move hold since they did at
+    the source; those to tables that do not move are looked at here. `schema` is the destination's.
+    """
+    for table in schema.tables.values():
+        for foreign_key in table.foreign_keys:
+            if not foreign_key.shared:
+                continue
+            with translated(destination.where):
+                values = await destination.connection.fetchval(statements.dangling(table, foreign_key))
+            if values is not None:
+                columns = ", ".join(foreign_key.columns)
+                raise Obstacle(
+                    f"{table.relation} ({columns}) = ({', '.join(values)}) refers to {foreign_key.referenced}, "
+                    f"which does not move, and {destination.where} has no such row: bring it there first"
+                )
 
 
 async def _sums(reader: Reader, statement: str, *values: object) -> Sums:

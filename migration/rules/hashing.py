@@ -1,4 +1,4 @@
-"""How a column takes part in a row's hash: equal hashes for equal values only, at whichever end, of whichever age."""
+"""How a column takes part in a row's hash: equal hashes for equal values only, at whichever end."""
 
 from migration.rules.names import quoted
 from migration.rules.tables import Column
@@ -11,8 +11,8 @@ EXACT = TEXTS | {
 }
 """Types whose own hash tells all their values apart, and is the same in every database.
 
-All others are hashed as text: jsonb holds 1.0 for 1.00; an enum hashes the number of its label, which each database
-chooses; an array forgets its bounds; json, xml, point, tsvector and bit have no hash.
+All others are hashed as text: jsonb holds 1.0 for 1.00; an enum hashes the number of its label, which each
+database chooses; an array forgets its bounds; json, xml, point, tsvector and bit have no hash.
 """
 SENT = {
     "numeric": "numeric_send",
@@ -21,11 +21,11 @@ SENT = {
     "interval": "interval_send",
     "money": "cash_send",
 }
-"""Hashed by what they are sent as, which is as exact as their text and cheaper: their own hashes hold 1.0 for 1.00,
-0 for -0 and one day for 24 hours, or are missing."""
+"""Hashed by what they are sent as, which is as exact as their text and cheaper: their own hashes hold 1.0 for
+1.00, 0 for -0 and one day for 24 hours, or are missing."""
 SEED = 0
 BUCKETS = 256
-"""Rows are counted and summed by that many parts of their keys, so that a difference is found by looking at few."""
+"""Rows are counted and summed by that many parts of their keys, so a difference is found by looking at few."""
 
 
 def hashed(column: Column, prefix: str = "") -> str:

@@ -13,7 +13,7 @@ import asyncpg
 from directory import fence
 from directory.fence import GUARD_TABLE
 from migration.catalog import read_schema
-from migration.copying import LANES, Copying
+from migration.copying import LANES, copy_table
 from migration.ends import End
 from migration.rules.tables import Schema
 from migration.stepping import Stepped, step
@@ -110,10 +110,8 @@ class Journey:
             self.since = await reader.snapshot()
         async with self.destination.writing(TOKEN) as writing:
             await writing.note(self.since)
-        copying = Copying(self.source, self.destination, TOKEN, self.schema, self.since, lanes=lanes)
         for table in self.schema.tables.values():
-            await copying.copy_table(table)
-        self.since = copying.since
+            await copy_table(self.source, self.destination, TOKEN, table, self.schema, self.since, lanes=lanes)
 
     async def step(self) -> Stepped:
         """Bring the destination up to now."""
@@ -147,7 +145,9 @@ async def journey(
             await connection.execute("SELECT cellway.act($1, $2)", move_id, TOKEN)
             await connection.execute("SELECT cellway.set_captured(true)")
     async with destination.session() as connection:
-        await connection.execute("SELECT cellway.set_fence($1, $2, 'importing', $3)", tenant, next(_LATER), move_id)
+        await connection.execute(
+            "SELECT cellway.set_fence($1, $2, 'importing', $3)", tenant, next(_LATER), move_id
+        )
         await connection.execute("SELECT cellway.take($1, $2, $3)", move_id, tenant, TOKEN)
     async with AsyncExitStack() as stack:
         ends = [
