@@ -16,6 +16,7 @@ from migration.catalog import read_schema
 from migration.copying import LANES, copy_table
 from migration.ends import End
 from migration.rules.names import quoted
+from migration.rules.statements import delete_tenant
 from migration.rules.tables import Schema
 from migration.stepping import Stepped, step
 from migration.verifying import Verified, verify
@@ -123,7 +124,9 @@ class Journey:
         """The tenant's rows at both ends, every column as text."""
         table = self.schema.tables[relation]
         parts = ", ".join(f"{quoted(column.name)}::text" for column in table.columns)
-        statement = f"SELECT {parts} FROM {relation} WHERE {quoted(table.tenant)}::text = $1 ORDER BY {order or parts}"
+        statement = (
+            f"SELECT {parts} FROM {relation} WHERE {quoted(table.tenant)}::text = $1 ORDER BY {order or parts}"
+        )
         here = await self.source_place.fetch(statement, self.tenant)
         return here, await self.destination_place.fetch(statement, self.tenant)
 
@@ -135,6 +138,12 @@ class Journey:
             await writing.note(self.since)
         for table in self.schema.tables.values():
             await copy_table(self.source, self.destination, TOKEN, table, self.schema, self.since, lanes=lanes)
+
+    async def clear(self) -> None:
+        """Away with all that the destination has of the tenant."""
+        async with self.destination.writing(TOKEN) as writing:
+            for table in self.schema.tables.values():
+                await writing.connection.execute(delete_tenant(table))
 
     async def step(self) -> Stepped:
         """Bring the destination up to now."""
