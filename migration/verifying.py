@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from migration.catalog import QUERIES
 from migration.ends import Reader
-from migration.errors import translated
+from migration.errors import Obstacle, translated
 from migration.rules import statements
 from migration.rules.tables import Schema, Table
 from migration.streams import both
@@ -102,8 +103,29 @@ async def differing_keys(
     return tuple(keys[:MOST_KEYS])
 
 
+async def refuse_dangling(destination: Reader, schema: Schema) -> None:
+    """Obstacle: a row of the tenant refers to a row that the destination does not have.
+
+    No foreign key was checked while rows were brought. References among tables that move hold since they did at
+    the source; those to tables that do not move are looked at here. `schema` is the destination's.
+    """
+    for table in schema.tables.values():
+        for foreign_key in table.foreign_keys:
+            if not foreign_key.shared:
+                continue
+            with translated(destination.where):
+                values = await destination.connection.fetchval(statements.dangling(table, foreign_key))
+            if values is not None:
+                columns = ", ".join(foreign_key.columns)
+                raise Obstacle(
+                    f"{table.relation} ({columns}) = ({', '.join(values)}) refers to {foreign_key.referenced}, "
+                    f"which does not move, and {destination.where} has no such row: bring it there first"
+                )
+
+
 async def _sums(reader: Reader, statement: str, *values: object) -> Sums:
     with translated(reader.where):
+        await reader.connection.execute(QUERIES["expect_few_buckets"])
         found = await reader.connection.fetch(statement, *values)
     return Sums({row["bucket"]: (row["rows"], row["total"]) for row in found})
 
