@@ -199,7 +199,7 @@ class _Jump(selectors.DefaultSelector):
 
 
 class SimulatedLoop(MemoryLoop):
-    """Time goes on only while everybody waits for it, and then at once: how fast the machine is does not matter."""
+    """Time goes on only while everybody waits for it, and then at once: the machine may be as slow as it is."""
 
     def __init__(self) -> None:
         self._jump = _Jump()
