@@ -9,7 +9,6 @@ from console.platform.platform import Platform
 from console.platform.settings import SYSTEM_PORTS, UpSettings
 from tests.end_to_end.actors import Operator
 
-
 SHORT = {"LEASE_SECONDS": "4", "HINT_AGAIN_SECONDS": "2", "HEARTBEAT_SECONDS": "3", "SWEEP_SECONDS": "0.5"}
 """What is waited for when somebody died; half a minute otherwise."""
 
