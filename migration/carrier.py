@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from directory.errors import NotAllowed
@@ -19,12 +20,13 @@ from directory.truth import Directory
 from directory.values import Move, MoveChange
 from migration import fences, metrics, removing, stepping, verifying
 from migration.catalog import read_schema
-from migration.copying import Copying
+from migration.copying import copy_table
 from migration.databases import Databases
 from migration.ends import End
 from migration.errors import Lost, Obstacle, Unavailable
 from migration.fences import Notes
 from migration.rules import chunks
+from migration.rules.chunks import Progress
 from migration.rules.comparing import obstacles
 from migration.rules.tables import Schema
 from migration.stepping import Stepped
@@ -252,8 +254,9 @@ class Carrier:
         done = {relation: chunks.progress_of(notes.progress, relation) for relation in schema.tables}
         began, before = time.monotonic(), sum(each.rows for each in done.values())
 
-        async def told() -> None:
+        async def told(relation: str, progress: Progress) -> None:
             self._obey()
+            done[relation] = progress
             rows = sum(each.rows for each in done.values())
             await self._tell(
                 tables=len(done),
@@ -263,15 +266,15 @@ class Carrier:
                 rows_per_second=round((rows - before) / max(0.001, time.monotonic() - began)),
             )
 
-        copying = Copying(source, destination, self.move.token, schema, since, before_chunk=told)
         for relation, table in schema.tables.items():
             if not done[relation].done:
-                done[relation] = await copying.copy_table(table, done[relation])
-        self._notes = replace(notes, snapshot=copying.since)
+                done[relation] = await copy_table(
+                    *(source, destination, self.move.token, table, schema, since, done[relation]),
+                    before_chunk=partial(told, relation),
+                )
         rows = sum(each.rows for each in done.values())
         metrics.ROWS.labels("copy").inc(rows - before)
-        await told()
-        await self._record("catch_up")
+        await self._record("catch_up", progress={"tables_copied": len(done), "rows_copied": rows})
 
     def _known(self) -> Notes:
         if self._notes is None:
@@ -330,6 +333,7 @@ class Carrier:
             self._notes = replace(notes, snapshot=stepped.snapshot)
             async with destination.reading() as other:
                 verified = await verifying.verify(reader, other, schema)
+                await verifying.refuse_dangling(other, schema)
         seconds = time.monotonic() - began
         if not verified.equal:
             unequal = "; ".join(
@@ -343,6 +347,7 @@ class Carrier:
             "equal": True,
             "snapshot": stepped.snapshot,
             "rows": dict(verified.rows),
+            "sums": dict(verified.sums),
             "seconds": round(seconds, 3),
         }
         await self._record("ready", proof=proof)

@@ -1,4 +1,4 @@
-"""A tenant moves while it is written to: nobody is refused, nothing is lost, and the way back is open for a while."""
+"""A tenant moves while it is written to: nobody is refused, nothing is lost, and there is a way back."""
 
 from collections.abc import AsyncIterator
 
