@@ -74,6 +74,9 @@ bench-jobs: $(VENV)/installed-dev $(VENV)/peers/installed ## Jobs a second and t
 bench-onboarding: $(VENV)/installed-dev compile ## How long a new customer waits for the first namespace: alone, and 200 at once
 	$(BIN)/python -m loadtests.onboarding
 
+bench-migration: $(VENV)/installed-dev compile ## Copying and verifying rows beside peers; what clients notice of moves (needs psql)
+	$(BIN)/python -m loadtests.migration
+
 autobahn: $(VENV)/installed-dev compile ## WebSocket cases of Autobahn, straight and through the router (PYTHON2=python2.7; ALL=1 for slow ones)
 	$(BIN)/python -m loadtests.autobahn --python2 $(or $(PYTHON2),python2.7) $(if $(ALL),--all)
 
@@ -104,4 +107,4 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
 
 .PHONY: help up compile demo test test-interpreted check format states fuzz crashes bench-smoke bench-table bench-router bench-cell \
-	bench-orchestrator bench-jobs bench-onboarding autobahn lock clean
+	bench-orchestrator bench-jobs bench-onboarding bench-migration autobahn lock clean
