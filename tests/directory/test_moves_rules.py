@@ -1,8 +1,10 @@
 """The tables of a move's life, as data: what is not in them does not happen."""
 
 import itertools
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -71,6 +73,15 @@ def test_the_table_of_phases_is_as_it_was_decided() -> None:
         if (phase, event) not in moves.PHASES:
             with pytest.raises(NotAllowed, match=f"{event} is not possible while {phase}; possible: "):
                 moves.after(phase, event)
+
+
+def test_the_operators_page_has_the_same_table(project_root: Path) -> None:
+    """Every phase with where it leads, and nothing else."""
+    page = (project_root / "docs/operations/moving-tenants.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([A-Z_]+) \| [^|]+ \| ([^|]*) ?\|$", page, re.MULTILINE)
+    assert [phase for phase, _ in rows] == list(PHASES)
+    told = {(phase, event): to for phase, cell in rows for to, event in re.findall(r"([A-Z_]+) \(`(\w+)`\)", cell)}
+    assert told == moves.PHASES
 
 
 def test_from_every_phase_a_move_can_end_and_an_end_is_final() -> None:
