@@ -18,7 +18,7 @@ from directory.moves import Moves
 from directory.rules.moves import BEFORE_FENCING, ENDED, MoveStep
 from directory.truth import Directory
 from directory.values import Move, MoveChange
-from migration import fences, metrics, removing, stepping, verifying
+from migration import fences, metrics, removing, stepping, switching, verifying
 from migration.catalog import read_schema
 from migration.copying import copy_table
 from migration.databases import Databases
@@ -77,6 +77,8 @@ class Carrier:
         self._notes: Notes | None = None
         """How far the destination is, as far as this claim has brought it."""
         self._schema: Schema | None = None
+        self._is_open = False
+        """The source's fence is where the last decision wants it."""
         self._work: Mapping[str, Callable[[], Awaitable[float | None]]] = {
             "PLANNED": self._planned,
             "PREPARED": self._prepared,
@@ -316,7 +318,8 @@ class Carrier:
             source = await self._source()
             known = await fences.look(source)
             if known is None or known.epoch < self.move.epochs["released"]:
-                await fences.flip(source, self.move.token, self.move.epochs["released"], "active")
+                await switching.open_source(source, self.move)
+        self._is_open = True
 
     async def _verifying(self) -> None:
         schema, source, destination = await self._fitting(), await self._source(), await self._destination()
@@ -388,13 +391,12 @@ class Carrier:
 
     async def _undecided(self) -> None:
         """Somebody died between fence and decision: decide against it, and begin the switch anew."""
-        switch = await self._switch()
-        await switch.release(await self._assigned())
-        self._entered(switch.move)
+        source = await self._source()
+        self._entered(await switching.release(self._moves, self.move, await self._assigned(), source))
+        self._is_open = True
 
     async def _committed(self) -> None:
-        switch = await self._switch()
-        await switch.open_destination()
+        await switching.open_destination(await self._destination(), self.move)
         await self._activate(text="opened by a successor")
 
     async def _activate(self, **change: Any) -> None:

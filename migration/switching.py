@@ -71,28 +71,11 @@ class Switch:
         await self._commit(epoch)
         if self.move.phase != "COMMITTED":
             return await self._give_up(epoch, began, "the directory refused the commit")
-        await self.open_destination()
+        await open_destination(self._destination, self.move)
         pause_ms = (time.monotonic() - began) * 1000
         metrics.PAUSE_SECONDS.observe(pause_ms / 1000)
         log.info("switched", pause_ms=round(pause_ms, 1), keys=stepped.keys, rows=stepped.rows)
         return Switched(self.move, True, pause_ms)
-
-    async def open_destination(self) -> None:
-        """By the decision that was made; captured, so that there is a way back. Again, it does nothing."""
-        await fences.flip(
-            *(self._destination, self.move.token, self.move.epochs["commit"], "active"),
-            captured=self.move.options.reverse_seconds > 0,
-        )
-
-    async def open_source(self) -> None:
-        """By the decision against a switch. Again, it does nothing."""
-        await fences.flip(self._source, self.move.token, self.move.epochs["released"], "active")
-
-    async def release(self, epoch: int) -> None:
-        """Decide against it, and open the source again. An attempt that is over already is left as it is."""
-        self.move = await self._moves.release(self.move.move_id, self.move.token, epoch)
-        metrics.RELEASED.inc()
-        await self.open_source()
 
     async def _last_step(self, since: str, history: str) -> Stepped:
         """Together with the record that it is under way, which nothing of it depends on."""
@@ -120,5 +103,28 @@ class Switch:
 
     async def _give_up(self, epoch: int, began: float, reason: str) -> Switched:
         log.warning("switch_given_up", reason=reason)
-        await self.release(epoch)
+        self.move = await release(self._moves, self.move, epoch, self._source)
         return Switched(self.move, False, (time.monotonic() - began) * 1000, reason)
+
+
+async def release(moves: Moves, move: Move, epoch: int, source: End) -> Move:
+    """Decide against a switch, and open the source again: nothing else is needed, whatever else is away.
+
+    An attempt that is over already is left as it is.
+    """
+    released = await moves.release(move.move_id, move.token, epoch)
+    metrics.RELEASED.inc()
+    await open_source(source, released)
+    return released
+
+
+async def open_source(source: End, move: Move) -> None:
+    """By the decision against a switch. Again, it does nothing."""
+    await fences.flip(source, move.token, move.epochs["released"], "active")
+
+
+async def open_destination(destination: End, move: Move) -> None:
+    """By the decision that was made; captured, so that there is a way back. Again, it does nothing."""
+    await fences.flip(
+        *(destination, move.token, move.epochs["commit"], "active"), captured=move.options.reverse_seconds > 0
+    )
