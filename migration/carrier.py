@@ -225,11 +225,18 @@ class Carrier:
         times = int(self.move.progress.get("copied_again", 0)) + 1
         if times > MOST_COPIES:
             raise Obstacle(f"it was copied again {MOST_COPIES} times, and is still not right: {why}")
-        await self._tell(copied_again=times)
+        if self.move.phase == "READY":
+            await self._record("catch_up", text=why)
         await self._empty(await self._destination(), await self._fitting())
-        await self._record("copy_again", text=why)
+        proof, progress = {"equal": False}, {"copied_again": times}
+        await self._record("copy_again", text=why, proof=proof, progress=progress)
 
     async def _capturing(self) -> None:
+        await self._capture()
+        await self._record("copy")
+
+    async def _capture(self) -> None:
+        """What is written at the source from now on is logged there."""
         source = await self._source()
         for _ in range(CAPTURE_TRIES):
             self._obey()
@@ -239,7 +246,6 @@ class Carrier:
                 log.info("writers_in_the_way", cell=source.name, reason=str(error))
                 await asyncio.sleep(CAPTURE_LOCK_MS / 1000)  # they go first, or all would wait behind us
             else:
-                await self._record("copy")
                 return
         raise Unavailable(f"{source.name} has transactions of this tenant that do not end")
 
@@ -248,6 +254,7 @@ class Carrier:
         schema, source, destination = await self._fitting(), await self._source(), await self._destination()
         notes = self._known()
         if notes.snapshot is None:
+            await self._capture()  # a source that was restored from elsewhere may not know of it
             async with source.reading() as reader, destination.writing(self.move.token) as writing:
                 notes = Notes(await reader.snapshot(), {"history": await reader.history()})
                 await writing.note(notes.snapshot, notes.progress)

@@ -21,7 +21,7 @@ from directory.rules.moves import MoveStep
 from directory.values import Move, MoveChange
 from migration import fences, metrics, sequences
 from migration.ends import End
-from migration.errors import Obstacle, Unavailable
+from migration.errors import Lost, Obstacle, Unavailable
 from migration.rules.tables import Schema
 from migration.stepping import Stepped, step
 from migration.streams import both
@@ -66,7 +66,7 @@ class Switch:
                     lock_ms=max(10, int(most_seconds * 1000 * FENCE_SHARE)),
                 )
                 stepped = await self._last_step(since, history)
-        except (Unavailable, Obstacle, TimeoutError) as error:
+        except (Unavailable, Obstacle, Lost, TimeoutError) as error:
             return await self._give_up(epoch, began, f"{type(error).__name__}: {error}")
         await self._commit(epoch)
         if self.move.phase != "COMMITTED":
