@@ -306,7 +306,7 @@ class Carrier:
         self._notes = replace(notes, snapshot=stepped.snapshot)
         metrics.STEP_SECONDS.observe(seconds)
         metrics.ROWS.labels("step").inc(stepped.rows)
-        await removing.forget_logged(source, stepped.snapshot)
+        await removing.forget_logged(source, self.move.token, stepped.snapshot)
         await self._tell(lag_keys=stepped.keys, step_ms=round(seconds * 1000, 1))
         return stepped
 
@@ -419,7 +419,7 @@ class Carrier:
         await self._record("drain")
 
     async def _draining(self) -> float:
-        await removing.forget_logged(await self._source())
+        await removing.forget_logged(await self._source(), self.move.token)
         await self._record("keep")
         return BACK_SECONDS
 
@@ -448,12 +448,12 @@ class Carrier:
             await fences.capture(destination, self.move.token, wanted=False)
             await self._tell(**{WAY_BACK: None})
         else:
-            await removing.forget_logged(destination, stepped.snapshot)
+            await removing.forget_logged(destination, self.move.token, stepped.snapshot)
 
     async def _cleaning(self) -> None:
         destination = await self._destination()
         await fences.capture(destination, self.move.token, wanted=False)
-        await removing.forget_logged(destination)
+        await removing.forget_logged(destination, self.move.token)
         await self._tell(**{WAY_BACK: None})
         source = await self._source()
         async with source.connected() as connection:
@@ -462,16 +462,18 @@ class Carrier:
         await self._record("done")
 
     async def _aborting(self) -> None:
-        source, destination = await self._source(), await self._destination()
+        """The source first: it is in use, and the destination may be away for long."""
+        source = await self._source()
         await self._reopen()
-        if self.move.reverses is None or not await self._given_back(destination, self.move.reverses):
+        if self.move.reverses is None or not await self._given_back(self.move.reverses):
             await fences.capture(source, self.move.token, wanted=False)
-            await removing.forget_logged(source)
-            await self._leave(destination)
+            await removing.forget_logged(source, self.move.token)
+            await self._leave(await self._destination())
         await self._record("aborted")
 
-    async def _given_back(self, destination: End, reverses: str) -> bool:
+    async def _given_back(self, reverses: str) -> bool:
         """Whether the reversed move has its rows again, which it goes on keeping fresh."""
+        destination = await self._destination()
         if not self._known().progress.get(TAKEN_BACK):
             return False  # what is there is half a copy
         await fences.hand_over(destination, self.move.token, self.move.move_id, reverses)

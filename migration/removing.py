@@ -33,9 +33,10 @@ async def forget_notes(end: End, token: int) -> None:
             await writing.connection.execute(QUERIES["forget_notes"], end.move_id, token)
 
 
-async def forget_logged(end: End, seen: str = ALL) -> None:
-    """What was logged of the tenant and is seen by this snapshot."""
+async def forget_logged(end: End, token: int, seen: str = ALL) -> None:
+    """What was logged of the tenant and is seen by this snapshot. Superseded: it may be another move's by now."""
     gone = BITE
     while gone == BITE:
-        async with end.connected() as connection:
-            gone = await connection.fetchval(QUERIES["forget_logged"], end.tenant_id, seen, BITE)
+        async with end.writing(token, durable=False) as writing:
+            with translated(end.name):
+                gone = await writing.connection.fetchval(QUERIES["forget_logged"], end.tenant_id, seen, BITE)
