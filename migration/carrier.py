@@ -281,6 +281,8 @@ class Carrier:
                     *(source, destination, self.move.token, table, schema, since, done[relation]),
                     before_chunk=partial(told, relation),
                 )
+        async with destination.writing(self.move.token) as writing:
+            await writing.note()  # from here on it is known to be there, so it has to be on the disk
         rows = sum(each.rows for each in done.values())
         metrics.ROWS.labels("copy").inc(rows - before)
         await self._record("catch_up", progress={"tables_copied": len(done), "rows_copied": rows})
