@@ -257,6 +257,7 @@ class Carrier:
             await self._capture()  # a source that was restored from elsewhere may not know of it
             async with source.reading() as reader, destination.writing(self.move.token) as writing:
                 notes = Notes(await reader.snapshot(), {"history": await reader.history()})
+                await fences.persist(source, self.move.token)
                 await writing.note(notes.snapshot, notes.progress)
             self._notes = notes
         since = str(notes.snapshot)
@@ -302,7 +303,9 @@ class Carrier:
         began = time.monotonic()
         async with source.reading() as reader, destination.writing(self.move.token) as writing:
             stepped = await stepping.step(
-                reader, writing, schema, notes.snapshot, history=notes.progress["history"]
+                *(reader, writing, schema, notes.snapshot),
+                history=notes.progress["history"],
+                persist=partial(fences.persist, source, self.move.token),
             )
         seconds = time.monotonic() - began
         self._notes = replace(notes, snapshot=stepped.snapshot)
@@ -340,7 +343,9 @@ class Carrier:
         async with source.reading() as reader:
             async with destination.writing(self.move.token) as writing:
                 stepped = await stepping.step(
-                    reader, writing, schema, notes.snapshot, history=notes.progress["history"]
+                    *(reader, writing, schema, notes.snapshot),
+                    history=notes.progress["history"],
+                    persist=partial(fences.persist, source, self.move.token),
                 )
             self._notes = replace(notes, snapshot=stepped.snapshot)
             async with destination.reading() as other:
@@ -444,7 +449,8 @@ class Carrier:
         try:
             async with destination.reading() as reader, source.writing(self.move.token) as writing:
                 since, history = notes.snapshot or BEGINNING, self.move.progress[WAY_BACK]
-                stepped = await stepping.step(reader, writing, schema, since, history=history)
+                persist = partial(fences.persist, destination, self.move.token)
+                stepped = await stepping.step(reader, writing, schema, since, history=history, persist=persist)
         except Lost as lost:
             log.warning("way_back_lost", move=self.move.move_id, reason=str(lost))
             await fences.capture(destination, self.move.token, wanted=False)

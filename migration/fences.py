@@ -43,6 +43,48 @@ async def take(end: End, token: int) -> Notes:
     return Notes(row["snapshot"], loads(row["progress"]))
 
 
+async def end_predecessors(end: End) -> int:
+    """Whoever is in a transaction for this move there: one that stands still keeps it. How many."""
+    async with end.connected() as connection:
+        ended: int = await connection.fetchval(QUERIES["end_predecessors"], end.move_id)
+    return ended
+
+
+async def await_writers(end: End, *, lock_ms: int) -> None:
+    """Return when the tenant's writers that are there now have ended; others wait behind us, so long at most.
+
+    Unavailable: they would not end in time.
+    """
+    await _at_once(
+        end,
+        [
+            "BEGIN",
+            f"SET LOCAL lock_timeout = {int(lock_ms)}",
+            f"SELECT pg_advisory_xact_lock(hashtextextended('fence:' || {text_of(end.tenant_id)}, 0))",
+            "COMMIT",
+        ],
+    )
+
+
+async def persist(end: End, token: int) -> None:
+    """Return when all that any snapshot has seen there is on the disk.
+
+    Numbers of transactions that a server forgets, in dying, it gives again. A snapshot to go on from may know none
+    of those as ended, not even as rolled back, or what gets such a number later is taken for older than it.
+    """
+    move = text_of(end.move_id)
+    await _at_once(
+        end,
+        [
+            "BEGIN",
+            "SET LOCAL synchronous_commit = on",
+            f"SELECT cellway.act({move}, {int(token)})",
+            f"SELECT cellway.note({move}, {int(token)}, NULL, NULL)",
+            "COMMIT",
+        ],
+    )
+
+
 async def look(end: End) -> Fence | None:
     """None: this tenant has never been there."""
     async with end.connected() as connection:

@@ -14,6 +14,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from directory.errors import DirectoryError
 from directory.moves import Moves
@@ -84,7 +85,8 @@ class Switch:
 
     async def _step(self, since: str, history: str) -> Stepped:
         async with self._source.reading() as reader, self._destination.writing(self.move.token) as writing:
-            stepped = await step(reader, writing, self._schema, since, history=history)
+            persist = partial(fences.persist, self._source, self.move.token)
+            stepped = await step(reader, writing, self._schema, since, history=history, persist=persist)
             positions = await sequences.read_positions(reader, self._schema)
             await sequences.raise_sequences(writing, self._schema, positions)
         return stepped
