@@ -154,11 +154,22 @@ class Carrier:
             dsn = self._databases.dsn(cell_id)
             end = End(dsn, name=cell_id, tenant_id=self.move.tenant_id, move_id=self.move.move_id)
             await self._exits.enter_async_context(end)
-            notes = await fences.take(end, self.move.token)
+            notes = await self._take(end)
             if cell_id == self.move.destination:
                 self._notes = notes
             self._ends[cell_id] = end
         return self._ends[cell_id]
+
+    async def _take(self, end: End) -> Notes:
+        """Not held up by a predecessor that stands still in a transaction, and is not coming back in time."""
+        try:
+            return await fences.take(end, self.move.token)
+        except Unavailable as error:
+            await self._tell()  # or we are one ourselves
+            if not await fences.end_predecessors(end):
+                raise
+            log.warning("predecessor_ended", move=self.move.move_id, cell=end.name, reason=str(error))
+        return await fences.take(end, self.move.token)
 
     async def _source(self) -> End:
         return await self._end(self.move.source)

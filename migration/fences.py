@@ -14,6 +14,7 @@ from migration.ends import End
 from migration.errors import translated
 from migration.rules.names import text_of
 
+TAKE_LOCK_MS = 500
 State = Literal["active", "importing", "fenced", "moved"]
 
 
@@ -35,8 +36,12 @@ class Notes:
 
 
 async def take(end: End, token: int) -> Notes:
-    """From now on whoever carries a lower token is refused there. How far the rows are. Superseded."""
-    async with end.connected() as connection:
+    """From now on whoever carries a lower token is refused there. How far the rows are.
+
+    Superseded. Unavailable: also when somebody who carried it before is in a transaction that does not end.
+    """
+    async with end.connected() as connection, connection.transaction():
+        await connection.execute(f"SET LOCAL lock_timeout = {TAKE_LOCK_MS}")
         row = await connection.fetchrow(QUERIES["take_move"], end.move_id, end.tenant_id, token)
     if row is None:
         raise RuntimeError("cellway.take returns a row")
