@@ -54,6 +54,10 @@ HELD_SECONDS = 1.0
 """Between two steps of a move that waits before its switch."""
 AGAIN_SECONDS = 0.5
 """Until somebody else's switch in the same cell may be over."""
+WRITERS_SHARE = 0.4
+"""Of the pause's budget, how long writers are waited for before the fence."""
+RELEASED = ("CATCHING_UP", "ABORTING")
+"""What a move goes on with when its switch was decided against."""
 SWITCH_SECONDS = 10.0
 """For which nobody else switches in the same cells."""
 
@@ -390,6 +394,13 @@ class Carrier:
             await self._record("catch_up")
             return None
         if not await self._moves.take_switch(self.move.move_id, self.move.token, SWITCH_SECONDS):
+            return AGAIN_SECONDS
+        try:
+            # Those that are long at it would hold up the switch, and whoever is told to go elsewhere by then.
+            lock_ms = max(10, int(self.move.options.pause_budget_ms * WRITERS_SHARE))
+            await fences.await_writers(await self._source(), lock_ms=lock_ms)
+        except Unavailable as error:
+            log.info("writers_in_the_way", cell=self.move.source, reason=str(error))
             return AGAIN_SECONDS
         await self._step()
         notes, switch = self._known(), await self._switch()
