@@ -15,7 +15,7 @@ from typing import Any
 
 from directory.errors import NotAllowed
 from directory.moves import Moves
-from directory.rules.moves import BEFORE_FENCING, ENDED, MoveStep
+from directory.rules.moves import BEFORE_FENCING, ENDED, URGENT, MoveStep
 from directory.truth import Directory
 from directory.values import Move, MoveChange
 from migration import fences, metrics, removing, stepping, switching, verifying
@@ -122,6 +122,12 @@ class Carrier:
                     if wait_seconds is not None:
                         return wait_seconds
         return 0.0
+
+    @property
+    def tenant_waits(self) -> bool:
+        """Whether the tenant may be unable to write until this move is carried on."""
+        released = self.move.phase in RELEASED and "released" in self.move.epochs and not self._is_open
+        return released or self.move.phase in URGENT
 
     def heed(self, move: Move) -> None:
         """What was read of it meanwhile: an operator may have asked for something."""
@@ -404,7 +410,11 @@ class Carrier:
             return AGAIN_SECONDS
         await self._step()
         notes, switch = self._known(), await self._switch()
-        switched = await switch.run(await self._assigned(), str(notes.snapshot), notes.progress["history"])
+        try:
+            switched = await switch.run(await self._assigned(), str(notes.snapshot), notes.progress["history"])
+        except Exception:
+            self.move, self._is_open = switch.move, False  # for whoever asks how urgent it is
+            raise
         self._entered(switched.move)
         self._notes = replace(notes, snapshot=None) if switched.committed else self._notes
         if switched.committed:
