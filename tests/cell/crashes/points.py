@@ -32,6 +32,8 @@ class Points:
     def lay(self, names: Iterable[str], what: str = DIE) -> None:
         """These are to be used, once each."""
         for name in names:
+            for used in ("reached", "done"):
+                (self._folder / f"{name}.{used}").unlink(missing_ok=True)
             (self._folder / name).write_text(what)
 
     def left(self) -> set[str]:

@@ -3,9 +3,10 @@
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -73,21 +74,28 @@ async def running_world(
         "CELLWAY_MIGRATION_CELLS_PATH": str(cells),
         "CELLWAY_MIGRATION_LEASE_SECONDS": "1",
         "CELLWAY_MIGRATION_LOOK_SECONDS": "0.05",
-        "CELLWAY_MIGRATION_LOG_FORMAT": "columns",
+        "CELLWAY_MIGRATION_LOG_FORMAT": "json",
     }
+    with _movers(folder, points, environment):
+        yield World(own_servers, places, directory, PostgresMoves(pool), Points(points), folder, control)
+    pool.terminate()
+
+
+@contextmanager
+def _movers(folder: Path, points: Path, environment: Mapping[str, str]) -> Iterator[None]:
+    """They end with their parent's standard input."""
     with (folder / "movers.log").open("ab") as out:
-        movers = subprocess.Popen(
+        parent = subprocess.Popen(
             (sys.executable, "-m", "tests.migration.failpoints.movers", str(MOVERS), str(points)),
-            env=environment,
+            env=dict(environment),
             stdin=subprocess.PIPE,
             stdout=out,
             stderr=out,
         )
     try:
-        yield World(own_servers, places, directory, PostgresMoves(pool), Points(points), folder)
+        yield
     finally:
-        movers.communicate(timeout=30)
-        pool.terminate()
+        parent.communicate(timeout=30)
 
 
 @pytest.fixture
@@ -96,4 +104,5 @@ async def world(running_world: World) -> AsyncIterator[World]:
     for part in SERVERS:
         await running_world.start(part)
     yield running_world
+    running_world.rouse()
     running_world.points.clear()

@@ -1,11 +1,11 @@
-"""`python -m tests.migration.failpoints.movers COUNT FOLDER`: real movers that die or stand still where they are told.
+"""`python -m tests.migration.failpoints.movers COUNT FOLDER`: real movers that die, or stop, where they are told.
 
 Each is a process of its own that runs what `python -m migration` runs; they are forked from one that has loaded
 everything, so that a new one is there at once. They end when standard input does. Each writes a log of its own
 beside the folder.
 
-Places are called as what happens there, for one tenant: `commit.before` and `commit.after` are on either side of what
-is told to the directory, the others where something was just done in a database, or is about to be.
+Places are called as what happens there, for one tenant: `commit.before` and `commit.after` are on either side of
+what is told to the directory, the others where something was just done in a database, or is about to be.
 """
 
 import os
@@ -103,7 +103,7 @@ def prepare(points: Points) -> None:
     removing.remove_rows, removing.forget_logged = removed, forgotten  # type: ignore[assignment]
 
     step, copy_chunk, note = stepping.step, copying.copy_chunk, Writing.note
-    chunk, switch_step = copying.Copying._chunk, switching.Switch._step
+    chunk, switch_step = copying._Cutting._chunk, switching.Switch._step
 
     async def stepped(reader: Any, writing: Writing, *args: Any, **more: Any) -> Any:
         result = await step(reader, writing, *args, **more)
@@ -122,9 +122,9 @@ def prepare(points: Points) -> None:
     def tenant_of(writing: Writing) -> str:
         return PointedMoves.tenants.get(writing.move_id, "")
 
-    async def chunked(self: copying.Copying, *args: Any) -> None:
-        await chunk(self, *args)
-        points.reach(place_of(self._source.tenant_id, "chunk.after"))
+    async def chunked(self: copying._Cutting) -> None:
+        await chunk(self)
+        points.reach(place_of(self._source.tenant_id, f"chunk of {self._table.name}.after"))
 
     async def last_stepped(self: switching.Switch, *args: Any) -> Any:
         result = await switch_step(self, *args)
@@ -133,7 +133,7 @@ def prepare(points: Points) -> None:
 
     stepping.step, copying.copy_chunk = stepped, copied
     Writing.note = noted  # type: ignore[method-assign, assignment]
-    copying.Copying._chunk = chunked  # type: ignore[method-assign]
+    copying._Cutting._chunk = chunked  # type: ignore[method-assign]
     switching.Switch._step = last_stepped  # type: ignore[method-assign]
 
 

@@ -45,7 +45,7 @@ class Stream:
 
     async def run(self) -> None:
         """Until `stopping`; the one under way is brought to its end."""
-        connection: "Connection | None" = None
+        connection: Connection | None = None
         home: Assignment | None = None
         try:
             while not self.stopping:

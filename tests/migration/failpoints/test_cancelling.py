@@ -7,6 +7,7 @@ from tests.cell.crashes.points import DIE, WAIT
 from tests.migration.failpoints.conftest import ALL
 from tests.migration.failpoints.tenants import writing
 from tests.migration.failpoints.world import PARTS, Part, World
+from tests.waiting import eventually
 
 BEFORE_COMMIT: tuple[MoveStep, ...] = (
     "prepare", "capture", "copy", "catch_up", "verify", "ready", "fence", "finalize",
@@ -69,8 +70,6 @@ async def test_a_destination_that_is_away_does_not_keep_the_source_captured(worl
             here = await world.state(client, "source")
             assert (here.captured, here.logged) == (False, 0)
             return True
-
-        from tests.waiting import eventually
 
         await eventually(as_it_was)
         await world.start("destination")

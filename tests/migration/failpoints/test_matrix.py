@@ -1,7 +1,6 @@
 """kill -9 at every boundary of every phase of a move: of the mover, and of each database that it works with.
 
-Whatever dies there, the move ends by itself: with the tenant in the destination, or, cancelled, in the source as it
-was. Clients write all the while.
+Whatever dies there, the move ends by itself, with the tenant in the destination. Clients write all the while.
 """
 
 from collections.abc import Sequence
@@ -19,7 +18,8 @@ FORWARD: Sequence[MoveStep] = (
     "drain", "keep", "clean", "done",
 )  # fmt: skip
 WORK = (
-    "importing at destination.after", "captured at source.after", "chunk.within", "chunk.after", "step.within",
+    "importing at destination.after", "captured at source.after", "chunk.within", "chunk of lines.after",
+    "step.within",
     "fenced at source.before", "fenced at source.after", "last step.after", "active at destination.before",
     "active at destination.after", "moved at source.after", "emptied at source.after",
 )  # fmt: skip

@@ -25,7 +25,7 @@ async def test_chunks_that_were_lost_are_copied_again(world: World) -> None:
     """The destination dies between two chunks, and is back before anybody asks it for anything."""
     client = await world.tenant()
     async with writing(client):
-        name = world.lay(client, "chunk.after")
+        name = world.lay(client, "chunk of stock.after")
         move = await world.plan(client, verify=False)
         await world.arrives(name)
         await world.restart("destination")

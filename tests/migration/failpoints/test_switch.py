@@ -6,10 +6,17 @@ import asyncpg
 
 from tests.cell.crashes.points import WAIT_AND_DIE
 from tests.migration.failpoints.tenants import writing
-from tests.migration.failpoints.world import World
+from tests.migration.failpoints.world import SECONDS, World
 from tests.waiting import eventually
 
-SYNC_NOBODY = "ALTER SYSTEM SET synchronous_standby_names = 'nobody'"
+NOBODY_STANDS_BY = ("synchronous_standby_names = 'nobody'", "synchronous_commit = 'local'")
+"""A commit that asks for it becomes durable, and then waits for a standby that does not come."""
+ONLY_COMMITS_WAIT = """
+CREATE OR REPLACE FUNCTION directory.wait_for_standby() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN PERFORM set_config('synchronous_commit', 'on', true) WHERE NEW.decision = 'COMMIT'; RETURN NEW; END $$;
+CREATE OR REPLACE TRIGGER wait_for_standby BEFORE INSERT ON directory.move_decisions
+    FOR EACH ROW EXECUTE FUNCTION directory.wait_for_standby();
+"""
 
 
 async def test_clients_do_not_wait_for_a_destination_that_is_away(world: World) -> None:
@@ -65,36 +72,31 @@ async def test_a_commit_whose_answer_is_lost_is_read_again(world: World) -> None
     """The directory dies when it has committed, and nobody was told: the move goes forward."""
     client = await world.tenant()
     server = world.servers["directory"]
+    admin = await asyncpg.connect(world.control.admin_dsn, timeout=5)
+    await admin.execute(ONLY_COMMITS_WAIT)
+    for setting in NOBODY_STANDS_BY:
+        await admin.execute(f"ALTER SYSTEM SET {setting}")
+    await admin.execute("SELECT pg_reload_conf()")
+
+    async def set_up() -> bool:
+        return bool(await admin.fetchval("SHOW synchronous_standby_names"))
+
+    async def committing() -> bool:
+        return bool(await admin.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"))
+
+    await eventually(set_up)
     async with writing(client):
-        name = world.lay(client, "commit.before")
         move = await world.plan(client)
-        await world.arrives(name)
-        admin = await asyncpg.connect(server.dsn(), timeout=5)
-        # Commits become durable, and then wait for a standby that does not come.
-        await admin.execute(SYNC_NOBODY)
-        await admin.execute("SELECT pg_reload_conf()")
-        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND usename = 'directory_mover'"
-
-        async def set_up() -> bool:
-            return bool(await admin.fetchval("SHOW synchronous_standby_names"))
-
-        await eventually(set_up)
-        world.points.go_on(name)
-
-        async def committing() -> bool:
-            return bool(await admin.fetchval(waits))
-
-        await eventually(committing)
+        await eventually(committing, seconds=SECONDS)
         await asyncio.to_thread(world.kill, "directory")
+        admin.terminate()
         (server.data / "postgresql.auto.conf").write_text("")
         await world.start("directory")
-        admin.terminate()
         assert (await world.home(client)).cell_id == "destination"
         await client.goes_on(seconds=10.0)
         await world.reaches(move, "REVERSIBLE")
-        events = [event.phase for event in await world.moves.events(move.move_id)]
-        assert events.count("COMMITTED") == 1
-        assert events.count("FENCING") == 1
+        phases = [event.phase for event in await world.moves.events(move.move_id)]
+        assert phases.count("COMMITTED") == phases.count("FENCING") == 1
     await world.lives(client, "destination")
 
 

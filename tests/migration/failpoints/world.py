@@ -6,6 +6,7 @@ import os
 import secrets
 import signal
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +24,7 @@ from tests.directory.examples import new_tenant
 from tests.migration.cells import Place
 from tests.migration.failpoints.movers import place_of
 from tests.migration.failpoints.tenants import TABLES, Client
+from tests.servers import ControlDatabase
 from tests.waiting import eventually
 
 Part = Literal["mover", "source", "destination", "directory"]
@@ -67,6 +69,7 @@ class World:
     points: Points
     folder: Path
     """Of the movers' logs."""
+    control: ControlDatabase
 
     async def tenant(self) -> Client:
         """A new one in the source."""
@@ -146,6 +149,13 @@ class World:
     def wake(self, log: Path) -> None:
         """The mover that stopped."""
         os.kill(int(log.stem.rpartition("-")[2]), signal.SIGCONT)
+
+    def rouse(self) -> None:
+        """Whoever was left asleep by a test that failed dies, and another comes in its place."""
+        for reached in self.folder.glob("points/*.reached"):
+            if process := self.points.stopped(reached.stem):
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
 
     async def restart(self, part: str) -> None:
         """Kill it; it is back at once."""
