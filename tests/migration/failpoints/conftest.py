@@ -27,6 +27,8 @@ MOVERS = 2
 SERVERS = ("source", "destination", "directory")
 SETTINGS = {
     "fsync": "off",
+    # As on, but that it waits for no standby; whoever wants to, says so (`test_switch`).
+    "synchronous_commit": "local",
     "shared_buffers": "16MB",
     # What was not waited for stays in the server's memory, and dies with it.
     "wal_writer_delay": "10s",

@@ -19,7 +19,7 @@ from directory.moves import NOTHING
 from directory.postgres_moves import PostgresMoves
 from directory.rules.moves import MoveStep
 from directory.values import Move, MoveChange
-from migration import copying, fences, removing, stepping, switching
+from migration import carrier, copying, fences, removing, stepping, switching
 from migration.app import build
 from migration.ends import End, Writing
 from migration.settings import MigrationSettings
@@ -106,6 +106,7 @@ def prepare(points: Points) -> None:
     chunk, switch_step = copying._Cutting._chunk, switching.Switch._step
 
     async def stepped(reader: Any, writing: Writing, *args: Any, **more: Any) -> Any:
+        points.reach(place_of(tenant_of(writing), "step.before"))
         result = await step(reader, writing, *args, **more)
         points.reach(f"{tenant_of(writing)}.step.within")
         return result
@@ -131,6 +132,13 @@ def prepare(points: Points) -> None:
         points.reach(place_of(self._source.tenant_id, "last step.after"))
         return result
 
+    copy_table = carrier.copy_table
+
+    async def table_copied(source: End, destination: End, token: int, table: Any, *args: Any, **more: Any) -> Any:
+        points.reach(place_of(source.tenant_id, f"table {table.name}.before"))
+        return await copy_table(source, destination, token, table, *args, **more)
+
+    carrier.copy_table = table_copied
     stepping.step, copying.copy_chunk = stepped, copied
     Writing.note = noted  # type: ignore[method-assign, assignment]
     copying._Cutting._chunk = chunked  # type: ignore[method-assign]

@@ -24,7 +24,7 @@ WORK = (
     "active at destination.after", "moved at source.after", "emptied at source.after",
 )  # fmt: skip
 PLACES = (*(f"{event}.{moment}" for event in FORWARD for moment in ("before", "after")), *WORK)
-EVERY = 1 if ALL else 29
+EVERY = 1 if ALL else 41
 CASES: list[tuple[str, Part]] = [(place, part) for place in PLACES for part in PARTS]
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from tests.migration.failpoints.tenants import writing
 from tests.migration.failpoints.world import World
 
@@ -21,11 +23,13 @@ async def test_rows_removed_do_not_come_back(world: World) -> None:
     await world.settled(client, "destination")
 
 
-async def test_chunks_that_were_lost_are_copied_again(world: World) -> None:
-    """The destination dies between two chunks, and is back before anybody asks it for anything."""
+@pytest.mark.parametrize("place", ["table stock.before", "catch_up.before"])
+async def test_chunks_that_were_lost_are_copied_again(world: World, place: str) -> None:
+    """The destination dies between two tables, or after the last, and is back before anybody asks for it."""
     client = await world.tenant()
     async with writing(client):
-        name = world.lay(client, "chunk of stock.after")
+        await client.goes_on(10)
+        name = world.lay(client, place)
         move = await world.plan(client, verify=False)
         await world.arrives(name)
         await world.restart("destination")
@@ -44,21 +48,21 @@ async def test_a_number_that_a_dead_server_gives_twice_is_not_taken_for_the_firs
     move = await world.plan(client, hold=True)
     await world.reaches(move, "READY")
     epoch = (await world.home(client)).epoch
-    name = world.lay(client, "step.within")
+    name, stepped = (world.lay(client, place) for place in ("step.before", "forgotten at source.before"))
     async with world.places["source"].session("engine_app") as connection:
+        await world.arrives(name)
         transaction = connection.transaction()
         await transaction.start()
         await connection.execute("SELECT cellway.enter($1, $2)", client.tenant_id, epoch)
         await connection.execute("UPDATE ledger.stock SET body = 'never' WHERE item = 1")
         await transaction.rollback()
-    await world.arrives(name)
-    world.points.go_on(name)
-    name = world.lay(client, "step.within")
-    await world.arrives(name)
-    await world.restart("source")
+        world.points.go_on(name)
+        await world.arrives(stepped)
+        world.kill("source")
+    await world.start("source")
     async with writing(client):
         await client.goes_on(1)
-    world.points.go_on(name)
+    world.points.go_on(stepped)
     await world.ask(move, "switch")
     await world.reaches(move, "REVERSIBLE")
     await world.lives(client, "destination")
