@@ -36,9 +36,9 @@ async def forget_notes(end: End, token: int) -> None:
 
 
 async def forget_logged(end: End, token: int, seen: str = ALL) -> None:
-    """What was logged of the tenant and is seen by this snapshot. Superseded: it may be another move's by now."""
+    """What was logged of the tenant and is seen by this snapshot, for good. Superseded: it may be another move's."""
     gone = BITE
     while gone == BITE:
-        async with end.writing(token, durable=False) as writing:
+        async with end.writing(token) as writing:
             with translated(end.name):
                 gone = await writing.connection.fetchval(QUERIES["forget_logged"], end.tenant_id, seen, BITE)
