@@ -18,6 +18,9 @@ CREATE TABLE ledger.places (
     PRIMARY KEY (tenant_id, slot), UNIQUE (tenant_id, name));
 CREATE TABLE ledger.notes (
     tenant_id text NOT NULL DEFAULT current_setting('app.tenant'), stream int, number int);
+CREATE TABLE ledger.shelves (
+    tenant_id text NOT NULL DEFAULT current_setting('app.tenant'), item int, body text NOT NULL,
+    PRIMARY KEY (tenant_id, item));
 CREATE TABLE ledger.stock (
     tenant_id text NOT NULL DEFAULT current_setting('app.tenant'), item int, body text NOT NULL,
     PRIMARY KEY (tenant_id, item));
@@ -60,6 +63,7 @@ CREATE FUNCTION ledger.open(streams int) RETURNS void LANGUAGE sql AS $$
     INSERT INTO ledger.places (slot, name)
     SELECT 2 * s + side, s || CASE side WHEN 0 THEN ' a' ELSE ' b' END
     FROM generate_series(0, streams - 1) s, generate_series(0, 1) side;
+    INSERT INTO ledger.shelves (item, body) SELECT i, md5(i::text) FROM generate_series(1, 300) i;
     INSERT INTO ledger.stock (item, body) SELECT i, md5(i::text) FROM generate_series(1, 300) i;
 $$;
 

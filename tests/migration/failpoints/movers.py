@@ -10,7 +10,7 @@ what is told to the directory, the others where something was just done in a dat
 
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +132,17 @@ def prepare(points: Points) -> None:
         points.reach(place_of(self._source.tenant_id, "last step.after"))
         return result
 
+    receive = copying.receive
+
+    async def received(writing: Writing, table: Any, pipe: Any) -> int:
+        async def bytes_of_pipe() -> AsyncIterator[bytes]:
+            async for data in pipe:
+                points.reach(place_of(tenant_of(writing), "COPY.within"))
+                yield data
+
+        return await receive(writing, table, bytes_of_pipe())  # type: ignore[arg-type]
+
+    copying.receive = received
     copy_table = carrier.copy_table
 
     async def table_copied(source: End, destination: End, token: int, table: Any, *args: Any, **more: Any) -> Any:

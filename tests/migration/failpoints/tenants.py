@@ -22,7 +22,7 @@ from tests.waiting import eventually
 
 STREAMS = 3
 REST_SECONDS = 0.01
-TABLES = ("entries", "lines", "registers", "drafts", "places", "notes", "stock")
+TABLES = ("entries", "lines", "registers", "drafts", "places", "notes", "shelves", "stock")
 STOCK = 300
 
 
@@ -130,7 +130,8 @@ class Client:
         assert Counter(found["lines"]) == lines
         assert Counter(found["drafts"]) == Counter((s, most) for s, most in enumerate(written) if most)
         assert set(found["places"]) == places
-        assert len(found["stock"]) == len(set(found["stock"])) == STOCK
+        for table in ("shelves", "stock"):
+            assert len(found[table]) == len(set(found[table])) == STOCK
 
 
 @asynccontextmanager

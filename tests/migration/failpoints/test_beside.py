@@ -4,12 +4,14 @@ import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from directory.errors import DirectoryError
 from directory.publisher import Publisher
 from directory.redis_feed import RedisFeed
 from runtime.embedded.redis import RedisServer
 from tests.migration.failpoints.tenants import writing
 from tests.migration.failpoints.world import World
 from tests.servers import PASSWORD
+from tests.waiting import eventually
 
 TENANTS = 4
 
@@ -46,9 +48,18 @@ async def test_moves_go_on_while_the_directorys_redis_is_away(world: World, tmp_
             await world.reaches(move, "REVERSIBLE")
             await client.goes_on()
         server.start()
-        await publisher.flush()
-        after = await feed.look_up(client.tenant_id)
-        assert after is not None
-        assert (after.cell_id, after.epoch) == ("destination", (await world.home(client)).epoch)
+        home = await world.home(client)
+
+        async def told() -> bool:
+            try:
+                await publisher.flush()
+                after = await feed.look_up(client.tenant_id)
+            except DirectoryError as error:
+                raise AssertionError(repr(error)) from error
+            assert after is not None
+            assert (after.cell_id, after.epoch) == ("destination", home.epoch)
+            return True
+
+        await eventually(told)
         await feed.close()
     await world.lives(client, "destination")

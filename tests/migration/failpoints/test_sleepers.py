@@ -13,7 +13,7 @@ from tests.waiting import eventually
 
 PLACES = (
     "prepare.before", "importing at destination.before", "captured at source.before", "note.within",
-    "chunk.within",
+    "chunk.within", "COPY.within",
     "step.within", "fence.after", "fenced at source.after", "last step.after", "commit.before", "commit.after",
     "active at destination.after", "moved at source.before",
 )  # fmt: skip

@@ -38,6 +38,7 @@ _COLUMNS = {
     "drafts": "stream, number",
     "places": "slot, name",
     "notes": "stream, number",
+    "shelves": "item, body",
     "stock": "item, body",
 }
 _NUMBERS = itertools.count(1)
