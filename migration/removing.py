@@ -36,7 +36,7 @@ async def forget_notes(end: End, token: int) -> None:
 
 
 async def forget_logged(end: End, token: int, seen: str = ALL) -> None:
-    """What was logged of the tenant and this snapshot sees, for good. Superseded: it may be another move's by now."""
+    """What was logged of the tenant and this snapshot sees, for good. Superseded: it may be another move's now."""
     gone = BITE
     while gone == BITE:
         async with end.writing(token) as writing:
