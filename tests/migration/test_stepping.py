@@ -39,7 +39,7 @@ async def places(postgres_server: PostgresServer) -> tuple[Place, Place]:
 @pytest.fixture
 async def copied(places: tuple[Place, Place], request: pytest.FixtureRequest) -> AsyncIterator[Journey]:
     """A tenant whose rows are at both ends."""
-    async with journey(*places, request.node.name[:60]) as made:
+    async with journey(*places, request.node.name[-60:]) as made:
         await made.write(ROWS)
         await made.copy()
         yield made
