@@ -1,3 +1,4 @@
+# ruff: noqa: S608  tables, tenants and values are the test's own
 """Two databases of one schema, a tenant active in the first and imported by the second, and a mover's two ends."""
 
 import contextlib
@@ -151,6 +152,11 @@ class Journey:
         await self.begin()
         for table in self.schema.tables.values():
             await copy_table(self.source, self.destination, TOKEN, table, self.schema, self.since, lanes=lanes)
+
+    async def spoil(self, statement: str) -> None:
+        """Write to the destination behind the mover's back; $1 is the tenant."""
+        async with self.destination.writing(TOKEN) as writing:
+            await writing.connection.execute(statement, self.tenant)
 
     async def clear(self) -> None:
         """Away with all that the destination has of the tenant."""

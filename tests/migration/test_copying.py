@@ -1,3 +1,4 @@
+# ruff: noqa: S608  tables, tenants and values are the test's own
 """The first copy: chunks of their own moments, taken up again after a crash, in bounded memory."""
 
 import asyncio
@@ -91,7 +92,7 @@ async def test_rows_of_different_moments_that_clash_are_settled_by_a_step(moving
         if number in (3, 6, 8):
             await moving.write(
                 f"UPDATE public.p SET u = -u WHERE tenant = '{moving.tenant}' AND id = {number}; "
-                f"UPDATE public.p SET u = {number} WHERE tenant = '{moving.tenant}' AND id = {100 - number * 3 - 2}; "
+                f"UPDATE public.p SET u = {number} WHERE tenant = '{moving.tenant}' AND id = {98 - number * 3}; "
                 f"INSERT INTO public.p VALUES ('{moving.tenant}', 'c', {1000 + number}, {1000 + number}, 'new')"
             )
 
@@ -125,7 +126,8 @@ async def test_large_rows_make_small_chunks(moving: Journey, monkeypatch: pytest
     monkeypatch.setattr(chunks, "CHUNK_BYTES", 400_000)
     await moving.write(
         "INSERT INTO public.p SELECT current_setting('app.tenant'), 'd', n, n, "
-        "(SELECT string_agg(md5((n * k)::text), '') FROM generate_series(1, 6000) k) FROM generate_series(101, 130) n"
+        "(SELECT string_agg(md5((n * k)::text), '') FROM generate_series(1, 6000) k) "
+        "FROM generate_series(101, 130) n"
     )
     sizes: list[int] = []
     before = 0
