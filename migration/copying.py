@@ -96,14 +96,14 @@ async def copy_table(
     since: str,
     progress: Progress | None = None,
     *,
-    before_chunk: Callable[[], Awaitable[None]] | None = None,
+    before_chunk: Callable[[Progress], Awaitable[None]] | None = None,
     lanes: int = LANES,
 ) -> Progress:
     """All that is left of one table.
 
     `since`: a snapshot no later than any chunk's, from which the next step will start. It may start from it even
-    when a clash made a step necessary here: what is read again too often does no harm. `before_chunk` may wait, to
-    spare the source.
+    when a clash made a step necessary here: what is read again too often does no harm. `before_chunk` is told what
+    is committed, and may wait, to spare the source.
     """
     done = progress or Progress()
     while not done.done:
@@ -145,7 +145,7 @@ class _Cutting:
         token: int,
         table: Table,
         progress: Progress,
-        before_chunk: Callable[[], Awaitable[None]] | None,
+        before_chunk: Callable[[Progress], Awaitable[None]] | None,
     ) -> None:
         self.progress = progress
         """What is committed."""
@@ -161,7 +161,7 @@ class _Cutting:
         """Chunk after chunk, until none is left."""
         while not self._at_end:
             if self._before_chunk is not None:
-                await self._before_chunk()
+                await self._before_chunk(self.progress)
             await self._chunk()
 
     async def _chunk(self) -> None:

@@ -37,6 +37,10 @@ class Sums:
     def rows(self) -> int:
         return sum(rows for rows, _ in self.buckets.values())
 
+    @property
+    def total(self) -> Decimal:
+        return sum((total for _, total in self.buckets.values()), Decimal(0))
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -54,6 +58,8 @@ class Verified:
     """What was compared, and what differs."""
 
     rows: Mapping[str, int]
+    sums: Mapping[str, str]
+    """Of the hashes of all rows at the source, by relation: as a text, for they are larger than other numbers."""
     differences: tuple[Difference, ...] = field(default=())
 
     @property
@@ -65,16 +71,16 @@ async def verify(
     source: Reader, destination: Reader, schema: Schema, relations: Iterable[str] | None = None
 ) -> Verified:
     """Compare all tables, or these, as the two readers see them; each table at both ends at once."""
-    rows, differences = {}, []
+    rows, totals, differences = {}, {}, []
     for relation in schema.tables if relations is None else relations:
         table = schema.tables[relation]
         at_source, at_destination = await both(sums(source, table), sums(destination, table))
-        rows[relation] = at_source.rows
+        rows[relation], totals[relation] = at_source.rows, str(at_source.total)
         unequal = differing(at_source, at_destination)
         if unequal:
             keys = await differing_keys(source, destination, table, unequal)
             differences.append(Difference(relation, at_source.rows, at_destination.rows, keys))
-    return Verified(rows, tuple(differences))
+    return Verified(rows, totals, tuple(differences))
 
 
 async def sums(reader: Reader, table: Table) -> Sums:
