@@ -4,7 +4,7 @@ The state is a frozen value; `steps` gives every next one, each part acting by i
 must hold is in `violation`. Nothing here knows how it is implemented: what is looked at is whether the order of
 the steps is enough. Mutants leave one precaution out, and each must be refuted (`test_model`).
 
-One tenant; its writes are numbered. A write is begun at a cell (under the fence as the writer's snapshot sees it) and
+One tenant; its writes are numbered. A write is begun at a cell (under the fence as its check sees it) and
 committed later, or refused. A mover copies at a snapshot, steps, fences, steps for the last time, commits in the
 directory, and activates. A second mover may take over at any time; the first one then is a zombie that goes on.
 """
