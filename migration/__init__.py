@@ -9,7 +9,7 @@ In reading order:
 - `fences`, `switching`: who may write where, and the moment when that changes;
 - `carrier`: one move from phase to phase; `mover`: claims moves; `app`, `settings`, `metrics`, `databases`.
 
-Nothing here knows a table of our own cell: it moves rows of whatever `cellway.tables` lists. What it rests on lies in
-`directory`: the fence and capture in every database (`directory.fence`), and moves, tokens and epochs
+Nothing here knows a table of our own cell: it moves rows of whatever `cellway.tables` lists. What it rests on lies
+in `directory`: the fence and capture in every database (`directory.fence`), and moves, tokens and epochs
 (`directory.moves`).
 """
