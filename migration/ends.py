@@ -20,7 +20,7 @@ from runtime.database import CONNECT_SECONDS, RELEASE_SECONDS, UNREACHABLE, Conn
 CHUNK_SECONDS = 600.0
 """No transaction of a move takes longer; those inside the write pause are given far less."""
 LOCK_SECONDS = 5.0
-IDLE_SECONDS = 30.0
+IDLE_SECONDS = 120.0
 """How long a transaction may wait for the other end between two statements."""
 CONNECTIONS = 6
 PINNED: Mapping[str, str] = {

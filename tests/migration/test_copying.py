@@ -53,7 +53,7 @@ async def test_chunks_that_were_copied_are_not_copied_again(moving: Journey) -> 
     """Progress is committed with the rows, so a successor goes on behind them."""
     table, number = moving.schema.tables["public.p"], 0
 
-    async def dies_at_the_fifth() -> None:
+    async def dies_at_the_fifth(_: Progress) -> None:
         nonlocal number
         number += 1
         if number == 5:
@@ -86,7 +86,7 @@ async def test_rows_of_different_moments_that_clash_are_settled_by_a_step(moving
     """A unique value that goes from a copied row to one yet to come is no obstacle."""
     table, number = moving.schema.tables["public.p"], 0
 
-    async def swaps() -> None:
+    async def swaps(_: Progress) -> None:
         nonlocal number
         number += 1
         if number in (3, 6, 8):
@@ -132,11 +132,10 @@ async def test_large_rows_make_small_chunks(moving: Journey, monkeypatch: pytest
     sizes: list[int] = []
     before = 0
 
-    async def sized() -> None:
+    async def sized(progress: Progress) -> None:
         nonlocal before
-        rows = progress_of(await moving.notes(), "public.p").rows
-        sizes.append(rows - before)
-        before = rows
+        sizes.append(progress.rows - before)
+        before = progress.rows
 
     table = moving.schema.tables["public.p"]
     done = await copy_table(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from migration import stepping
 from migration.errors import Lost, Obstacle, Superseded
+from migration.rules import chunks
 from migration.stepping import step
 from runtime.embedded.postgres import PostgresServer
 from tests.migration.cells import TOKEN, Journey, Place, journey, new_place
@@ -240,8 +241,10 @@ async def test_another_tenants_key_at_the_destination_is_an_obstacle(postgres_se
     ]
 
 
-async def test_every_step_is_exact_while_writers_go_on(copied: Journey) -> None:
-    """Four writers, from before the first copy on, with swaps, cascades and both levels of isolation."""
+async def test_every_step_is_exact_while_writers_go_on(copied: Journey, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four writers, from before the first of many chunks on, with swaps, cascades and both levels of isolation."""
+    monkeypatch.setattr(chunks, "FIRST_ROWS", 7)
+    monkeypatch.setattr(chunks, "MOST_ROWS", 7)
     stop = asyncio.Event()
     written = 0
 
