@@ -37,7 +37,13 @@ async def test_several_processes_are_replaced_when_they_die_and_go_with_their_pa
         await eventually(
             lambda: {each.pid for each in children(worker)} - {first.pid, second.pid}, seconds=START_SECONDS
         )
-        assert (await ended(client, await provision(client))).json["state"] == "SUCCEEDED", log.read_text()
+        begun = await provision(client)
+
+        async def succeeded() -> bool:
+            assert (await ended(client, begun)).json["state"] == "SUCCEEDED", log.read_text()
+            return True
+
+        await eventually(succeeded, seconds=START_SECONDS)
         left = children(worker)
         worker.kill()
         await eventually(lambda: not any(each.is_running() for each in left))
