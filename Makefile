@@ -51,8 +51,8 @@ states: $(VENV)/installed-dev ## Write docs/states.md anew from the state tables
 fuzz: $(VENV)/installed-dev compile ## Send the router odd bytes for FUZZ_SECONDS (600), in memory; what breaks a promise is saved
 	$(BIN)/python -m tests.router.fuzz --seconds $(or $(FUZZ_SECONDS),600)
 
-crashes: $(VENV)/installed-dev compile ## kill -9 at every boundary of every step, for real (make test does a part of it)
-	CELLWAY_CRASHES=all $(BIN)/python -m pytest tests/cell/crashes
+crashes: $(VENV)/installed-dev compile ## kill -9 at every boundary of every step and of every move, for real (make test does a part of it)
+	CELLWAY_CRASHES=all $(BIN)/python -m pytest tests/cell/crashes tests/migration/failpoints
 
 bench-smoke: $(VENV)/installed-dev compile ## Requests/s and latency through router, cell and Postgres
 	$(BIN)/python -m loadtests.smoke

@@ -12,7 +12,9 @@ and in one transaction.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
+from migration import fences
 from migration.catalog import QUERIES
 from migration.ends import End, Reader, Writing
 from migration.errors import Clash, translated
@@ -130,7 +132,7 @@ async def _with_step(
 ) -> tuple[Progress, str]:
     """The next chunk and a step, of one moment: a clash then is with another tenant's row."""
     async with destination.writing(token) as writing, source.reading() as reader:
-        stepped = await step(reader, writing, schema, since)
+        stepped = await step(reader, writing, schema, since, persist=partial(fences.persist, source, token))
         chunk = await next_chunk(reader, table, done.after, min(done.chunk_rows, AGAIN_ROWS))
         copied = await copy_chunk_again(reader, writing, table, chunk)
         progress = done.plus(chunk, copied.rows, copied.bytes)
