@@ -147,7 +147,9 @@ async def journey(
             await connection.execute("SELECT cellway.act($1, $2)", move_id, TOKEN)
             await connection.execute("SELECT cellway.set_captured(true)")
     async with destination.session() as connection:
-        await connection.execute("SELECT cellway.set_fence($1, $2, 'importing', $3)", tenant, next(_LATER), move_id)
+        await connection.execute(
+            "SELECT cellway.set_fence($1, $2, 'importing', $3)", tenant, next(_LATER), move_id
+        )
         await connection.execute("SELECT cellway.take($1, $2, $3)", move_id, tenant, TOKEN)
     async with AsyncExitStack() as stack:
         ends = [
