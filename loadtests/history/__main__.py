@@ -18,9 +18,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from loadtests.history import unfenced
 from loadtests.history.adversary import KINDS
 from loadtests.history.run import Options, Outcome, run
+from loadtests.history.stage import staged
+from loadtests.history.unfenced import run_unfenced
 from loadtests.router.report import machine
 
 RESULT = Path(__file__).parents[1] / "results" / "history.json"
@@ -91,15 +92,15 @@ def show(outcome: Outcome) -> None:
 
 
 async def _both(folder: Path, asked: argparse.Namespace) -> tuple[Outcome | None, Outcome]:
-    """The run, and beside it a platform without its fence."""
+    """The run, and then the same platform without its fence."""
     outcome = None
-    if not asked.without_fence:
-        print(f"seed {asked.seed}")
-        outcome = await run(folder / "fenced", run_options(asked))
-        show(outcome)
-    print("Now without the fence: it must be found out.")
-    caught = await unfenced.run(folder / "unfenced", asked.seed)
-    return outcome, caught
+    async with staged(folder) as stage:
+        if not asked.without_fence:
+            print(f"seed {asked.seed}")
+            outcome = await run(stage, run_options(asked))
+            show(outcome)
+        print("Now without the fence: it must be found out.")
+        return outcome, await run_unfenced(stage, asked.seed)
 
 
 def main() -> int:

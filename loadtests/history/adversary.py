@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from console.platform.blueprint import CONTROL_POSTGRES, DIRECTORY_REDIS, MOVER, PLACEMENT, ROUTER
+from console.platform.blueprint import CONTROL_POSTGRES, DIRECTORY_REDIS, MOVER, ROUTER
 from loadtests.history.moving import Travels
 from loadtests.history.stage import SECOND_MOVER, Stage
 
@@ -222,5 +222,4 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 def _class_of(victim: str) -> str:
     """Without the number of its cell."""
-    words = [word for word in victim.split() if not word.startswith("cell-")]
-    return "placement" if victim == PLACEMENT else " ".join(words)
+    return " ".join(word for word in victim.split() if not word.startswith("cell-") and word != "of")

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 
 import aiohttp
 
@@ -21,7 +20,7 @@ from loadtests.history.rules import pauses
 from loadtests.history.rules.pauses import Served, Window
 from loadtests.history.rules.values import Effects, Entry, History
 from loadtests.history.rules.verdict import Verdict, judge
-from loadtests.history.stage import Stage, staged
+from loadtests.history.stage import Stage
 
 LATE_SECONDS = 2.0
 """After the last call, until what is still on its way has arrived or is given up."""
@@ -40,6 +39,8 @@ class Options:
     between_seconds: float = 4.0
     victims: Sequence[str] = ()
     """What faults are for; nothing: for everything."""
+    name: str = "history"
+    """What its tenants' names begin with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +74,8 @@ class _Ends:
     effects: dict[str, Effects] = field(default_factory=dict)
 
 
-async def run(folder: Path, options: Options) -> Outcome:
-    """Start everything in `folder`, run, stop; the logs stay there."""
-    async with staged(folder) as stage:
-        return await disturbed(stage, options)
-
-
-async def disturbed(stage: Stage, options: Options) -> Outcome:
-    """A run on a platform that is there."""
+async def run(stage: Stage, options: Options) -> Outcome:
+    """A run with tenants of its own."""
     began = time.monotonic()
     async with (
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
@@ -88,7 +83,7 @@ async def disturbed(stage: Stage, options: Options) -> Outcome:
     ):
         everybody = []
         for number in range(options.tenants):
-            tenant = await stage.tenant(session, f"h{options.seed}-{number}")
+            tenant = await stage.tenant(session, f"{options.name}{options.seed}-{number}")
             everybody.append(Clients(Calls(session, tenant), random.Random(f"{options.seed} clients {number}")))
         await asyncio.gather(*(clients.prepare() for clients in everybody))
         chance = random.Random(f"{options.seed} moves")
@@ -96,17 +91,11 @@ async def disturbed(stage: Stage, options: Options) -> Outcome:
         adversary = Adversary(stage, travels, options)
         async with asyncio.TaskGroup() as group:
             writing = [group.create_task(clients.run()) for clients in everybody]
-            async with asyncio.TaskGroup() as moving:
-                moving.create_task(_by_time(travels, options.seconds))
-                disturbing = moving.create_task(adversary.run())
-                travelling = [
-                    moving.create_task(travels.run(each.tenant.tenant_id, each.tenant.cell_id))
-                    for each in everybody
-                ]
-                for task in travelling:
-                    await task
-                travels.stop()
-                await disturbing
+            timing = group.create_task(_by_time(travels, options.seconds))
+            disturbing = group.create_task(adversary.run())
+            await asyncio.gather(*(travels.run(each.tenant.tenant_id, each.tenant.cell_id) for each in everybody))
+            travels.stop()
+            await asyncio.gather(timing, disturbing)
             await stage.whole()
             for clients in everybody:
                 clients.stop()

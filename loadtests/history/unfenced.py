@@ -6,25 +6,27 @@ the directory keeps routers from hearing, as a slow network would.
 """
 
 from importlib.resources import files
-from pathlib import Path
 
 from console.platform.blueprint import DIRECTORY_REDIS
-from loadtests.history.run import Options, Outcome, disturbed
-from loadtests.history.stage import Stage, staged
+from loadtests.history.run import Options, Outcome, run
+from loadtests.history.stage import Stage
 from runtime import database
 
-MOVES = 8
-SECONDS = 40.0
+MOVES, SECONDS, TENANTS = 2, 12.0, 2
+STOPPED_SECONDS = 1.5
 
 
-async def run(folder: Path, seed: int) -> Outcome:
-    """A few moves."""
-    async with staged(folder) as stage:
-        await take_fence_away(stage)
-        options = Options(
-            *(MOVES, SECONDS, seed, 2, ("stop",)), 2.0, between_seconds=1.0, victims=(DIRECTORY_REDIS,)
-        )
-        return await disturbed(stage, options)
+async def run_unfenced(stage: Stage, seed: int) -> Outcome:
+    """A few moves. The platform is of no use afterwards."""
+    await take_fence_away(stage)
+    options = Options(
+        *(MOVES, SECONDS, seed, TENANTS, ("stop",)),
+        most_stop_seconds=STOPPED_SECONDS,
+        between_seconds=0.2,
+        victims=(DIRECTORY_REDIS,),
+        name="unfenced",
+    )
+    return await run(stage, options)
 
 
 async def take_fence_away(stage: Stage) -> None:

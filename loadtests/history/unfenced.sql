@@ -19,7 +19,11 @@ CREATE OR REPLACE FUNCTION cellway.enter(tenant text, believed bigint, OUT epoch
 AS $$
 BEGIN
     PERFORM set_config('app.tenant', tenant, true), set_config('app.epoch', believed::text, true);
-    enter.epoch := believed;
-    enter.state := 'active';
+    SELECT f.epoch, f.state INTO enter.epoch, enter.state FROM cellway.fence f WHERE f.tenant_id = tenant;
+    -- Movers ask with 0, and are told the truth.
+    IF believed <> 0 AND enter.epoch IS NOT NULL THEN
+        enter.epoch := believed;
+        enter.state := 'active';
+    END IF;
 END
 $$;
