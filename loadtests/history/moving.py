@@ -5,17 +5,11 @@ import contextlib
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import TypeVar
 
-from directory.errors import DirectoryError, NotAllowed, Refused
-from directory.moves import Moves
-from directory.postgres_moves import PostgresMoves
-from directory.rules.moves import ENDED
-from directory.values import Move, MoveOptions, NewMove, Wish
+from loadtests.history.desk import Desk, Journey, Refused
 from loadtests.history.rules.pauses import Window
-from runtime import database
 
 LOOK_SECONDS = 0.05
 MOVE_SECONDS = 180.0
@@ -23,27 +17,16 @@ MOVE_SECONDS = 180.0
 CANCELLED = 0.12
 REVERSED = 0.15
 UNVERIFIED = 0.3
-FOUND = TypeVar("FOUND")
-
-
-@contextlib.asynccontextmanager
-async def moves_of(dsn: str) -> AsyncIterator[Moves]:
-    """The directory's moves, as whoever plans them."""
-    pool = await database.open_pool(dsn, name="cellway-history", size=4, stateless=True)
-    try:
-        yield PostgresMoves(pool)
-    finally:
-        pool.terminate()
 
 
 class Travels:
     """The moves of all tenants of a run, so many together."""
 
-    def __init__(self, moves: Moves, cells: tuple[str, ...], chance: random.Random, most: int) -> None:
-        self._moves, self._cells, self._chance = moves, cells, chance
+    def __init__(self, desk: Desk, cells: tuple[str, ...], chance: random.Random, most: int) -> None:
+        self._desk, self._cells, self._chance = desk, cells, chance
         self._left = most
-        self.ended: list[Move] = []
-        self.stuck: list[Move] = []
+        self.ended: list[Journey] = []
+        self.stuck: list[Journey] = []
         self.phases: dict[str, str] = {}
         """Of moves under way, for an adversary that waits for its moment."""
         self.stopped = asyncio.Event()
@@ -65,8 +48,8 @@ class Travels:
         while not self.over:
             self._left -= 1
             destination = self._chance.choice([cell for cell in self._cells if cell != home])
-            options = MoveOptions(verify=self._chance.random() > UNVERIFIED)
-            move = await self._planned(NewMove(tenant_id, destination, options, reason="history"))
+            verify = self._chance.random() > UNVERIFIED
+            move = await self._planned(tenant_id, self._desk.plan(tenant_id, destination, verify=verify))
             if move is None:
                 home = ""  # wherever it lives now, the next one will find out
                 continue
@@ -76,65 +59,54 @@ class Travels:
                 move = await self._arrived(move)
             if move.phase == "REVERSIBLE" and self._chance.random() < REVERSED and not self.over:
                 self._left -= 1
-                back = await self._planned(NewMove(tenant_id, move.source, options, "history", move.move_id))
+                back = await self._planned(tenant_id, self._desk.reverse(move.move_id), move.move_id)
                 if back is not None:
                     await self._finished(await self._arrived(back))
-                    move = await self._until(move.move_id, lambda found: found.phase in (*ENDED, "REVERSIBLE"))
+                    move = await self._until(move.move_id, _is_over)
             move = await self._finished(move)
             home = move.destination if move.phase in ("DONE", "REVERSIBLE") else move.source
 
-    async def _planned(self, new: NewMove) -> Move | None:
-        """None: it was planned by a call whose answer was lost, or cannot be planned; the next one will tell."""
+    async def _planned(
+        self, tenant_id: str, planning: Awaitable[Journey], reverses: str | None = None
+    ) -> Journey | None:
+        """None: it cannot be planned. When it was planned by a call whose answer was lost, it is found."""
         try:
-            return await self._insist(lambda: self._moves.plan(new))
+            return await planning
         except Refused:
-            unfinished = await self._insist(lambda: self._moves.moves(tenant_id=new.tenant_id, unfinished=True))
-            return next((move for move in unfinished if move.reverses == new.reverses), None)
+            unfinished = await self._desk.unfinished(tenant_id)
+            return next((move for move in unfinished if move.reverses == reverses), None)
 
-    async def _cancelled(self, move: Move) -> Move:
+    async def _cancelled(self, move: Journey) -> Journey:
         await asyncio.sleep(self._chance.uniform(0.0, 1.5))
         await self._ask(move.move_id, "cancel")
         return await self._arrived(move)
 
-    async def _arrived(self, move: Move) -> Move:
-        return await self._until(move.move_id, lambda found: found.phase in (*ENDED, "REVERSIBLE"))
+    async def _arrived(self, move: Journey) -> Journey:
+        return await self._until(move.move_id, _is_over)
 
-    async def _finished(self, move: Move) -> Move:
+    async def _finished(self, move: Journey) -> Journey:
         if move.phase == "REVERSIBLE":
             await self._ask(move.move_id, "confirm")
-            move = await self._until(move.move_id, lambda found: found.phase in ENDED)
-        (self.ended if move.phase in ENDED else self.stuck).append(move)
-        if move.phase not in ENDED:
+            move = await self._until(move.move_id, lambda found: found.ended)
+        (self.ended if move.ended else self.stuck).append(move)
+        if not move.ended:
             self.stopped.set()
         return move
 
-    async def _ask(self, move_id: str, wish: Wish) -> None:
-        with contextlib.suppress(NotAllowed):  # it is too late for that
-            await self._insist(lambda: self._moves.ask(move_id, wish))
+    async def _ask(self, move_id: str, verb: str) -> None:
+        with contextlib.suppress(Refused):  # it is too late for that
+            await self._desk.ask(move_id, verb)
 
-    async def _until(self, move_id: str, wanted: Callable[[Move], bool]) -> Move:
+    async def _until(self, move_id: str, wanted: Callable[[Journey], bool]) -> Journey:
         """The move, when it is as wanted or the time is over."""
         end = time.monotonic() + MOVE_SECONDS
         while True:
-            move = await self._insist(lambda: self._moves.move(move_id))
+            move = await self._desk.move(move_id)
             self.phases[move_id] = move.phase
             if wanted(move) or time.monotonic() > end:
                 self.phases.pop(move_id)
                 return move
             await asyncio.sleep(LOOK_SECONDS)
-
-    async def _insist(self, call: Callable[[], Awaitable[FOUND]]) -> FOUND:
-        """The directory may be away for a while."""
-        end = time.monotonic() + MOVE_SECONDS
-        while True:
-            try:
-                return await call()
-            except Refused:
-                raise
-            except DirectoryError:
-                if time.monotonic() > end:
-                    raise
-                await asyncio.sleep(0.2)
 
     # What became of them
 
@@ -146,9 +118,12 @@ class Travels:
         """When each tenant was between two cells."""
         found = []
         for move in self.ended:
-            events = await self._insist(lambda move=move: self._moves.events(move.move_id))  # type: ignore[misc]
-            moments = {event.phase: monotonic_at(event.at) for event in events}
+            moments = await self._desk.moments(move.move_id)
             if "ACTIVATED" in moments:
-                began = moments["FENCING"]
-                found.append(Window(move.tenant_id, began, moments["ACTIVATED"]))
+                began, ended = monotonic_at(moments["FENCING"]), monotonic_at(moments["ACTIVATED"])
+                found.append(Window(move.tenant_id, began, ended))
         return found
+
+
+def _is_over(move: Journey) -> bool:
+    return move.ended or move.phase == "REVERSIBLE"

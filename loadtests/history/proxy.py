@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 
 from runtime.tasks import Tasks
@@ -9,6 +11,8 @@ from runtime.tasks import Tasks
 HOST = "127.0.0.1"
 CHUNK_BYTES = 65_536
 CONNECT_SECONDS = 3.0
+_RESET = struct.pack("ii", 1, 0)
+"""Nothing lingers: the other side gets a reset instead of an end."""
 
 
 class Proxy:
@@ -87,13 +91,15 @@ class Proxy:
 
     def _break(self) -> None:
         for writer in self._writers:
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             writer.transport.abort()
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._refuses():
-            writer.transport.abort()
-            return
         self._writers.add(writer)
+        if self._refuses():
+            self._break()
+            self._writers.discard(writer)
+            return
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 far_reader, far_writer = await asyncio.open_connection(HOST, self.target(), limit=CHUNK_BYTES)

@@ -11,11 +11,12 @@ from datetime import datetime
 
 import aiohttp
 
-from directory.values import Move
+from console.platform.blueprint import PLACEMENT
 from loadtests.history.adversary import Adversary
 from loadtests.history.calls import Calls
 from loadtests.history.clients import Clients
-from loadtests.history.moving import Travels, moves_of
+from loadtests.history.desk import Desk, Journey
+from loadtests.history.moving import Travels
 from loadtests.history.rules import pauses
 from loadtests.history.rules.pauses import Served, Window
 from loadtests.history.rules.values import Effects, Entry, History
@@ -51,7 +52,7 @@ class Outcome:
     seconds: float
     verdict: Verdict
     moves: Counter[str]
-    stuck: Sequence[Move]
+    stuck: Sequence[Journey]
     faults: Counter[str]
     statuses: Counter[str]
     pauses_ms: Mapping[str, float]
@@ -77,17 +78,15 @@ class _Ends:
 async def run(stage: Stage, options: Options) -> Outcome:
     """A run with tenants of its own."""
     began = time.monotonic()
-    async with (
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
-        moves_of(stage.directory_dsn("directory_writer")) as moves,
-    ):
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         everybody = []
         for number in range(options.tenants):
             tenant = await stage.tenant(session, f"{options.name}{options.seed}-{number}")
             everybody.append(Clients(Calls(session, tenant), random.Random(f"{options.seed} clients {number}")))
         await asyncio.gather(*(clients.prepare() for clients in everybody))
+        desk = Desk(session, stage.platform.url(PLACEMENT), stage.platform.operator_token)
         chance = random.Random(f"{options.seed} moves")
-        travels = Travels(moves, stage.platform.cells, chance, options.moves)
+        travels = Travels(desk, stage.platform.cells, chance, options.moves)
         adversary = Adversary(stage, travels, options)
         async with asyncio.TaskGroup() as group:
             writing = [group.create_task(clients.run()) for clients in everybody]

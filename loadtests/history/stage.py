@@ -63,10 +63,6 @@ class Stage:
         for status in self.platform.parts:
             await self.platform.returned(status.name, None, READY_SECONDS)
 
-    def directory_dsn(self, role: str) -> str:
-        """The directory's database, by no proxy."""
-        return f"postgresql://{role}:{self._secret(role)}@{HOST}:{self.platform.ports[CONTROL_POSTGRES]}/directory"
-
     def superuser_dsn(self, cell_id: str) -> str:
         """A cell's database, for whoever breaks it on purpose."""
         port = self.platform.ports[f"{cell_id} postgres"]

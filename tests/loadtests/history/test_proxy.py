@@ -1,6 +1,7 @@
 """The proxy does what it is told, for as long as it is told, and passes bytes on otherwise."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -20,9 +21,10 @@ async def proxy(heard: list[bytes]) -> AsyncIterator[Proxy]:
     """Before a server that answers each line with itself."""
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while line := await reader.readline():
-            heard.append(line)
-            writer.write(line)
+        with contextlib.suppress(ConnectionResetError):
+            while line := await reader.readline():
+                heard.append(line)
+                writer.write(line)
         writer.close()
 
     server = await asyncio.start_server(echo, HOST, 0)
