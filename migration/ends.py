@@ -15,7 +15,7 @@ import asyncpg
 
 from migration.catalog import QUERIES
 from migration.errors import Obstacle, translated
-from runtime.database import CONNECT_SECONDS, RELEASE_SECONDS, UNREACHABLE, Connection, Pool
+from runtime.database import CONNECT_SECONDS, RELEASE_SECONDS, UNREACHABLE, Connection, Pool, end
 
 CHUNK_SECONDS = 600.0
 """No transaction of a move takes longer; those inside the write pause are given far less."""
@@ -202,7 +202,7 @@ class End:
             yield connection
         except (*UNREACHABLE, asyncio.CancelledError, GeneratorExit):
             # It may be in the middle of anything; the server ends what it was doing when it is gone.
-            connection.terminate()
+            end(connection)
             raise
         finally:
             await self._pool.release(connection, timeout=RELEASE_SECONDS)
