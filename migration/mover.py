@@ -138,7 +138,7 @@ class Mover:
 
     async def _let_go(self, carrier: Carrier, wait_seconds: float) -> None:
         try:
-            await self._moves.let_go(carrier.move.move_id, carrier.move.token, wait_seconds)
+            await self._moves.let_go(carrier.move.move_id, carrier.move.token, wait_seconds, carrier.claimed.wish)
         except DirectoryError as reason:
             log.info("lease_runs_out", reason=str(reason))
 
