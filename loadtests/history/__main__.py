@@ -21,11 +21,11 @@ from typing import Any
 from loadtests.history.adversary import KINDS
 from loadtests.history.run import Options, Outcome, run
 from loadtests.history.stage import staged
-from loadtests.history.unfenced import run_unfenced
+from loadtests.history.unfenced import found_out, run_unfenced
 from loadtests.router.report import machine
 
 RESULT = Path(__file__).parents[1] / "results" / "history.json"
-SHORT_MOVES, SHORT_SECONDS, SHORT_STOP_SECONDS = 8, 12.0, 2.5
+SHORT_MOVES, SHORT_SECONDS, SHORT_STOP_SECONDS = 8, 8.0, 2.0
 MOST_SHOWN = 20
 
 
@@ -43,14 +43,16 @@ def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--folder", type=Path, help="for the platform and its logs; kept (default: a temporary one)"
     )
     parser.add_argument("--json", type=Path, nargs="?", const=RESULT, help=f"write the figures (to {RESULT.name})")
-    return parser.parse_args(arguments)
+    asked = parser.parse_args(arguments)
+    asked.faults = [] if asked.faults == "none" else asked.faults.split(",")
+    if unknown := set(asked.faults) - set(KINDS):
+        parser.error(f"there is no fault {', '.join(sorted(unknown))}: there are {', '.join(KINDS)}")
+    return asked
 
 
 def run_options(asked: argparse.Namespace) -> Options:
-    """For the run itself. ValueError for a fault that there is not."""
-    faults = [] if asked.faults == "none" else asked.faults.split(",")
-    if unknown := set(faults) - set(KINDS):
-        raise ValueError(f"there is no fault {', '.join(sorted(unknown))}: there are {', '.join(KINDS)}")
+    """For the run itself."""
+    faults = asked.faults
     if asked.short:
         return Options(
             *(min(asked.moves, SHORT_MOVES), SHORT_SECONDS, asked.seed, 2, faults), SHORT_STOP_SECONDS, 2.0
@@ -109,7 +111,7 @@ def main() -> int:
     os.environ.setdefault("CELLWAY_INTERPRETED", "1")
     with tempfile.TemporaryDirectory(prefix="cellway-history-") as temporary:
         outcome, caught = asyncio.run(_both(asked.folder or Path(temporary), asked))
-    faults = {fault: number for fault, number in caught.verdict.faults().items() if number}
+    faults = found_out(caught)
     print(f"without the fence: {faults or 'NOTHING WAS FOUND, though it must be'} in {caught.moves.total()} moves")
     if asked.json is not None and outcome is not None:
         figures = {

@@ -17,6 +17,10 @@ MOVE_SECONDS = 180.0
 CANCELLED = 0.12
 REVERSED = 0.15
 UNVERIFIED = 0.3
+PAUSED = 0.1
+"""Shares of the moves that are given up, brought back, not compared, and paused for a moment."""
+MOST_REGRET_SECONDS = 4.0
+"""Before a move is reversed: what is written meanwhile has to come back too."""
 
 
 class Travels:
@@ -56,9 +60,12 @@ class Travels:
             if self._chance.random() < CANCELLED:
                 move = await self._cancelled(move)
             else:
+                if self._chance.random() < PAUSED:
+                    await self._paused(move)
                 move = await self._arrived(move)
             if move.phase == "REVERSIBLE" and self._chance.random() < REVERSED and not self.over:
                 self._left -= 1
+                await asyncio.sleep(self._chance.uniform(0.0, MOST_REGRET_SECONDS))
                 back = await self._planned(tenant_id, self._desk.reverse(move.move_id), move.move_id)
                 if back is not None:
                     await self._finished(await self._arrived(back))
@@ -80,6 +87,12 @@ class Travels:
         await asyncio.sleep(self._chance.uniform(0.0, 1.5))
         await self._ask(move.move_id, "cancel")
         return await self._arrived(move)
+
+    async def _paused(self, move: Journey) -> None:
+        await asyncio.sleep(self._chance.uniform(0.0, 1.0))
+        await self._ask(move.move_id, "pause")
+        await asyncio.sleep(self._chance.uniform(0.0, 1.0))
+        await self._ask(move.move_id, "resume")
 
     async def _arrived(self, move: Journey) -> Journey:
         return await self._until(move.move_id, _is_over)
