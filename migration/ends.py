@@ -37,6 +37,8 @@ PINNED: Mapping[str, str] = {
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
     "default_transaction_deferrable": "off",
+    # What a step noted, the directory may build a decision on.
+    "synchronous_commit": "on",
     # Neither foreign keys nor the tables' own triggers do at the destination what they did at the source already.
     "session_replication_role": "replica",
     # A mover that was killed holds nothing for longer than this (ms), though its statement was a long one.
@@ -190,7 +192,7 @@ class End:
                 except (*UNREACHABLE, asyncio.CancelledError):
                     raise
                 except BaseException:
-                    await connection.execute("ROLLBACK", timeout=RELEASE_SECONDS)
+                    await _undo(connection)
                     raise
 
     @contextlib.asynccontextmanager
@@ -206,6 +208,14 @@ class End:
             raise
         finally:
             await self._pool.release(connection, timeout=RELEASE_SECONDS)
+
+
+async def _undo(connection: Connection) -> None:
+    """What went wrong before is what counts, so nothing is raised."""
+    try:
+        await connection.execute("ROLLBACK", timeout=RELEASE_SECONDS)
+    except (*UNREACHABLE, asyncpg.PostgresError):
+        end(connection)
 
 
 async def _nothing_to_reset(_connection: "asyncpg.Connection[asyncpg.Record]") -> None:

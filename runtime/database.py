@@ -116,7 +116,7 @@ async def _lent(pool: Pool, acquire_seconds: float) -> AsyncIterator[PoolConnect
         await pool.release(connection, timeout=RELEASE_SECONDS)
 
 
-def end(connection: PoolConnection) -> None:
+def end(connection: Connection) -> None:
     """Tear a lent connection down at once. One that is gone has left its pool already, and says so: it may."""
     with contextlib.suppress(asyncpg.InterfaceError):
         connection.terminate()

@@ -42,10 +42,10 @@ METHOD = (
     "empty table of the same kind on a second server; ours with guard, capture and kept progress, psql | psql "
     "(binary COPY) and native logical replication (row filter, the first copy) into a table without triggers; "
     "the best of the rounds, in turn. Verify: both ends at once; md5 of each row's text, added up. Pause: an "
-    "open-loop load of PATCHes through router and cell; the pause is what the slowest write waited that was due or "
-    "unanswered between fence and activation, as the client saw it. p99 ratios: between the moves' switches, to "
-    "before the first move. Capture: transactions of one UPDATE of two closed-loop writers, commits not waited for, with and "
-    "without capture's triggers."
+    "open-loop load of PATCHes through router and cell; the pause is what the slowest write waited that was due "
+    "or unanswered between fence and activation, as the client saw it. p99 ratios: between the moves' switches, "
+    "to before the first move. Capture: transactions of one UPDATE of two closed-loop writers, commits not waited "
+    "for, with and without capture's triggers."
 )
 
 
