@@ -25,7 +25,7 @@ from loadtests.history.unfenced import found_out, run_unfenced
 from loadtests.router.report import machine
 
 RESULT = Path(__file__).parents[1] / "results" / "history.json"
-SHORT_MOVES, SHORT_SECONDS, SHORT_STOP_SECONDS = 8, 8.0, 2.0
+SHORT_MOVES, SHORT_TENANTS, SHORT_SECONDS, SHORT_STOP_SECONDS = 10, 3, 9.0, 2.0
 MOST_SHOWN = 20
 
 
@@ -55,7 +55,9 @@ def run_options(asked: argparse.Namespace) -> Options:
     faults = asked.faults
     if asked.short:
         return Options(
-            *(min(asked.moves, SHORT_MOVES), SHORT_SECONDS, asked.seed, 2, faults), SHORT_STOP_SECONDS, 2.0
+            *(min(asked.moves, SHORT_MOVES), SHORT_SECONDS, asked.seed, SHORT_TENANTS, faults),
+            SHORT_STOP_SECONDS,
+            2.0,
         )
     return Options(asked.moves, asked.seconds, asked.seed, asked.tenants, faults)
 
