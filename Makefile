@@ -54,6 +54,9 @@ fuzz: $(VENV)/installed-dev compile ## Send the router odd bytes for FUZZ_SECOND
 crashes: $(VENV)/installed-dev compile ## kill -9 at every boundary of every step and of every move, for real (make test does a part of it)
 	CELLWAY_CRASHES=all $(BIN)/python -m pytest tests/cell/crashes tests/migration/failpoints
 
+test-history: $(VENV)/installed-dev compile ## Move tenants 200 times while everything is killed, stopped and cut; SEED=1 (make test does a short one)
+	@$(BIN)/python -m loadtests.history --json $(if $(SEED),--seed $(SEED))
+
 bench-smoke: $(VENV)/installed-dev compile ## Requests/s and latency through router, cell and Postgres
 	$(BIN)/python -m loadtests.smoke
 
@@ -108,5 +111,5 @@ $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Cellway needs Python 3.11 or newer: install it, or name one with make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
 
-.PHONY: help up compile demo test test-interpreted check format states fuzz crashes bench-smoke bench-table bench-router bench-cell \
-	bench-orchestrator bench-jobs bench-onboarding bench-migration autobahn lock clean
+.PHONY: help up compile demo test test-history test-interpreted check format states fuzz crashes bench-smoke bench-table \
+	bench-router bench-cell bench-orchestrator bench-jobs bench-onboarding bench-migration autobahn lock clean

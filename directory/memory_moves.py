@@ -163,10 +163,11 @@ class MemoryMoves:
         kept.move = replace(kept.move, updated_at=now)
         return kept.move
 
-    async def let_go(self, move_id: str, token: int, wait_seconds: float) -> None:
+    async def let_go(self, move_id: str, token: int, wait_seconds: float, known: Wish | None = None) -> None:
         kept = self._held(move_id, token)
         now = self._clock.now()
-        kept.lease_until, kept.claim_after = None, now + timedelta(seconds=wait_seconds) if wait_seconds else None
+        waits = wait_seconds if known in (None, kept.move.wish) else 0.0
+        kept.lease_until, kept.claim_after = None, now + timedelta(seconds=waits) if wait_seconds else None
         kept.move = replace(kept.move, owner="", updated_at=now)
         self._free_switches(move_id)
 

@@ -129,10 +129,10 @@ class PostgresMoves:
             return _move(found(row, "move", move_id))
 
     @repeated
-    async def let_go(self, move_id: str, token: int, wait_seconds: float) -> None:
+    async def let_go(self, move_id: str, token: int, wait_seconds: float, known: Wish | None = None) -> None:
         async with self._transactions.begun() as connection:
             await _held(connection, move_id, token)
-            await connection.execute(SQL["let_move_go"], move_id, float(wait_seconds))
+            await connection.execute(SQL["let_move_go"], move_id, float(wait_seconds), known)
             await connection.execute(SQL["free_switches"], move_id)
 
     @repeated

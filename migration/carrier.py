@@ -75,7 +75,7 @@ class Carrier:
 
     def __init__(self, moves: Moves, directory: Directory, databases: Databases, move: Move) -> None:
         self._moves, self._directory, self._databases = moves, directory, databases
-        self.move = move
+        self.move = self.claimed = move
         self._exits = AsyncExitStack()
         self._ends: dict[str, End] = {}
         self._notes: Notes | None = None

@@ -15,7 +15,7 @@ import asyncpg
 
 from migration.catalog import QUERIES
 from migration.errors import Obstacle, Unavailable, translated
-from runtime.database import CONNECT_SECONDS, RELEASE_SECONDS, UNREACHABLE, Connection, Pool
+from runtime.database import CONNECT_SECONDS, RELEASE_SECONDS, UNREACHABLE, Connection, Pool, end
 
 CHUNK_SECONDS = 600.0
 """No transaction of a move takes longer; those inside the write pause are given far less."""
@@ -218,12 +218,12 @@ class End:
         try:
             yield connection
         except UNREACHABLE:
-            connection.terminate()
+            end(connection)
             raise
         except (asyncio.CancelledError, GeneratorExit):
             # It may be in the middle of anything; the server ends what it was doing when it is gone.
             connection.remove_termination_listener(self._ended)
-            connection.terminate()
+            end(connection)
             raise
         finally:
             await self._pool.release(connection, timeout=RELEASE_SECONDS)
@@ -234,7 +234,7 @@ async def _undo(connection: Connection) -> None:
     try:
         await connection.execute("ROLLBACK", timeout=RELEASE_SECONDS)
     except (*UNREACHABLE, asyncpg.PostgresError):
-        connection.terminate()
+        end(connection)
 
 
 async def _nothing_to_reset(_connection: "asyncpg.Connection[asyncpg.Record]") -> None:

@@ -4,10 +4,13 @@ The text of these statements holds no value: they are read from the connection's
 they change. So one message does it all, which counts while a tenant waits.
 """
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from json import dumps, loads
 from typing import Any, Literal
+
+import asyncpg
 
 from migration.catalog import QUERIES
 from migration.ends import End
@@ -156,6 +159,7 @@ async def _at_once(end: End, statements: list[str]) -> None:
                 await connection.execute("; ".join(statements))
         except BaseException:
             # The server ignores the rest of a message that failed, and is still in its transaction.
-            if connection.is_in_transaction() and not connection.is_closed():
-                await connection.execute("ROLLBACK", timeout=1.0)
+            with contextlib.suppress(asyncpg.InterfaceError):  # it is gone, and so is its transaction
+                if connection.is_in_transaction() and not connection.is_closed():
+                    await connection.execute("ROLLBACK", timeout=1.0)
             raise

@@ -146,7 +146,9 @@ class Mover:
         end = time.monotonic() + most_seconds
         while True:
             try:
-                await self._moves.let_go(carrier.move.move_id, carrier.move.token, wait_seconds)
+                await self._moves.let_go(
+                    carrier.move.move_id, carrier.move.token, wait_seconds, carrier.claimed.wish
+                )
             except DirectoryAway as reason:
                 if time.monotonic() > end:
                     log.info("lease_runs_out", reason=str(reason))

@@ -119,10 +119,16 @@ async def _lent(pool: Pool, acquire_seconds: float) -> AsyncIterator[PoolConnect
         yield connection
     except (*UNREACHABLE, asyncio.CancelledError):
         # It may be in the middle of anything, and asking a server that is away would only wait again.
-        connection.terminate()
+        end(connection)
         raise
     finally:
         await pool.release(connection, timeout=RELEASE_SECONDS)
+
+
+def end(connection: Connection) -> None:
+    """Tear a lent connection down at once. One that is gone has left its pool already, and says so: it may."""
+    with contextlib.suppress(asyncpg.InterfaceError):
+        connection.terminate()
 
 
 @contextlib.asynccontextmanager

@@ -156,6 +156,27 @@ async def test_a_move_that_was_let_go_rests_before_it_is_tried_again(stage: Stag
     assert (await stage.claim(move.move_id)).token > move.token
 
 
+async def test_a_rest_is_as_long_as_asked_for_to_the_fraction_of_a_second(stage: Stage) -> None:
+    """Most waits are shorter than a second: cut to whole ones, nobody would wait at all."""
+    await stage.prepare("acme")
+    move = await stage.claimed()
+    await stage.moves.let_go(move.move_id, move.token, 10.95)
+    await stage.pass_time(10.0)
+    assert await stage.moves.claim("mover-2", LEASE_SECONDS, MANY) is None
+
+
+async def test_a_wish_that_came_before_a_move_was_let_go_is_acted_on_at_once(stage: Stage) -> None:
+    """Whoever carried it had not heard of it, and would let it rest for as long as if nobody wished anything."""
+    await stage.prepare("acme")
+    move = await stage.claimed()
+    await stage.desk.ask(move.move_id, "cancel")
+    await stage.moves.let_go(move.move_id, move.token, 60.0, move.wish)
+    move = await stage.claim(move.move_id)
+    assert move.wish == "cancel"
+    await stage.moves.let_go(move.move_id, move.token, 60.0, move.wish)
+    assert await stage.moves.claim("mover-2", LEASE_SECONDS, MANY) is None
+
+
 async def test_a_record_changes_the_phase_and_what_it_names_and_is_an_event(stage: Stage) -> None:
     """Mappings are merged, the rest replaced, and what is not named stays."""
     await stage.prepare("acme")
