@@ -1,0 +1,149 @@
+"""The SQL that adopts a database, and the SQL that takes it out again. Pure: values are quoted names alone."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from migration.adopting.rules.findings import Standing
+from migration.adopting.rules.found import Database, Table
+from migration.rules.names import quoted, text_of
+
+REPLICATES = "session_replication_role"
+MADE = "made by cellway adopt"
+"""The remark on a role that is to go when adoption is taken back."""
+MOVER_CALLS = (
+    *("enter(text, bigint)", "lock_key(text)", "set_fence(text, bigint, text, text)"),
+    *("take(text, text, bigint)", "act(text, bigint)", "note(text, bigint, text, jsonb)"),
+    *("forget_notes(text, bigint)", "set_captured(boolean)", "logged(text, text)"),
+    *("forget_logged(text, text, integer)", "history()", "key_of(regclass)", "name_of(regclass)"),
+)
+"""What a mover may call, and so may whoever speaks the control contract here."""
+STEWARD_CALLS = ("fences(text, integer)",)
+
+
+@dataclass(frozen=True, slots=True)
+class Deeds:
+    """`prepare` waits for nobody's writes. `install` does, so it is one short transaction."""
+
+    role: tuple[str, ...]
+    """As whoever came."""
+    owner: str | None
+    """Who owns the fence, when it is not who came."""
+    prepare: tuple[str, ...]
+    """As the owner, after the fence's upgrades."""
+    lock: str
+    """Empty: nothing is to be installed."""
+    fresh: tuple[str, ...]
+    """The relations that are adopted by it."""
+    install: tuple[str, ...]
+
+
+def adopting(found: Database, places: Mapping[str, Standing], mover: str) -> Deeds:
+    """What is still to be done."""
+    chosen = {
+        relation: s.tenant for relation, s in places.items() if s.place == "tenants" and s.tenant is not None
+    }
+    tables = [found.tables[relation] for relation in chosen]
+    fresh = [table for table in tables if not _installed(table, found)]
+    release = [table for table in fresh if table.capture is not None]
+    install = [f"SELECT cellway.release_table({text_of(table.relation)}::regclass)" for table in release]
+    install += [
+        f"SELECT cellway.adopt_table({text_of(table.relation)}::regclass, {text_of(str(chosen[table.relation]))})"
+        for table in fresh
+    ]
+    return Deeds(
+        tuple(_role(found, tables, mover)),
+        owner_of(found, tables),
+        tuple(_grants(found, tables, quoted(mover))),
+        _lock(fresh),
+        tuple(table.relation for table in fresh),
+        tuple(install),
+    )
+
+
+def _installed(table: Table, found: Database) -> bool:
+    """By the key that it has now: the log names rows by it."""
+    return table.relation in found.adopted and table.capture is not None and table.key in table.capture
+
+
+def _lock(tables: Iterable[Table]) -> str:
+    """What CREATE TRIGGER takes, for all of them before any: readers go on, writers wait."""
+    names = ", ".join(table.relation for table in tables)
+    return f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE" if names else ""
+
+
+def owner_of(found: Database, tables: Sequence[Table]) -> str | None:
+    """Functions run with the rights of their owner, so it is the tables' own and no superuser, if that is possible."""
+    if found.fence_owner is not None:
+        return None if found.fence_owner == found.role else found.fence_owner
+    owners = {table.owner for table in tables}
+    able = len(owners) == 1 and all(table.owner_creates for table in tables)
+    owner = next(iter(owners)) if able else found.role
+    return None if owner == found.role else owner
+
+
+def _role(found: Database, tables: Sequence[Table], mover: str) -> Iterable[str]:
+    name, known = quoted(mover), found.mover
+    if known is None:
+        yield f"CREATE ROLE {name} LOGIN PASSWORD '…'"
+        yield f"COMMENT ON ROLE {name} IS {text_of(MADE)}"
+    if known is None or not known.replicates:
+        yield f"GRANT SET ON PARAMETER {REPLICATES} TO {name}"
+    if any(table.row_security for table in tables) and not (known and known.past_row_security):
+        yield f"ALTER ROLE {name} BYPASSRLS"
+
+
+def schemas_of(tables: Iterable[Table]) -> list[str]:
+    """Each once."""
+    return sorted({table.schema for table in tables})
+
+
+def sequences_of(tables: Iterable[Table]) -> list[str]:
+    """That fill columns of these tables, and belong to them."""
+    return sorted(
+        {
+            column.sequence
+            for t in tables
+            for column in t.columns.values()
+            if column.sequence and column.sequence_owned
+        }
+    )
+
+
+def _grants(found: Database, tables: Sequence[Table], mover: str) -> Iterable[str]:
+    if not found.public_connects:
+        yield f"GRANT CONNECT ON DATABASE {quoted(found.name)} TO {mover}"
+    schemas = [schema for schema in schemas_of(tables) if schema not in found.public_schemas]
+    yield f"GRANT USAGE ON SCHEMA {', '.join(['cellway', *map(quoted, schemas)])} TO {mover}"
+    yield f"GRANT SELECT ON cellway.tables TO {mover}"
+    calls = ", ".join(f"cellway.{call}" for call in (*MOVER_CALLS, *STEWARD_CALLS))
+    yield f"GRANT EXECUTE ON FUNCTION {calls} TO {mover}"
+    if tables:
+        names = ", ".join(table.relation for table in tables)
+        yield f"GRANT SELECT, INSERT, DELETE ON TABLE {names} TO {mover}"
+    if sequences := sequences_of(tables):
+        yield f"GRANT SELECT, UPDATE ON SEQUENCE {', '.join(sequences)} TO {mover}"
+
+
+def removing(found: Database, mover: str) -> list[str]:
+    """In one transaction, after `upgrades` has forgotten what was applied. As whoever came."""
+    tables = [found.tables[relation] for relation in found.adopted if relation in found.tables]
+    name = quoted(mover)
+    said = [_lock(tables)] if tables else []
+    said += [f"SELECT cellway.release_table({text_of(table.relation)}::regclass)" for table in tables]
+    if found.mover is not None:
+        if tables:
+            names = ", ".join(table.relation for table in tables)
+            said.append(f"REVOKE SELECT, INSERT, DELETE ON TABLE {names} FROM {name}")
+        if sequences := sequences_of(tables):
+            said.append(f"REVOKE SELECT, UPDATE ON SEQUENCE {', '.join(sequences)} FROM {name}")
+        if schemas := [schema for schema in schemas_of(tables) if schema not in found.public_schemas]:
+            said.append(f"REVOKE USAGE ON SCHEMA {', '.join(map(quoted, schemas))} FROM {name}")
+        if not found.public_connects:
+            said.append(f"REVOKE CONNECT ON DATABASE {quoted(found.name)} FROM {name}")
+    return [*said, "DROP SCHEMA cellway CASCADE"]
+
+
+def removing_role(mover: str) -> list[str]:
+    """When nothing depends on it any more."""
+    name = quoted(mover)
+    return [f"REVOKE SET ON PARAMETER {REPLICATES} FROM {name}", f"DROP ROLE {name}"]
