@@ -7,6 +7,12 @@ CELLS ?=
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint requirements.lock
+# Two runs, the second also when the first fails: side by side, a file's tests in one process; then one after the other.
+PYTEST = failed=; \
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder \
+		-m 'not (alone or platform)' $(1) || failed=1; \
+	$(BIN)/python -m pytest -m 'alone or platform' $(1) || failed=1; \
+	test -z "$$failed"
 SOURCES := runtime directory router cell placement migration console loadtests tests
 
 help: ## List the targets
@@ -22,7 +28,10 @@ compile: $(VENV)/installed-dev ## Compile what is hot (needs a C compiler; every
 	@$(BIN)/python -m runtime.compiled router
 
 test: $(VENV)/installed-dev compile ## Run every test (real servers, started and stopped by the tests)
-	$(BIN)/python -m pytest
+	@$(call PYTEST)
+
+test-interpreted: $(VENV)/installed-dev ## The router's tests once more, with what is compiled as its sources
+	@export CELLWAY_INTERPRETED=1; $(call PYTEST,-q tests/router)
 
 check: $(VENV)/installed-dev ## Format, lint, types, layers: what CI asks before it tests
 	$(BIN)/ruff format --check $(SOURCES)
@@ -94,5 +103,5 @@ $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Cellway needs Python 3.11 or newer: install it, or name one with make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
 
-.PHONY: help up compile demo test check format states fuzz crashes bench-smoke bench-table bench-router bench-cell \
+.PHONY: help up compile demo test test-interpreted check format states fuzz crashes bench-smoke bench-table bench-router bench-cell \
 	bench-orchestrator bench-jobs bench-onboarding autobahn lock clean

@@ -7,6 +7,7 @@ In reading order:
 - `calls`      HTTP calls, and what their failures mean for people
 - `output`     tables for people, JSON for scripts
 - `steps`      an orchestration's steps as a tree
+- `moves`      a move with its phases
 - `commands/`  a file for each group of commands
 - `platform/`  the supervisor behind `cellway up`
 - `top/`       the display behind `cellway router top`

@@ -12,6 +12,7 @@ from console.commands import (
     doctor,
     jobs,
     keys,
+    moves,
     orchestrations,
     router,
     running,
@@ -34,6 +35,7 @@ running.add_to(app)
 demo.add_to(app)
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(cells.app, name="cells")
+app.add_typer(moves.app, name="moves")
 app.add_typer(keys.app, name="keys")
 app.add_typer(orchestrations.app, name="orchestrations")
 app.add_typer(jobs.app, name="jobs")

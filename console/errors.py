@@ -9,7 +9,8 @@ EXIT_LATER = 5
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 refused, or a check failed; 2 wrong usage; 3 the platform does not run or cannot be "
-    "reached; 4 no such tenant, cell, key, orchestration or job; 5 not now, the same command may succeed later."
+    "reached; 4 no such tenant, cell, move, key, orchestration or job; 5 not now, the same command may succeed "
+    "later."
 )
 
 

@@ -31,15 +31,17 @@ class MemoryMoves:
 
     async def plan(self, new: NewMove) -> Move:
         rules.check_options(new.options)
-        source = rules.check_movable(new, self._directory.get_tenant(new.tenant_id))
+        tenant = self._directory.get_tenant(new.tenant_id)
         cell = self._directory.get_cell(new.destination)
         old = None if new.reverses is None else self._kept(new.reverses)
         unfinished = (move.move_id for move in self._directory.unfinished_moves(new.tenant_id))
         rules.check_free(new.tenant_id, (move_id for move_id in unfinished if move_id != new.reverses))
+        if old is not None:
+            rules.check_way_back(new, old.move, cell.state)
+        source = rules.check_movable(new, tenant)
         if old is None:
             rules.check_destination(new.destination, cell.state, cell.free_tenants > 0)
         else:
-            rules.check_way_back(new, old.move, cell.state)
             self._take_way_back(old)
         return self._insert(new, source)
 
@@ -142,13 +144,14 @@ class MemoryMoves:
             return False
         if kept.claim_after is not None and kept.claim_after > now:
             return False
-        if move.phase == "REVERSIBLE" and move.wish != "confirm":
-            return kept.phase_at + timedelta(seconds=move.options.reverse_seconds) <= now and self._fits(
-                move, busy
-            )
+        if move.phase == "REVERSIBLE" and move.wish != "confirm" and not (kept.claim_after or kept.lease_until):
+            return self._way_back_over(kept) and self._fits(move, busy)
         if move.phase == "REVERSING" and self._reverse(move) is not None:
             return False
         return self._fits(move, busy)
+
+    def _way_back_over(self, kept: KeptMove) -> bool:
+        return kept.phase_at + timedelta(seconds=kept.move.options.reverse_seconds) <= self._clock.now()
 
     def _fits(self, move: Move, busy: set[str]) -> bool:
         return move.phase in rules.URGENT or busy.isdisjoint((move.source, move.destination))
@@ -163,7 +166,7 @@ class MemoryMoves:
     async def let_go(self, move_id: str, token: int, wait_seconds: float) -> None:
         kept = self._held(move_id, token)
         now = self._clock.now()
-        kept.lease_until, kept.claim_after = None, now + timedelta(seconds=wait_seconds)
+        kept.lease_until, kept.claim_after = None, now + timedelta(seconds=wait_seconds) if wait_seconds else None
         kept.move = replace(kept.move, owner="", updated_at=now)
         self._free_switches(move_id)
 
@@ -172,6 +175,8 @@ class MemoryMoves:
     ) -> Move:
         kept = self._held(move_id, token)
         phase = rules.recorded(kept.move, event)
+        if event == "clean":
+            rules.check_way_back_over(kept.move, self._way_back_over(kept))
         if kept.move.phase == "REVERSING":
             rules.check_reverse_ended(kept.move, self._reverse(kept.move))
         return self._stepped(kept, event, phase, change, text)
@@ -226,8 +231,9 @@ class MemoryMoves:
         return kept
 
     def _reverse(self, move: Move) -> str | None:
-        unfinished = self._directory.unfinished_moves(move.tenant_id)
-        return next((other.move_id for other in unfinished if other.reverses == move.move_id), None)
+        others = self._directory.unfinished_moves(move.tenant_id)
+        under_way = (other for other in others if other.phase not in rules.BACK)
+        return next((other.move_id for other in under_way if other.reverses == move.move_id), None)
 
     def _free_switches(self, move_id: str) -> None:
         switches = self._directory.switches

@@ -58,15 +58,16 @@ class Moves(Protocol):
         """One that has something to be done and that nobody carries, at a fresh token; None when there is none.
 
         At most so many of a cell are carried at once (in either direction), but for those for which a tenant
-        waits. One that is REVERSIBLE has something to be done when that is confirmed or its time is over; one that
-        is REVERSING, when its reverse has ended.
+        waits. One that is REVERSIBLE has something to be done when that is confirmed or its time is over, or when
+        whoever let it go said when; one that is REVERSING, when its reverse was aborted or has brought the tenant
+        back.
         """
 
     async def renew(self, move_id: str, token: int, lease_seconds: float) -> Move:
         """Keep the lease. NotFound; Stale."""
 
     async def let_go(self, move_id: str, token: int, wait_seconds: float) -> None:
-        """Give the lease and the switch up; it is not claimed before `wait_seconds`, or somebody's wish.
+        """Give the lease and the switch up; not claimed before `wait_seconds`, or somebody's wish. 0: at once.
 
         NotFound; Stale.
         """

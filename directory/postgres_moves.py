@@ -38,17 +38,19 @@ class PostgresMoves:
         rules.check_options(new.options)
         async with self._transactions.begun() as connection:
             await lock_tenant(connection, new.tenant_id)
-            source = rules.check_movable(new, await get_tenant(connection, new.tenant_id))
+            tenant = await get_tenant(connection, new.tenant_id)
             cell = found(await connection.fetchrow(SQL["get_cell"], new.destination), "cell", new.destination)
             old = None if new.reverses is None else _move(await _locked(connection, new.reverses))
             unfinished = await connection.fetch(SQL["list_unfinished_moves"], new.tenant_id)
             rules.check_free(
                 new.tenant_id, (row["move_id"] for row in unfinished if row["move_id"] != new.reverses)
             )
+            if old is not None:
+                rules.check_way_back(new, old, cell["state"])
+            source = rules.check_movable(new, tenant)
             if old is None:
                 rules.check_destination(new.destination, cell["state"], cell["tenants"] < cell["capacity_tenants"])
             else:
-                rules.check_way_back(new, old, cell["state"])
                 await self._take_way_back(connection, old)
             return await self._insert(connection, new, source)
 
@@ -113,9 +115,9 @@ class PostgresMoves:
     async def claim(self, owner: str, lease_seconds: float, most_of_a_cell: int) -> Move | None:
         async with self._transactions.begun() as connection:
             await connection.execute(SQL["lock_claims"])
-            order, urgent = list(rules.CLAIMED_FIRST), list(rules.URGENT)
+            order, urgent, back = list(rules.CLAIMED_FIRST), list(rules.URGENT), list(rules.BACK)
             row = await connection.fetchrow(
-                SQL["claim_move"], owner, float(lease_seconds), most_of_a_cell, order, urgent
+                SQL["claim_move"], owner, float(lease_seconds), most_of_a_cell, order, urgent, back
             )
         return None if row is None else _move(row)
 
@@ -138,10 +140,14 @@ class PostgresMoves:
         self, move_id: str, token: int, event: MoveStep, change: MoveChange = NOTHING, text: str = ""
     ) -> Move:
         async with self._transactions.begun() as connection:
-            move = await _held(connection, move_id, token)
+            row = await _locked(connection, move_id)
+            move = _move(row)
+            rules.check_token(move, token)
             phase = rules.recorded(move, event)
+            if event == "clean":
+                rules.check_way_back_over(move, row["way_back_over"])
             if move.phase == "REVERSING":
-                reverse = await connection.fetchval(SQL["get_unfinished_reverse"], move_id)
+                reverse = await connection.fetchval(SQL["get_unfinished_reverse"], move_id, list(rules.BACK))
                 rules.check_reverse_ended(move, reverse)
             return await _stepped(connection, move, event, phase, change, text)
 

@@ -10,20 +10,23 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from directory.errors import NotAllowed
 from directory.moves import Moves
 from directory.rules.moves import BEFORE_FENCING, ENDED, MoveStep
 from directory.truth import Directory
 from directory.values import Move, MoveChange
 from migration import fences, metrics, removing, stepping, verifying
 from migration.catalog import read_schema
-from migration.copying import Copying
+from migration.copying import copy_table
 from migration.databases import Databases
 from migration.ends import End
 from migration.errors import Lost, Obstacle, Unavailable
 from migration.fences import Notes
 from migration.rules import chunks
+from migration.rules.chunks import Progress
 from migration.rules.comparing import obstacles
 from migration.rules.tables import Schema
 from migration.stepping import Stepped
@@ -39,6 +42,14 @@ MOST_STEPS = 100
 """Without getting small enough: the writers are faster than the move."""
 CAPTURE_TRIES = 20
 CAPTURE_LOCK_MS = 200
+BACK_SECONDS = 30.0
+"""Between two steps that keep the way back fresh."""
+BEGINNING = "3:3:"
+"""A snapshot that sees nothing: all that was logged came after it."""
+WAY_BACK = "way_back"
+"""In a move's progress: the history of the server whose log leads back; None: there is no way back but a copy."""
+TAKEN_BACK = "taken_back"
+"""In a reverse's notes: the rows are those that the reversed move left, and brought on."""
 HELD_SECONDS = 1.0
 """Between two steps of a move that waits before its switch."""
 AGAIN_SECONDS = 0.5
@@ -181,8 +192,25 @@ class Carrier:
                 f"lives in {self.move.source}: ask `cellway doctor`"
             )
         await fences.flip(destination, self.move.token, self.move.epochs["importing"], "importing")
-        await self._empty(destination, schema)
+        if not await self._taken_back(destination, schema):
+            await self._empty(destination, schema)
         await self._record("capture")
+
+    async def _taken_back(self, destination: End, schema: Schema) -> bool:
+        """Whether the rows that the reversed move left there are good to go on from."""
+        if self.move.reverses is None:
+            return False
+        reversed_move, source = await self._moves.move(self.move.reverses), await self._source()
+        history = reversed_move.progress.get(WAY_BACK)
+        if history is None or history != await _history(source):
+            return False  # nobody kept it fresh, or its source is not the server that it was
+        copied = {
+            chunks.progress_key(relation): chunks.Progress(done=True).as_json() for relation in schema.tables
+        }
+        notes = {"history": history, TAKEN_BACK: True, **copied}
+        await fences.hand_over(destination, self.move.token, self.move.reverses, self.move.move_id, notes)
+        self._notes = await fences.take(destination, self.move.token)
+        return True
 
     async def _empty(self, destination: End, schema: Schema) -> None:
         """Without any row of the tenant, nor a note that there are some."""
@@ -226,8 +254,9 @@ class Carrier:
         done = {relation: chunks.progress_of(notes.progress, relation) for relation in schema.tables}
         began, before = time.monotonic(), sum(each.rows for each in done.values())
 
-        async def told() -> None:
+        async def told(relation: str, progress: Progress) -> None:
             self._obey()
+            done[relation] = progress
             rows = sum(each.rows for each in done.values())
             await self._tell(
                 tables=len(done),
@@ -237,15 +266,15 @@ class Carrier:
                 rows_per_second=round((rows - before) / max(0.001, time.monotonic() - began)),
             )
 
-        copying = Copying(source, destination, self.move.token, schema, since, before_chunk=told)
         for relation, table in schema.tables.items():
             if not done[relation].done:
-                done[relation] = await copying.copy_table(table, done[relation])
-        self._notes = replace(notes, snapshot=copying.since)
+                done[relation] = await copy_table(
+                    *(source, destination, self.move.token, table, schema, since, done[relation]),
+                    before_chunk=partial(told, relation),
+                )
         rows = sum(each.rows for each in done.values())
         metrics.ROWS.labels("copy").inc(rows - before)
-        await told()
-        await self._record("catch_up")
+        await self._record("catch_up", progress={"tables_copied": len(done), "rows_copied": rows})
 
     def _known(self) -> Notes:
         if self._notes is None:
@@ -304,6 +333,7 @@ class Carrier:
             self._notes = replace(notes, snapshot=stepped.snapshot)
             async with destination.reading() as other:
                 verified = await verifying.verify(reader, other, schema)
+                await verifying.refuse_dangling(other, schema)
         seconds = time.monotonic() - began
         if not verified.equal:
             unequal = "; ".join(
@@ -317,6 +347,7 @@ class Carrier:
             "equal": True,
             "snapshot": stepped.snapshot,
             "rows": dict(verified.rows),
+            "sums": dict(verified.sums),
             "seconds": round(seconds, 3),
         }
         await self._record("ready", proof=proof)
@@ -338,7 +369,7 @@ class Carrier:
         self._entered(switched.move)
         self._notes = replace(notes, snapshot=None) if switched.committed else self._notes
         if switched.committed:
-            await self._record("activate", pause_ms=round(switched.pause_ms, 1))
+            await self._activate(pause_ms=round(switched.pause_ms, 1))
             return None
         self._notes = None
         raise Unavailable(f"the switch was given up after {switched.pause_ms:.0f} ms: {switched.reason}")
@@ -364,7 +395,12 @@ class Carrier:
     async def _committed(self) -> None:
         switch = await self._switch()
         await switch.open_destination()
-        await self._record("activate", text="opened by a successor")
+        await self._activate(text="opened by a successor")
+
+    async def _activate(self, **change: Any) -> None:
+        """From which server's log the way back could be gone."""
+        history = await _history(await self._destination()) if self.move.options.reverse_seconds else None
+        await self._record("activate", progress={WAY_BACK: history}, **change)
 
     # After it
 
@@ -376,16 +412,40 @@ class Carrier:
     async def _draining(self) -> float:
         await removing.forget_logged(await self._source())
         await self._record("keep")
-        return 0.0  # it is claimed again when the way back is to be closed
+        return BACK_SECONDS
 
-    async def _reversible(self) -> None:
-        """Claimed only once its time is over, or an operator has confirmed it."""
-        await self._record("clean", text="the way back is closed")
+    async def _reversible(self) -> float | None:
+        """Close the way back when its time is over or an operator has confirmed; until then, keep it fresh."""
+        try:
+            await self._record("clean", text="the way back is closed")
+        except NotAllowed:
+            if self.move.progress.get(WAY_BACK) is not None:
+                await self._step_back()
+            return BACK_SECONDS
+        return None
+
+    async def _step_back(self) -> None:
+        """What was written since comes to the source too: the log stays small, and a reverse is quick."""
+        source, destination = await self._source(), await self._destination()
+        notes = await fences.take(source, self.move.token)
+        async with destination.connected() as connection:
+            schema = await read_schema(connection)
+        try:
+            async with destination.reading() as reader, source.writing(self.move.token) as writing:
+                since, history = notes.snapshot or BEGINNING, self.move.progress[WAY_BACK]
+                stepped = await stepping.step(reader, writing, schema, since, history=history)
+        except Lost as lost:
+            log.warning("way_back_lost", move=self.move.move_id, reason=str(lost))
+            await fences.capture(destination, self.move.token, wanted=False)
+            await self._tell(**{WAY_BACK: None})
+        else:
+            await removing.forget_logged(destination, stepped.snapshot)
 
     async def _cleaning(self) -> None:
         destination = await self._destination()
         await fences.capture(destination, self.move.token, wanted=False)
         await removing.forget_logged(destination)
+        await self._tell(**{WAY_BACK: None})
         source = await self._source()
         async with source.connected() as connection:
             schema = await read_schema(connection)
@@ -395,18 +455,37 @@ class Carrier:
     async def _aborting(self) -> None:
         source, destination = await self._source(), await self._destination()
         await self._reopen()
-        await fences.capture(source, self.move.token, wanted=False)
-        await removing.forget_logged(source)
+        if self.move.reverses is None or not await self._given_back(destination, self.move.reverses):
+            await fences.capture(source, self.move.token, wanted=False)
+            await removing.forget_logged(source)
+            await self._leave(destination)
+        await self._record("aborted")
+
+    async def _given_back(self, destination: End, reverses: str) -> bool:
+        """Whether the reversed move has its rows again, which it goes on keeping fresh."""
+        if not self._known().progress.get(TAKEN_BACK):
+            return False  # what is there is half a copy
+        await fences.hand_over(destination, self.move.token, self.move.move_id, reverses)
+        epoch = await self._moves.fresh_epoch()
+        await fences.flip(destination, self.move.token, epoch, "moved", held_for=reverses)
+        return True
+
+    async def _leave(self, destination: End) -> None:
+        """Nothing of the tenant is left there."""
         async with destination.connected() as connection:
             schema = await read_schema(connection)
         known = await fences.look(destination)
         if known is not None and known.state == "importing":
             await removing.remove_rows(destination, self.move.token, schema)
             await fences.flip(destination, self.move.token, await self._moves.fresh_epoch(), "moved")
-        await self._record("aborted")
 
     async def _reversing(self) -> None:
         """Its reverse has ended: by having brought the tenant back, or not."""
         tenant = await self._directory.tenant(self.move.tenant_id)
         home = tenant.assignment.cell_id if tenant.assignment is not None else None
         await self._record("reversed" if home == self.move.source else "keep")
+
+
+async def _history(end: End) -> str:
+    async with end.reading() as reader:
+        return await reader.history()

@@ -1,17 +1,17 @@
 """The first copy of a tenant's rows, chunk by chunk.
 
-A chunk is a range of the key and one transaction at the destination, which keeps the progress too; so whoever comes
-after a crash goes on behind it. Chunks are read at different moments. That is exact nevertheless: the first step
-starts from a snapshot that is older than all of them, and reads again whatever was written since.
+A chunk is a range of the key and one transaction at the destination, which keeps the progress too; so whoever
+comes after a crash goes on behind it. Chunks are read at different moments. That is exact nevertheless: the first
+step starts from a snapshot that is older than all of them, and reads again whatever was written since.
 
-Two rows of different moments may have the same unique value, though (one gave it up, the other took it between the
-two chunks). Then the destination refuses, and the chunk comes once more together with a step, both of one moment and
-in one transaction.
+Two rows of different moments may have the same unique value, though: one gave it up, the other took it between the
+two chunks. Then the destination refuses, and the chunk comes once more together with a step, both of one moment
+and in one transaction.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from migration.catalog import QUERIES
 from migration.ends import End, Reader, Writing
@@ -60,7 +60,7 @@ async def copy_chunk(reader: Reader, writing: Writing, table: Table, chunk: Chun
 
 
 async def copy_chunk_again(reader: Reader, writing: Writing, table: Table, chunk: Chunk) -> Copied:
-    """The same in place of whatever rows with these keys are there: steps bring rows of chunks that are yet to come.
+    """The same in place of rows with these keys: steps bring rows of chunks that are yet to come.
 
     Which keys those are, the source says: the two ends may hold different orders of texts.
     """
@@ -87,89 +87,98 @@ async def _set_bounds(reader: Reader, table: Table, chunk: Chunk) -> None:
         await reader.connection.execute(QUERIES["set_bounds"], *bounds)
 
 
-@dataclass(slots=True)
+async def copy_table(
+    source: End,
+    destination: End,
+    token: int,
+    table: Table,
+    schema: Schema,
+    since: str,
+    progress: Progress | None = None,
+    *,
+    before_chunk: Callable[[Progress], Awaitable[None]] | None = None,
+    lanes: int = LANES,
+) -> Progress:
+    """All that is left of one table.
+
+    `since`: a snapshot no later than any chunk's, from which the next step will start. It may start from it even
+    when a clash made a step necessary here: what is read again too often does no harm. `before_chunk` is told what
+    is committed, and may wait, to spare the source.
+    """
+    done = progress or Progress()
+    while not done.done:
+        cutting = _Cutting(source, destination, token, table, done, before_chunk)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(lanes if table.order else 1):
+                    group.create_task(cutting.lane())
+        except BaseExceptionGroup as failed:
+            first = failed.exceptions[0]
+            if not isinstance(first, Clash):
+                raise first from first.__cause__
+            done = await _with_step(source, destination, token, table, schema, since, cutting.progress)
+        else:
+            done = cutting.progress
+    return done
+
+
+async def _with_step(
+    source: End, destination: End, token: int, table: Table, schema: Schema, since: str, done: Progress
+) -> Progress:
+    """The next chunk and a step, of one moment: a clash then is with another tenant's row."""
+    async with destination.writing(token) as writing, source.reading() as reader:
+        await step(reader, writing, schema, since)
+        chunk = await next_chunk(reader, table, done.after, min(done.chunk_rows, AGAIN_ROWS))
+        copied = await copy_chunk_again(reader, writing, table, chunk)
+        progress = done.plus(chunk, copied.rows, copied.bytes)
+        await writing.note(progress={progress_key(table.relation): progress.as_json()})
+    return progress
+
+
 class _Cutting:
-    """Hands the chunks of a table to lanes, in order; they also commit in order, so that progress has no holes."""
-
-    progress: Progress
-    after: tuple[str, ...] | None
-    at_end: bool = False
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    last: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the chunk that was cut last is committed."""
-
-
-class Copying:
-    """The first copy of all tables. Invariant: `since` is no later than any chunk's snapshot."""
+    """Hands the chunks of a table to lanes, in order; they commit in that order too, so progress has no holes."""
 
     def __init__(
         self,
         source: End,
         destination: End,
         token: int,
-        schema: Schema,
-        since: str,
-        *,
-        before_chunk: Callable[[], Awaitable[None]] | None = None,
-        lanes: int = LANES,
+        table: Table,
+        progress: Progress,
+        before_chunk: Callable[[Progress], Awaitable[None]] | None,
     ) -> None:
-        """`before_chunk` may wait, to spare the source."""
-        self.since = since
-        """The next step starts from here."""
-        self._source, self._destination, self._token, self._schema = source, destination, token, schema
+        self.progress = progress
+        """What is committed."""
+        self._source, self._destination, self._token, self._table = source, destination, token, table
         self._before_chunk = before_chunk
-        self._lanes = lanes
+        self._after, self._at_end = progress.after, False
+        self._lock = asyncio.Lock()
+        self._cut_last = asyncio.Event()
+        """Set when the chunk that was cut last is committed."""
+        self._cut_last.set()
 
-    async def copy_table(self, table: Table, progress: Progress | None = None) -> Progress:
-        """All that is left of one table."""
-        done = progress or Progress()
-        while not done.done:
-            cutting = _Cutting(done, done.after)
-            cutting.last.set()
-            try:
-                async with asyncio.TaskGroup() as group:
-                    for _ in range(self._lanes if table.order else 1):
-                        group.create_task(self._lane(table, cutting))
-                return cutting.progress
-            except BaseExceptionGroup as failed:
-                first = failed.exceptions[0]
-                if not isinstance(first, Clash):
-                    raise first from first.__cause__
-            done = await self._with_step(table, cutting.progress)
-        return done
-
-    async def _lane(self, table: Table, cutting: _Cutting) -> None:
-        while not cutting.at_end:
+    async def lane(self) -> None:
+        """Chunk after chunk, until none is left."""
+        while not self._at_end:
             if self._before_chunk is not None:
-                await self._before_chunk()
-            await self._chunk(table, cutting)
+                await self._before_chunk(self.progress)
+            await self._chunk()
 
-    async def _chunk(self, table: Table, cutting: _Cutting) -> None:
+    async def _chunk(self) -> None:
         async with (
             self._destination.writing(self._token, durable=False) as writing,
             self._source.reading() as reader,
         ):
-            async with cutting.lock:
-                if cutting.at_end:
+            async with self._lock:
+                if self._at_end:
                     return
-                chunk = await next_chunk(reader, table, cutting.after, cutting.progress.chunk_rows)
-                cutting.after, cutting.at_end = chunk.to, chunk.last
-                before, cutting.last = cutting.last, asyncio.Event()
-                committed = cutting.last
-            copied = await copy_chunk(reader, writing, table, chunk)
-            await before.wait()
-            progress = cutting.progress.plus(chunk, copied.rows, copied.bytes)
-            await writing.note(progress={progress_key(table.relation): progress.as_json()})
-        cutting.progress = progress
+                chunk = await next_chunk(reader, self._table, self._after, self.progress.chunk_rows)
+                self._after, self._at_end = chunk.to, chunk.last
+                cut_before, committed = self._cut_last, asyncio.Event()
+                self._cut_last = committed
+            copied = await copy_chunk(reader, writing, self._table, chunk)
+            await cut_before.wait()
+            progress = self.progress.plus(chunk, copied.rows, copied.bytes)
+            await writing.note(progress={progress_key(self._table.relation): progress.as_json()})
+        self.progress = progress
         committed.set()
-
-    async def _with_step(self, table: Table, done: Progress) -> Progress:
-        """The next chunk and a step, of one moment: a clash then is with another tenant's row."""
-        async with self._destination.writing(self._token) as writing, self._source.reading() as reader:
-            stepped = await step(reader, writing, self._schema, self.since)
-            chunk = await next_chunk(reader, table, done.after, min(done.chunk_rows, AGAIN_ROWS))
-            copied = await copy_chunk_again(reader, writing, table, chunk)
-            progress = done.plus(chunk, copied.rows, copied.bytes)
-            await writing.note(progress={progress_key(table.relation): progress.as_json()})
-        self.since = stepped.snapshot
-        return progress

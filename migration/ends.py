@@ -146,7 +146,9 @@ class End:
                 yield connection
 
     @contextlib.asynccontextmanager
-    async def reading(self, snapshot: str | None = None, *, seconds: float = CHUNK_SECONDS) -> AsyncIterator[Reader]:
+    async def reading(
+        self, snapshot: str | None = None, *, seconds: float = CHUNK_SECONDS
+    ) -> AsyncIterator[Reader]:
         """A transaction that reads one snapshot: of its first statement, or the exported one of this name."""
         begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
         if snapshot is not None:

@@ -19,9 +19,8 @@ class Obstacle(MigrationError):
 class Clash(Obstacle):
     """The destination has a row with the same unique value.
 
-    While chunks are copied at different moments it may be one of this tenant's own, from an earlier one: a step and
-    the chunk from one snapshot, in one transaction, settle it (`copying.copy_chunk_again`). Otherwise another tenant
-    has the value.
+    While chunks are copied at different moments it may be one of this tenant's own, from an earlier one; then
+    `copying.copy_table` settles it. Otherwise another tenant has the value.
     """
 
 
@@ -69,8 +68,8 @@ def _ours(error: asyncpg.PostgresError, where: str) -> MigrationError:
         return Superseded(f"{where}: {said}")
     if state in CLASHES:
         return Clash(
-            f"{where} has it already: {said}. Unless this tenant was there before, another one has it: change it at "
-            "either end, or make the tenant a part of the key"
+            f"{where} has it already, from another tenant: {said}. Change it at either end, or make the tenant a "
+            "part of what is unique"
         )
     if state[:2] in PASSING or isinstance(error, UNREACHABLE):
         return Unavailable(f"{where}: {PASSING.get(state[:2], 'it is away')} ({said})")

@@ -6,7 +6,7 @@ they change. So one message does it all, which counts while a tenant waits.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from json import loads
+from json import dumps, loads
 from typing import Any, Literal
 
 from migration.catalog import QUERIES
@@ -51,9 +51,18 @@ async def look(end: End) -> Fence | None:
 
 
 async def flip(
-    end: End, token: int, epoch: int, state: State, *, captured: bool | None = None, lock_ms: int = 1000
+    end: End,
+    token: int,
+    epoch: int,
+    state: State,
+    *,
+    captured: bool | None = None,
+    held_for: str | None = None,
+    lock_ms: int = 1000,
 ) -> None:
     """Set the fence, and capture with it in the same moment. Waits for the tenant's writers, so long at most.
+
+    `held_for`: the move whose mover may write there while it is importing or moved; None: this one.
 
     Superseded: a later decision or mover is known. Unavailable: writers would not end in time.
     """
@@ -62,7 +71,8 @@ async def flip(
         "BEGIN",
         f"SET LOCAL lock_timeout = {int(lock_ms)}",
         f"SELECT cellway.act({move}, {int(token)})",
-        f"SELECT cellway.set_fence({text_of(end.tenant_id)}, {int(epoch)}, {text_of(state)}, {move})",
+        f"SELECT cellway.set_fence({text_of(end.tenant_id)}, {int(epoch)}, {text_of(state)}, "
+        f"{text_of(held_for or end.move_id)})",
     ]
     if captured is not None:
         statements.append(f"SELECT cellway.set_captured({str(captured).lower()})")
@@ -81,6 +91,15 @@ async def capture(end: End, token: int, wanted: bool, *, lock_ms: int = 1000) ->
             "COMMIT",
         ],
     )
+
+
+async def hand_over(
+    end: End, token: int, from_move: str, to_move: str, progress: Mapping[str, Any] | None = None
+) -> None:
+    """The rows that one move left there are the other's from now on, one of which is carried here. Obstacle."""
+    async with end.writing(token) as writing:
+        with translated(end.name):
+            await writing.connection.execute(QUERIES["hand_over"], from_move, to_move, dumps(dict(progress or {})))
 
 
 async def _at_once(end: End, statements: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Takes a tenant's rows, or what was logged of it, out of a database; a bite at a time, so nothing waits for long."""
+"""Takes a tenant's rows, or what was logged of it, out of a database; a bite at a time, so nothing waits long."""
 
 from migration.catalog import QUERIES
 from migration.ends import End

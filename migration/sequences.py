@@ -29,8 +29,8 @@ async def read_positions(reader: Reader, schema: Schema) -> tuple[Position, ...]
 async def raise_sequences(writing: Writing, schema: Schema, positions: Many[Position]) -> int:
     """Set each sequence of the same column at the destination to the source's number, if it is not there yet.
 
-    `schema` is the destination's. Setting a sequence is not undone with the transaction, which does no harm: numbers
-    are skipped. Returns how many were raised.
+    `schema` is the destination's. Setting a sequence is not undone with the transaction, which does no harm:
+    numbers are skipped. Returns how many were raised.
     """
     own = {(sequence.table, sequence.column): sequence for sequence in schema.sequences}
     pairs = [

@@ -1,13 +1,14 @@
 """One step: from the snapshot at which the destination equals the source to a later one.
 
 Everything that was written between the two is deleted at the destination and read again at the later one, in one
-transaction that also notes the later snapshot. So after it the destination equals the source at that snapshot: keys
-that were not written are equal already, and the others were just read. It holds through unique swaps, cascades and
-crashes, and a step that is done twice does no harm.
+transaction that also notes the later snapshot. So after it the destination equals the source at that snapshot:
+keys that were not written are equal already, and the others were just read. It holds through unique swaps,
+cascades and crashes, and a step that is done twice does no harm.
 
-However large the difference is, memory is bounded and the transaction is one: keys come a batch at a time and are all
-deleted before the first row comes in (a row's unique value may still be another's until that one is deleted too), and
-rows are streamed. Batches in transactions of their own would leave a destination that equals no moment of the source.
+However large the difference is, memory is bounded and the transaction is one: keys come a batch at a time and are
+all deleted before the first row comes in (a row's unique value may still be another's until that one is deleted
+too), and rows are streamed. Batches in transactions of their own would leave a destination that equals no moment
+of the source.
 
 Two tasks do it, one an end, so that neither waits for the other's answers.
 """
@@ -87,8 +88,8 @@ async def step(
     snapshot, found_history, _, is_ahead = first["key"]
     if is_ahead == "true" or history not in (None, found_history):
         raise Lost(
-            f"{reader.where} has another history than the rows were copied from: it is {found_history} at {snapshot}, "
-            f"and they are from {history or 'one'} at {since}"
+            f"{reader.where} has another history than the rows were copied from: it is {found_history} at "
+            f"{snapshot}, and they are from {history or 'one'} at {since}"
         )
     flow = _Flow(snapshot)
     (keys, bytes_sent), rows_received = await both(
@@ -146,8 +147,8 @@ async def _refuse_too_many(reader: Reader, tables: Iterable[Table], most_rows: i
             rows = await reader.connection.fetchval(statements.count_rows(table), most_rows + 1)
         if rows > most_rows:
             raise Obstacle(
-                f"{table.relation} at {reader.where} has no key, and more than {most_rows} rows of this tenant, which "
-                "would all be copied again after every write: give it a primary key"
+                f"{table.relation} at {reader.where} has no key, and more than {most_rows} rows of this tenant, "
+                "which would all be copied again after every write: give it a primary key"
             )
 
 

@@ -90,7 +90,7 @@ async def receive(writing: Writing, table: Table, pipe: Pipe) -> int:
 
 
 async def both(first: Coroutine[Any, Any, FirstT], second: Coroutine[Any, Any, SecondT]) -> tuple[FirstT, SecondT]:
-    """The results of two that need each other: when one fails, the other is stopped, and that failure is raised."""
+    """The results of two that need each other: when one fails, the other is stopped, and it is raised."""
     try:
         async with asyncio.TaskGroup() as group:
             one, two = group.create_task(first), group.create_task(second)

@@ -3,7 +3,7 @@
     fence the source at a fresh epoch      running writers end first, later ones are told to go elsewhere
     last step, sequences                   the destination equals the source, which nobody writes to any more
     commit                                 one compare-and-set in the directory: from now on it only goes forward
-    open the destination                   at the epoch of the commit
+    open the destination                   at the epoch of the commit, captured from its first write
 
 Routers hold the tenant's requests from the first that is told to go elsewhere, and follow the directory's change.
 If it takes longer than it may, the directory decides otherwise (`release`), and the source is opened again at the
@@ -78,8 +78,11 @@ class Switch:
         return Switched(self.move, True, pause_ms)
 
     async def open_destination(self) -> None:
-        """By the decision that was made. Again, it does nothing."""
-        await fences.flip(self._destination, self.move.token, self.move.epochs["commit"], "active")
+        """By the decision that was made; captured, so that there is a way back. Again, it does nothing."""
+        await fences.flip(
+            *(self._destination, self.move.token, self.move.epochs["commit"], "active"),
+            captured=self.move.options.reverse_seconds > 0,
+        )
 
     async def open_source(self) -> None:
         """By the decision against a switch. Again, it does nothing."""

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from migration.catalog import QUERIES
 from migration.ends import Reader
-from migration.errors import translated
+from migration.errors import Obstacle, translated
 from migration.rules import statements
 from migration.rules.tables import Schema, Table
 from migration.streams import both
@@ -34,6 +35,10 @@ class Sums:
     def rows(self) -> int:
         return sum(rows for rows, _ in self.buckets.values())
 
+    @property
+    def total(self) -> Decimal:
+        return sum((total for _, total in self.buckets.values()), Decimal(0))
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -51,6 +56,8 @@ class Verified:
     """What was compared, and what differs."""
 
     rows: Mapping[str, int]
+    sums: Mapping[str, str]
+    """Of the hashes of all rows at the source, by relation: as a text, for they are larger than other numbers."""
     differences: tuple[Difference, ...] = field(default=())
 
     @property
@@ -58,18 +65,20 @@ class Verified:
         return not self.differences
 
 
-async def verify(source: Reader, destination: Reader, schema: Schema, relations: Iterable[str] | None = None) -> Verified:
+async def verify(
+    source: Reader, destination: Reader, schema: Schema, relations: Iterable[str] | None = None
+) -> Verified:
     """Compare all tables, or these, as the two readers see them; each table at both ends at once."""
-    rows, differences = {}, []
+    rows, totals, differences = {}, {}, []
     for relation in schema.tables if relations is None else relations:
         table = schema.tables[relation]
         at_source, at_destination = await both(sums(source, table), sums(destination, table))
-        rows[relation] = at_source.rows
+        rows[relation], totals[relation] = at_source.rows, str(at_source.total)
         unequal = differing(at_source, at_destination)
         if unequal:
             keys = await differing_keys(source, destination, table, unequal)
             differences.append(Difference(relation, at_source.rows, at_destination.rows, keys))
-    return Verified(rows, tuple(differences))
+    return Verified(rows, totals, tuple(differences))
 
 
 async def sums(reader: Reader, table: Table) -> Sums:
@@ -100,8 +109,29 @@ async def differing_keys(
     return tuple(keys[:MOST_KEYS])
 
 
+async def refuse_dangling(destination: Reader, schema: Schema) -> None:
+    """Obstacle: a row of the tenant refers to a row that the destination does not have.
+
+    No foreign key was checked while rows were brought. References among tables that move hold since they did at
+    the source; those to tables that do not move are looked at here. `schema` is the destination's.
+    """
+    for table in schema.tables.values():
+        for foreign_key in table.foreign_keys:
+            if not foreign_key.shared:
+                continue
+            with translated(destination.where):
+                values = await destination.connection.fetchval(statements.dangling(table, foreign_key))
+            if values is not None:
+                columns = ", ".join(foreign_key.columns)
+                raise Obstacle(
+                    f"{table.relation} ({columns}) = ({', '.join(values)}) refers to {foreign_key.referenced}, "
+                    f"which does not move, and {destination.where} has no such row: bring it there first"
+                )
+
+
 async def _sums(reader: Reader, statement: str, *values: object) -> Sums:
     with translated(reader.where):
+        await reader.connection.execute(QUERIES["expect_few_buckets"])
         found = await reader.connection.fetch(statement, *values)
     return Sums({row["bucket"]: (row["rows"], row["total"]) for row in found})
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from directory.announcing import announcement, open_registry
 from directory.control.client import CellControl
 from directory.postgres import PostgresDirectory
+from directory.postgres_moves import PostgresMoves
 from directory.publisher import Publisher
 from directory.redis_feed import RedisFeed
 from directory.registry import Registry
@@ -18,6 +19,7 @@ from placement.api.customers import Customers
 from placement.api.instances import InstanceHandlers
 from placement.api.jobs import Jobs
 from placement.api.keys import Keys
+from placement.api.moves import MoveHandlers
 from placement.api.orchestrations import Orchestrations
 from placement.api.tenants import Tenants
 from placement.background import Background
@@ -57,6 +59,7 @@ class Stores:
 
     pool: Pool
     directory: PostgresDirectory
+    moves: PostgresMoves
     feed: RedisFeed
     control: CellControl
     registry: Registry
@@ -118,7 +121,7 @@ async def _stores(settings: PlacementSettings) -> Stores:
     feed = RedisFeed(settings.directory_redis_url)
     control = CellControl(settings.control_key.get_secret_value())
     registry = open_registry(settings.directory_redis_url, settings.consul_url, settings.consul_token)
-    return Stores(pool, PostgresDirectory(pool), feed, control, registry)
+    return Stores(pool, PostgresDirectory(pool), PostgresMoves(pool), feed, control, registry)
 
 
 def _endpoints(
@@ -137,6 +140,7 @@ def _endpoints(
         *Keys(directory, control, decisions, seeds).endpoints(),
         *Orchestrations(directory, control, tokens).endpoints(),
         *Jobs(directory, control, tokens).endpoints(),
+        *MoveHandlers(stores.moves, tokens).endpoints(),
         *CellHandlers(directory, cells, tokens).endpoints(),
         *InstanceHandlers(stores.registry).endpoints(),
         *CheckHandlers(Doctor(directory, stores.feed, control)).endpoints(),

@@ -11,6 +11,7 @@ import ipaddress
 import random
 import secrets
 from binascii import hexlify
+from collections.abc import Collection
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -197,15 +198,19 @@ class Lane:
         """Let clients leave by and by (a balancer is to find another router), or stay again. A drain goes on."""
         self.leaving = leaving or self.draining
 
-    async def drain(self) -> None:
-        """Answer what came, and end every connection; returns once none is left."""
+    async def drain(self, arriving: Collection[object] = ()) -> None:
+        """Answer what came, and end every connection; returns once none is left, nor any `arriving`."""
         self.draining = self.leaving = True
         for stream in list(self.streams):
             stream.drain()
         for client in list(self.clients):
             if client.pipe is not None:
                 client.pipe.drain()
-        await asyncio.sleep(LAST_REQUEST_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_REQUEST_SECONDS):
+                while self.clients or arriving:
+                    self._empty.clear()
+                    await self._empty.wait()
         while self.clients:
             for client in list(self.clients):
                 if client.idle:

@@ -78,7 +78,7 @@ class Listener:
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         self._close()
-        await self._lane.drain()
+        await self._lane.drain(self._arriving)
 
     def _close(self) -> None:
         if self._server is not None:

@@ -1,5 +1,10 @@
-"""Servers for all tests: one Postgres and one Redis a session, a database of its own for whoever asks."""
+"""Servers for all tests: one Postgres and one Redis a session, a database of its own for whoever asks.
 
+`make test` runs tests in as many processes as there are processors (a file's in the same one), each a session with
+servers of its own; then those that are marked `alone` or `platform`, in one process.
+"""
+
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +12,7 @@ import hypothesis
 import pytest
 import redis
 
+from runtime.embedded import ports
 from runtime.embedded.postgres import PostgresServer
 from runtime.embedded.redis import RedisServer
 from tests.servers import PASSWORD, ControlDatabase, new_control_database
@@ -16,6 +22,21 @@ hypothesis.settings.register_profile(
     "cellway", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
 )
 hypothesis.settings.load_profile("cellway")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Processes that test side by side never choose the same port: each takes one of so many."""
+    told = getattr(config, "workerinput", None)
+    if told is not None:
+        number, workers = int(told["workerid"].removeprefix("gw")), int(told["workercount"])
+        ports._handed_out.update(port for port in range(65_536) if port % workers != number % workers)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(ids: list[str]) -> None:
+    """Side by side, of tests with one name only one would run, without a word."""
+    if twice := [name for name, number in Counter(ids).items() if number > 1]:
+        pytest.exit(f"mark these `alone`, or give each a name of its own: {twice}", returncode=4)
 
 
 @pytest.fixture(scope="session")

@@ -21,5 +21,5 @@ ALTER TABLE cell.allocations ENABLE ALWAYS TRIGGER count_went;
 GRANT USAGE ON SCHEMA cellway, cell TO cell_mover;
 GRANT SELECT ON cellway.tables TO cell_mover;
 GRANT EXECUTE ON FUNCTION cellway.enter, cellway.lock_key, cellway.set_fence, cellway.take, cellway.act, cellway.note,
-    cellway.forget_notes, cellway.set_captured, cellway.logged, cellway.forget_logged, cellway.history,
-    cellway.key_of, cellway.name_of TO cell_mover;
+    cellway.forget_notes, cellway.hand_over, cellway.set_captured, cellway.logged, cellway.forget_logged,
+    cellway.history, cellway.key_of, cellway.name_of TO cell_mover;

@@ -31,6 +31,8 @@ UNDECIDED: tuple[MovePhase, ...] = (*BEFORE_FENCING, "FENCING", "FINALIZING")
 ENDED: frozenset[MovePhase] = frozenset(("DONE", "ABORTED", "REVERSED"))
 URGENT: tuple[MovePhase, ...] = ("ACTIVATED", "COMMITTED", "FINALIZING", "FENCING")
 """Somebody waits for the tenant: such a move is claimed first, however many of its cells are being carried."""
+BACK: tuple[MovePhase, ...] = ("REVERSIBLE", "REVERSING", "CLEANING")
+"""A reverse in one of these has brought the tenant back: what it reversed has nothing more to wait for."""
 CLAIMED_FIRST: tuple[MovePhase, ...] = (
     *URGENT,
     "REVERSING", "CLEANING", "REVERSIBLE", "DRAINING", "ABORTING",
@@ -147,10 +149,17 @@ def check_token(move: Move, token: int) -> None:
 def check_wish(move: Move, wish: Wish) -> None:
     """NotAllowed with the reason, and with what is possible."""
     if move.phase not in WISHES[wish]:
-        possible = ", ".join(name for name in get_args(Wish) if move.phase in WISHES[name]) or "nothing"
-        raise NotAllowed(f"{wish} is not possible while {move.phase}{_why(wish)}; possible: {possible}")
+        possible = ", ".join(_said(name) for name in get_args(Wish) if move.phase in WISHES[name]) or "nothing"
+        raise NotAllowed(f"{_said(wish)} is not possible while {move.phase}{_why(wish)}; possible: {possible}")
     if move.wish == "cancel" and wish != "cancel":
-        raise NotAllowed(f"{wish} is not possible: move {move.move_id} is being cancelled; possible: cancel")
+        raise NotAllowed(
+            f"{_said(wish)} is not possible: move {move.move_id} is being cancelled; possible: cancel"
+        )
+
+
+def _said(wish: Wish) -> str:
+    """As operators say it."""
+    return "resume" if wish == "run" else wish
 
 
 def _why(wish: Wish) -> str:
@@ -207,6 +216,12 @@ def check_reverse_ended(move: Move, reverse: str | None) -> None:
     """NotAllowed while its way back is being taken by `reverse`."""
     if reverse is not None:
         raise NotAllowed(f"move {move.move_id} waits for {reverse}, which takes its way back")
+
+
+def check_way_back_over(move: Move, over: bool) -> None:
+    """NotAllowed while somebody may still want the tenant back. `over`: the time for it is."""
+    if not over and move.wish != "confirm":
+        raise NotAllowed(f"the way back of move {move.move_id} is still kept; possible: confirm")
 
 
 def check_not_cancelled(move: Move) -> None:

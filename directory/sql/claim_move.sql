@@ -1,5 +1,6 @@
 -- The move that is to be carried next gets a fresh token and a lease; nobody waits for one that is being changed.
--- $3: how many of a cell; $4: phases in the order in which they are claimed; $5: those that are for all that.
+-- $3: how many of a cell; $4: phases in the order in which they are claimed; $5: those that are for all that;
+-- $6: phases of a reverse that has brought the tenant back.
 WITH carried AS MATERIALIZED (
     SELECT source, destination FROM directory.moves WHERE ended_at IS NULL AND lease_until > clock_timestamp()
 ), busy AS MATERIALIZED (
@@ -13,10 +14,11 @@ WITH carried AS MATERIALIZED (
       AND NOT m.paused
       AND (m.lease_until IS NULL OR m.lease_until <= clock_timestamp())
       AND (m.claim_after IS NULL OR m.claim_after <= clock_timestamp())
-      AND (m.phase <> 'REVERSIBLE' OR m.wish = 'confirm'
+      AND (m.phase <> 'REVERSIBLE' OR m.wish = 'confirm' OR coalesce(m.claim_after, m.lease_until) IS NOT NULL
            OR m.phase_at + make_interval(secs => (m.options ->> 'reverse_seconds')::float8) <= clock_timestamp())
       AND (m.phase <> 'REVERSING'
-           OR NOT EXISTS (SELECT FROM directory.moves r WHERE r.reverses = m.move_id AND r.ended_at IS NULL))
+           OR NOT EXISTS (SELECT FROM directory.moves r WHERE r.reverses = m.move_id AND r.ended_at IS NULL
+                             AND r.phase <> ALL ($6::text[])))
       AND (m.phase = ANY ($5::text[])
            OR (m.source NOT IN (SELECT cell_id FROM busy) AND m.destination NOT IN (SELECT cell_id FROM busy)))
     ORDER BY array_position($4::text[], m.phase), m.move_id

@@ -1,4 +1,4 @@
-"""Cuts a table into chunks by its key. A chunk is one transaction at the destination, of about as many bytes as any."""
+"""Cuts a table into chunks by its key, each of about as many bytes. A chunk is one transaction."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# ruff: noqa: S608  names are quoted as the catalog gives them, and there are no values in these texts
 """SQL for one table, of any schema. Identifiers are quoted; values are bound, or settings of the transaction:
 
 - `app.tenant`: whose rows;
@@ -32,9 +33,7 @@ def _row(parts: Sequence[str]) -> str:
 
 def _bound(table: Table, array: str) -> str:
     """A text[] as a value that the key compares to."""
-    return _row(
-        [f"({array})[{number}]::{table[name].plain_type}" for number, name in enumerate(table.order, 1)]
-    )
+    return _row([f"({array})[{number}]::{table[name].plain_type}" for number, name in enumerate(table.order, 1)])
 
 
 def _key_columns(table: Table) -> str:
@@ -77,7 +76,8 @@ def keys_of_chunk(table: Table, *, after: bool, to: bool) -> str:
     """Their keys."""
     return (
         "-- What a chunk will bring.\n"
-        f"SELECT {_texts(table, table.key)} AS key FROM {table.relation} WHERE {_in_chunk(table, after=after, to=to)}"
+        f"SELECT {_texts(table, table.key)} AS key FROM {table.relation} "
+        f"WHERE {_in_chunk(table, after=after, to=to)}"
     )
 
 
@@ -159,7 +159,8 @@ def count_rows(table: Table) -> str:
 def stage(table: Table) -> str:
     """A place for rows on their way into a table whose row security applies to us: COPY may not write that one."""
     columns = listed(column.name for column in table.copied)
-    return f"CREATE TEMPORARY TABLE {STAGED_NAME} ON COMMIT DROP AS SELECT {columns} FROM {table.relation} WITH NO DATA"
+    rows = f"SELECT {columns} FROM {table.relation} WITH NO DATA"
+    return f"CREATE TEMPORARY TABLE {STAGED_NAME} ON COMMIT DROP AS {rows}"
 
 
 def unstage(table: Table) -> str:
@@ -185,7 +186,9 @@ def _key_hash(table: Table) -> str:
 def _hashes(table: Table) -> str:
     """Rows as (key_hash, row_hash)."""
     key = _key_hash(table) if table.key else _row_hash(table)
-    return f"SELECT {key} AS key_hash, {_row_hash(table)} AS row_hash FROM {table.relation} WHERE {_of_tenant(table)}"
+    return (
+        f"SELECT {key} AS key_hash, {_row_hash(table)} AS row_hash FROM {table.relation} WHERE {_of_tenant(table)}"
+    )
 
 
 def sums(table: Table) -> str:
@@ -244,9 +247,12 @@ def sequence_positions(sequences: Sequence[OwnedSequence]) -> str:
 
 def raise_sequences(sequences: Sequence[OwnedSequence]) -> str:
     """Sets each of them to its number of $1 unless it is there already; how many were set."""
-    looks = [
-        f"SELECT setval({text_of(sequence.relation)}::regclass, ($1::bigint[])[{number}]) FROM {sequence.relation} "
-        f"WHERE NOT is_called OR last_value {'<' if sequence.ascending else '>'} ($1::bigint[])[{number}]"
-        for number, sequence in enumerate(sequences, 1)
-    ]
-    return f"-- Never back: others of this database draw from them too.\nSELECT count(raised.setval) FROM ({' UNION ALL '.join(looks)}) raised"
+    looks = []
+    for number, sequence in enumerate(sequences, 1):
+        value, below = f"($1::bigint[])[{number}]", "<" if sequence.ascending else ">"
+        looks.append(
+            f"SELECT setval({text_of(sequence.relation)}::regclass, {value}) FROM {sequence.relation} "
+            f"WHERE NOT is_called OR last_value {below} {value}"
+        )
+    rows = " UNION ALL ".join(looks)
+    return f"-- Never back: others of this database draw from them too.\nSELECT count(setval) FROM ({rows}) raised"

@@ -1,8 +1,8 @@
-"""What is known of the tables whose rows move. Names are as in the catalog; `relation` is quoted, with its schema."""
+"""What is known of the tables whose rows move. `relation` is quoted, with its schema; other names are plain."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Table:
         return tuple(name for name in self.key if name != self.tenant)
 
     @property
-    def format(self) -> str:
+    def format(self) -> Literal["binary", "text"]:
         """How COPY writes its rows."""
         return "binary" if all(column.binary for column in self.copied) else "text"
 
@@ -122,5 +122,3 @@ class Schema:
 
     def __repr__(self) -> str:
         return f"<Schema {len(self.tables)} tables, {self.fingerprint[:12]}>"
-
-

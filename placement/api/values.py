@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
+from directory.rules.moves import MOVE_ID
 from directory.rules.names import NAME, is_name
 from runtime.api.endpoint import Input
 from runtime.api.problem import not_found
@@ -25,6 +26,7 @@ PARAMETERS: Mapping[str, Mapping[str, Any]] = {
     "tenant": {"type": "string", "pattern": NAME},
     "cell": {"type": "string", "pattern": NAME},
     "key": {"type": "string", "pattern": KEY},
+    "move": {"type": "string", "pattern": MOVE_ID},
     "orchestration": {"type": "string", "pattern": KEY},
 }
 

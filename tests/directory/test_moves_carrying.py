@@ -197,7 +197,8 @@ async def test_the_whole_way_ends_it(stage: Stage) -> None:
     move = await stage.bring(await stage.claimed(), "DONE")
     assert move.ended_at is not None
     assert move.owner == ""
-    phases = [event.phase for event in await stage.desk.events(move.move_id)]
+    events = await stage.desk.events(move.move_id)
+    phases = [event.phase for event in events if event.detail["event"] != "ask"]
     assert phases == list(PHASES[: PHASES.index("DONE") + 1])
     await stage.pass_time(1e6)
     assert await stage.moves.claim("mover-1", LEASE_SECONDS, MANY) is None
@@ -337,6 +338,20 @@ async def test_the_way_back_is_kept_until_its_time_is_over(stage: Stage) -> None
     assert await stage.moves.claim("mover-1", LEASE_SECONDS, MANY) is None
     await stage.pass_time(101)
     assert (await stage.moves.record(*_token(await stage.claim(move.move_id)), "clean")).phase == "CLEANING"
+
+
+async def test_what_keeps_the_way_back_fresh_is_claimed_when_it_said(stage: Stage) -> None:
+    """Or when it died; and the way back is closed by nobody before its time."""
+    await stage.prepare("acme")
+    move = await stage.bring(await stage.claimed(options=MoveOptions(reverse_seconds=3600)), "REVERSIBLE")
+    await stage.moves.let_go(move.move_id, move.token, 60.0)
+    assert await stage.moves.claim("mover-1", LEASE_SECONDS, MANY) is None
+    await stage.pass_time(61)
+    move = await stage.claim(move.move_id)
+    with pytest.raises(NotAllowed, match="still kept"):
+        await stage.moves.record(move.move_id, move.token, "clean")
+    await stage.pass_time(LEASE_SECONDS + 1)
+    assert (await stage.claim(move.move_id)).token > move.token
 
 
 async def test_confirming_ends_the_way_back_at_once_and_pausing_keeps_it(stage: Stage) -> None:

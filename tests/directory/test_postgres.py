@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import urlsplit
 
@@ -177,12 +176,11 @@ async def test_who_gives_up_waiting_for_a_frozen_server_is_let_go_at_once(
     directory = await open_directory(wire.dsn)
     await asyncio.gather(*(directory.head() for _ in range(3)))
     wire.cut()
-    for _ in range(3):
-        started = time.monotonic()
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.1):
-                await directory.head()
-        assert time.monotonic() - started < 1.0
+    async with asyncio.timeout(3 * COMMAND_SECONDS - 0.5):
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await directory.head()
     with pytest.raises(Unavailable):
         await directory.head()
 

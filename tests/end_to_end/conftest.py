@@ -9,13 +9,19 @@ from console.platform.platform import Platform
 from console.platform.settings import SYSTEM_PORTS, UpSettings
 from tests.end_to_end.actors import Operator
 
+SHORT = {"LEASE_SECONDS": "4", "HINT_AGAIN_SECONDS": "2", "HEARTBEAT_SECONDS": "3", "SWEEP_SECONDS": "0.5"}
+"""What is waited for when somebody died; half a minute otherwise."""
+
 
 @pytest.fixture(scope="session")
 async def platform(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Platform]:
     """Three cells, a router, placement. Tests that kill a part wait until it is back."""
     root = tmp_path_factory.mktemp("platform") / ".cellway"
-    async with Platform(root, 3, UpSettings(**SYSTEM_PORTS)) as running:
-        yield running
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in SHORT.items():
+            patch.setenv(f"CELLWAY_CELL_{name}", value)
+        async with Platform(root, 3, UpSettings(**SYSTEM_PORTS)) as running:
+            yield running
 
 
 @pytest.fixture

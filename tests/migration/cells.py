@@ -13,8 +13,10 @@ import asyncpg
 from directory import fence
 from directory.fence import GUARD_TABLE
 from migration.catalog import read_schema
-from migration.copying import LANES, Copying
+from migration.copying import LANES, copy_table
 from migration.ends import End
+from migration.rules.names import quoted
+from migration.rules.statements import delete_tenant
 from migration.rules.tables import Schema
 from migration.stepping import Stepped, step
 from migration.verifying import Verified, verify
@@ -104,16 +106,44 @@ class Journey:
     since: str = ""
     steps: list[Stepped] = field(default_factory=list)
 
+    async def write(self, statements: str) -> None:
+        """One transaction of the tenant's own, at the source."""
+        async with self.source_place.session(tenant=self.tenant) as connection:
+            await connection.execute(f"BEGIN; {statements}; COMMIT")
+
+    async def told_apart(self) -> list[str]:
+        """Tables that differ by the plainest comparison there is: all rows as sorted texts."""
+        different = []
+        for relation in self.schema.tables:
+            here, there = await self.texts(relation)
+            if here != there:
+                different.append(relation)
+        return different
+
+    async def texts(self, relation: str, order: str | None = None) -> tuple[list[Any], list[Any]]:
+        """The tenant's rows at both ends, every column as text."""
+        table = self.schema.tables[relation]
+        parts = ", ".join(f"{quoted(column.name)}::text" for column in table.columns)
+        statement = (
+            f"SELECT {parts} FROM {relation} WHERE {quoted(table.tenant)}::text = $1 ORDER BY {order or parts}"
+        )
+        here = await self.source_place.fetch(statement, self.tenant)
+        return here, await self.destination_place.fetch(statement, self.tenant)
+
     async def copy(self, lanes: int = LANES) -> None:
         """All rows, each chunk at its own moment; the next step starts from the first of them."""
         async with self.source.reading() as reader:
             self.since = await reader.snapshot()
         async with self.destination.writing(TOKEN) as writing:
             await writing.note(self.since)
-        copying = Copying(self.source, self.destination, TOKEN, self.schema, self.since, lanes=lanes)
         for table in self.schema.tables.values():
-            await copying.copy_table(table)
-        self.since = copying.since
+            await copy_table(self.source, self.destination, TOKEN, table, self.schema, self.since, lanes=lanes)
+
+    async def clear(self) -> None:
+        """Away with all that the destination has of the tenant."""
+        async with self.destination.writing(TOKEN) as writing:
+            for table in self.schema.tables.values():
+                await writing.connection.execute(delete_tenant(table))
 
     async def step(self) -> Stepped:
         """Bring the destination up to now."""
@@ -147,7 +177,9 @@ async def journey(
             await connection.execute("SELECT cellway.act($1, $2)", move_id, TOKEN)
             await connection.execute("SELECT cellway.set_captured(true)")
     async with destination.session() as connection:
-        await connection.execute("SELECT cellway.set_fence($1, $2, 'importing', $3)", tenant, next(_LATER), move_id)
+        await connection.execute(
+            "SELECT cellway.set_fence($1, $2, 'importing', $3)", tenant, next(_LATER), move_id
+        )
         await connection.execute("SELECT cellway.take($1, $2, $3)", move_id, tenant, TOKEN)
     async with AsyncExitStack() as stack:
         ends = [

@@ -81,7 +81,7 @@ class Client:
 
 
 EMPTY = """
-TRUNCATE directory.cells, directory.tenants, directory.assignments, directory.changes;
+TRUNCATE directory.cells, directory.tenants, directory.assignments, directory.changes CASCADE;
 UPDATE directory.head SET seq = 0, identity = gen_random_uuid();
 ALTER SEQUENCE directory.epochs RESTART;
 """

@@ -349,6 +349,26 @@ BEGIN
 END
 $$;
 
+-- The rows that one move left here are another's from now on, as far as they are: of the move that `act` began this
+-- transaction for. Whatever wrote for the other one has ended, because the fence is no longer held for it.
+CREATE FUNCTION cellway.hand_over(from_move text, to_move text, more jsonb) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF current_setting('app.move') NOT IN (from_move, to_move) THEN
+        RAISE EXCEPTION 'neither of these moves is carried here' USING ERRCODE = 'CW003', DETAIL = '0';
+    END IF;
+    UPDATE cellway.moves t
+    SET snapshot = coalesce(f.snapshot, '3:3:'), progress = t.progress || more, updated_at = now()
+    FROM cellway.moves f
+    WHERE t.move_id = to_move AND f.move_id = from_move AND f.tenant_id = t.tenant_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'move % left nothing here', from_move USING ERRCODE = 'CW004';
+    END IF;
+END
+$$;
+
 -- Switches capture for the tenant of a transaction that `act` began. Waits for the tenant's writers (the caller sets
 -- lock_timeout): a snapshot that is taken once this is committed sees everything that was not captured.
 CREATE FUNCTION cellway.set_captured(wanted boolean) RETURNS void

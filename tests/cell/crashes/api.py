@@ -65,7 +65,9 @@ def main() -> None:
     prepare(Points(folder))
 
     def tell(running: list[int]) -> None:
-        (folder.parent / "api.pid").write_text(str(running[0]))
+        fresh = folder.parent / "api.pid.new"
+        fresh.write_text(str(running[0]))
+        fresh.replace(folder.parent / "api.pid")
 
     keep(1, lambda: program.main("cell", CellSettings, build_api), tell)
 

@@ -17,7 +17,6 @@ from typing import cast
 
 from directory.memory_feed import MemoryFeed
 from router.app import Router
-from router.rules.overload import Lag
 from tests.router.bytes.messages import SMUGGLED, request, sized
 from tests.router.bytes.views import Answers, Message, Unreadable, answers_by_h11, next_request
 from tests.router.upstreams import running, snapshot_of
@@ -359,13 +358,6 @@ class Wire:
         assert [each.connection for each in self.cell.seen].count(connection) == 1
 
 
-class NeverLate(Lag):
-    """The loop of tests stands still between them, and between examples: that is no overload."""
-
-    def beat(self, late_seconds: float, now: float) -> None:
-        return None
-
-
 @contextlib.asynccontextmanager
 async def wired(**settings: object) -> AsyncIterator[Wire]:
     """A router of its own, and its cell."""
@@ -376,7 +368,6 @@ async def wired(**settings: object) -> AsyncIterator[Wire]:
     await feed.fill(snapshot_of({"cell-1": address}, {"acme": ("cell-1", 5), "beta": ("cell-1", 7)}))
     try:
         async with running(feed, **settings) as router:
-            router.lane._lag = NeverLate()
             await eventually(lambda: len(router.table))
             yield Wire(router, cell)
     finally:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from directory.memory_feed import MemoryFeed
 from tests.router.faults.cells import EVENTS, chunk
 from tests.router.faults.frames import BINARY, CLOSE, frame, read_frame
 from tests.router.faults.programs import Program, started
-from tests.router.upstreams import OK, FakeCell, Seen, connected, get
+from tests.router.upstreams import OK, FakeCell, Seen, connected, get, running
 from tests.waiting import eventually
 
 SWITCHED = (
@@ -214,3 +215,25 @@ async def test_a_router_without_clients_leaves_at_once(
     async with started(redis_url, project_root, cell, drain_seconds=60) as router:
         router.process.send_signal(number)
         assert await asyncio.wait_for(router.process.wait(), 15.0) == 0
+
+
+async def test_a_router_waits_for_a_last_request_only_while_somebody_could_send_it(
+    feed: MemoryFeed, cell: FakeCell
+) -> None:
+    """Whoever has nobody connected has left within a few turns of its loop."""
+    async with running(feed) as router, connected(router) as client:
+        client.send(get())
+        assert (await client.answer()).status == 200
+        draining = asyncio.ensure_future(router.site.drain())
+        await turns()
+        assert not draining.done()
+        client.close()
+        await eventually(lambda: not router.lane.clients)
+        await turns()
+        assert draining.done()
+
+
+async def turns() -> None:
+    """Of the event loop, a few."""
+    for _ in range(10):
+        await asyncio.sleep(0)

@@ -5,6 +5,7 @@ else is asyncio as it is, so the code under test does not know.
 """
 
 import asyncio
+import selectors
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -138,8 +139,8 @@ class MemoryTransport(asyncio.Transport):
 class MemoryLoop(asyncio.SelectorEventLoop):
     """Collects what escapes in `escaped`."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, selector: selectors.BaseSelector | None = None) -> None:
+        super().__init__(selector)
         self._factories: dict[int, Factory] = {}
         self._ahead_seconds = 0.0
         self.escaped: list[str] = []
@@ -183,3 +184,26 @@ class MemoryLoop(asyncio.SelectorEventLoop):
             self.guarded(end.get_protocol().connection_made, end)
         await asyncio.sleep(0)
         return near, near.get_protocol()
+
+
+class _Jump(selectors.DefaultSelector):
+    """Waits for nobody: when there is nothing to do, it is as late as the loop would have waited."""
+
+    passed_seconds = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0.0 if timeout is not None else None)
+        if not ready and timeout is not None:
+            self.passed_seconds += max(0.0, timeout)
+        return ready
+
+
+class SimulatedLoop(MemoryLoop):
+    """Time goes on only while everybody waits for it, and then at once: the machine may be as slow as it is."""
+
+    def __init__(self) -> None:
+        self._jump = _Jump()
+        super().__init__(self._jump)
+
+    def time(self) -> float:
+        return self._jump.passed_seconds + getattr(self, "_ahead_seconds", 0.0)
