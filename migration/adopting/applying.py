@@ -21,8 +21,10 @@ from migration.adopting.rules.found import Database
 from migration.rules.names import quoted
 from runtime.backoff import Backoff
 from runtime.database import CLASHES, Connection
-from runtime.schema import upgrade
+from runtime.schema import upgrade, upgrades
 
+COMPONENT = "adopting"
+UPGRADES = upgrades("migration.adopting")
 LOCK_SECONDS = 0.3
 INSTALL_SECONDS = 5.0
 """How long writers may wait, beside the lock, while tables without an index are read for tenants."""
@@ -61,6 +63,7 @@ async def apply(
             steps.append(f"role {mover} {'was made' if password else 'may now do what a mover does'}")
         await _become(connection, deeds)
         applied = await upgrade(connection, fence.COMPONENT, fence.UPGRADES)
+        applied += await upgrade(connection, COMPONENT, UPGRADES)
         if applied:
             steps.append(f"the fence's schema was brought up to date ({applied} upgrades)")
         for statement in deeds.prepare:

@@ -72,8 +72,9 @@ async def _tables(connection: Connection) -> Mapping[str, Table]:
 
 
 def _column(row: asyncpg.Record) -> Column:
-    names = ("name", "type", "base", "enum", "extension", "nullable", "generated", "sequence", "sequence_owned")
-    return Column(**{name: row[name] for name in names})
+    names = ("name", "type", "base", "enum", "extension", "nullable", "generated", "sequence")
+    counted = ("sequence_owned", "sequence_bounded")
+    return Column(**{name: row[name] for name in (*names, *counted)})
 
 
 def _by_relation(rows: list[asyncpg.Record]) -> dict[str, list[asyncpg.Record]]:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from migration.adopting.applying import IN_THE_WAY, LOCK_SECONDS, PATIENCE_SECONDS, Done
+from directory import fence
+from migration.adopting.applying import COMPONENT, IN_THE_WAY, LOCK_SECONDS, PATIENCE_SECONDS, Done
 from migration.adopting.errors import Later, Refused
 from migration.adopting.inspecting import QUERIES
 from migration.adopting.rules import deeds
@@ -15,7 +16,6 @@ from migration.rules.names import quoted
 from runtime.backoff import Backoff
 from runtime.database import Connection
 
-COMPONENTS = ("fence",)
 STATEMENT_SECONDS = 30.0
 _AGAIN = Backoff(initial_seconds=0.2, cap_seconds=2.0, floor_seconds=0.1)
 
@@ -75,7 +75,7 @@ async def _remove(
         raise Refused(f"{'; '.join(busy)}: end it first, or say --force")
     for statement in statements:
         await connection.execute(statement)
-    row = await connection.fetchrow(QUERIES["forget_upgrades"], list(COMPONENTS))
+    row = await connection.fetchrow(QUERIES["forget_upgrades"], [fence.COMPONENT, COMPONENT])
     if row is not None and not row["others"]:
         await connection.execute("DROP SCHEMA upgrades CASCADE")
     steps = [f"{relation} was released" for relation in found.adopted]

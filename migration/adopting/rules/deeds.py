@@ -115,6 +115,7 @@ def _grants(found: Database, tables: Sequence[Table], mover: str) -> Iterable[st
     schemas = [schema for schema in schemas_of(tables) if schema not in found.public_schemas]
     yield f"GRANT USAGE ON SCHEMA {', '.join(['cellway', *map(quoted, schemas)])} TO {mover}"
     yield f"GRANT SELECT ON cellway.tables TO {mover}"
+    yield f"GRANT SELECT, INSERT, UPDATE, DELETE ON cellway.decisions TO {mover}"
     calls = ", ".join(f"cellway.{call}" for call in (*MOVER_CALLS, *STEWARD_CALLS))
     yield f"GRANT EXECUTE ON FUNCTION {calls} TO {mover}"
     if tables:

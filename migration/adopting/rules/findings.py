@@ -220,11 +220,13 @@ def _uniques(table: Table, tenant: str) -> Iterator[Finding]:
             continue
         columns = [table.columns[name] for name in unique.columns if name]
         counted = next((column for column in columns if column.sequence), None)
+        if counted is not None and counted.sequence_bounded:
+            continue
         if counted is not None:
             yield Finding(
                 table.relation, f"{unique.name} is unique without the tenant, and {counted.name} is counted up: two "
                 "databases give the same numbers, and a tenant cannot move to where its numbers are taken",
-                f"give each database numbers of its own, before it gives any: {own_numbers(counted)}",
+                own_numbers(counted),
             )  # fmt: skip
         elif not _is_random(unique, table):
             yield Finding(
@@ -238,9 +240,13 @@ def _is_random(unique: Unique, table: Table) -> bool:
 
 
 def own_numbers(column: Column) -> str:
-    """The statement by which the second of some databases counts in a range of its own."""
-    low, high = (1_000_000_001, 2_000_000_000) if column.base == "int4" else (10**15 + 1, 2 * 10**15)
-    return f"ALTER SEQUENCE {column.sequence} MINVALUE {low} MAXVALUE {high} START {low} RESTART {low}"
+    """The statements by which this database, and the next, count in ranges of their own."""
+    size = 10**9 if column.base == "int4" else 10**12
+    start = f"MINVALUE {size + 1} MAXVALUE {2 * size} START {size + 1} RESTART"
+    return (
+        f"ALTER SEQUENCE {column.sequence} MAXVALUE {size};\n"
+        f"-- in the next, before it is used: ALTER SEQUENCE {column.sequence} {start};"
+    )
 
 
 def _references(seen: Seen, places: Mapping[str, Standing], table: Table, tenant: str) -> Iterator[Finding]:

@@ -18,6 +18,8 @@ class Column:
     sequence: str | None
     """That fills it."""
     sequence_owned: bool
+    sequence_bounded: bool
+    """It gives numbers of a range of its own."""
 
 
 @dataclass(frozen=True, slots=True)
