@@ -68,6 +68,7 @@ async def apply(
             steps.append(f"the fence's schema was brought up to date ({applied} upgrades)")
         for statement in deeds.prepare:
             await connection.execute(statement)
+        await connection.execute(QUERIES["keep_staying"], [r for r, s in places.items() if s.place == "left"])
         opened = await _open(connection, tenants) if deeds.install else 0
     if deeds.install:
         opened += await _installed(connection, found, places, deeds, tenants)

@@ -30,6 +30,7 @@ async def inspect(connection: Connection, mover: str) -> Database:
     if rights is None:
         raise RuntimeError("everybody has some rights, or none")
     adopted = await connection.fetch(QUERIES["read_adopted"]) if about["fenced"] else []
+    staying = await connection.fetch(QUERIES["read_staying"]) if about["steady"] else []
     return Database(
         **{name: about[name] for name in ("name", "version", "version_number", "standby", "role", "superuser")},
         fence_owner=about["fence_owner"],
@@ -37,6 +38,7 @@ async def inspect(connection: Connection, mover: str) -> Database:
         tables=await _tables(connection),
         others=[(row["relation"], row["kind"]) for row in await connection.fetch(QUERIES["read_others"])],
         adopted={row["relation"]: Adopted(row["tenant"], row["bound"]) for row in adopted},
+        staying=frozenset(row["relation"] for row in staying),
         mover=await _mover(connection, mover, about["version_number"]),
         public_connects=rights["connect"],
         public_schemas=frozenset(rights["schemas"]),
@@ -94,16 +96,19 @@ async def _mover(connection: Connection, mover: str, version: int) -> Role | Non
 
 def resolved(found: Database, tenant_column: str, columns: Mapping[str, str], left: list[str]) -> Wishes:
     """What was asked for, by relations. Usage: there is no such table or column, or several."""
+    stay = frozenset(_relation(found, said) for said in left)
+    known = {relation: adopted.tenant for relation, adopted in found.adopted.items() if relation in found.tables}
     wanted = {}
     for said, column in columns.items():
         relation = _relation(found, said)
         if column not in found.tables[relation].columns:
             raise Usage(f"{relation} has no column {column}")
         wanted[relation] = column
-    stay = frozenset(_relation(found, said) for said in left)
     if both := stay & wanted.keys():
         raise Usage(f"{', '.join(sorted(both))} cannot both move and stay")
-    return Wishes(tenant_column, wanted, stay)
+    # What was said before need not be said again.
+    stay |= found.staying & found.tables.keys() - wanted.keys()
+    return Wishes(tenant_column, {**known, **wanted}, stay)
 
 
 def _relation(found: Database, said: str) -> str:

@@ -23,7 +23,7 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.platform
 COMMANDS = re.compile(r"<!-- commands: (\w+) -->\n```sh\n(.*?)```", re.DOTALL)
 PORTS = ("8080", "8081", "8082", "8083", "8101", "8102", "8111", "8112")
-BLOCK_SECONDS = 90.0
+BLOCK_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -53,10 +53,13 @@ class Shell:
         assert stdin is not None
         assert stdout is not None
         stdin.write(f"{block}\necho '== done'\n".encode())
-        async with asyncio.timeout(BLOCK_SECONDS):
-            while (line := (await stdout.readline()).decode()) != "== done\n":
-                self.said.append(line)
-                assert line, "".join(self.said[-60:])
+        try:
+            async with asyncio.timeout(BLOCK_SECONDS):
+                while (line := (await stdout.readline()).decode()) != "== done\n":
+                    self.said.append(line)
+                    assert line, "".join(self.said[-60:])
+        except TimeoutError:
+            pytest.fail("".join(self.said[-60:]))
 
 
 @asynccontextmanager

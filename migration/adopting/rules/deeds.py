@@ -97,6 +97,13 @@ def schemas_of(tables: Iterable[Table]) -> list[str]:
     return sorted({table.schema for table in tables})
 
 
+def shared_of(found: Database, tables: Sequence[Table]) -> list[Table]:
+    """Tables that do not move, and to which those that do refer."""
+    moving = {table.relation for table in tables}
+    names = {reference.referenced for table in tables for reference in table.references} - moving
+    return [found.tables[name] for name in sorted(names) if name in found.tables]
+
+
 def sequences_of(tables: Iterable[Table]) -> list[str]:
     """That fill columns of these tables, and belong to them."""
     return sorted(
@@ -112,15 +119,18 @@ def sequences_of(tables: Iterable[Table]) -> list[str]:
 def _grants(found: Database, tables: Sequence[Table], mover: str) -> Iterable[str]:
     if not found.public_connects:
         yield f"GRANT CONNECT ON DATABASE {quoted(found.name)} TO {mover}"
-    schemas = [schema for schema in schemas_of(tables) if schema not in found.public_schemas]
+    shared = shared_of(found, tables)
+    schemas = [schema for schema in schemas_of([*tables, *shared]) if schema not in found.public_schemas]
     yield f"GRANT USAGE ON SCHEMA {', '.join(['cellway', *map(quoted, schemas)])} TO {mover}"
-    yield f"GRANT SELECT ON cellway.tables TO {mover}"
+    yield f"GRANT SELECT ON cellway.tables, cellway.staying TO {mover}"
     yield f"GRANT SELECT, INSERT, UPDATE, DELETE ON cellway.decisions TO {mover}"
     calls = ", ".join(f"cellway.{call}" for call in (*MOVER_CALLS, *STEWARD_CALLS))
     yield f"GRANT EXECUTE ON FUNCTION {calls} TO {mover}"
     if tables:
         names = ", ".join(table.relation for table in tables)
         yield f"GRANT SELECT, INSERT, DELETE ON TABLE {names} TO {mover}"
+    if shared:  # it is looked whether the destination has what rows refer to
+        yield f"GRANT SELECT ON TABLE {', '.join(table.relation for table in shared)} TO {mover}"
     if sequences := sequences_of(tables):
         yield f"GRANT SELECT, UPDATE ON SEQUENCE {', '.join(sequences)} TO {mover}"
 
@@ -137,7 +147,10 @@ def removing(found: Database, mover: str) -> list[str]:
             said.append(f"REVOKE SELECT, INSERT, DELETE ON TABLE {names} FROM {name}")
         if sequences := sequences_of(tables):
             said.append(f"REVOKE SELECT, UPDATE ON SEQUENCE {', '.join(sequences)} FROM {name}")
-        if schemas := [schema for schema in schemas_of(tables) if schema not in found.public_schemas]:
+        shared = shared_of(found, tables)
+        if shared:
+            said.append(f"REVOKE SELECT ON TABLE {', '.join(table.relation for table in shared)} FROM {name}")
+        if schemas := [one for one in schemas_of([*tables, *shared]) if one not in found.public_schemas]:
             said.append(f"REVOKE USAGE ON SCHEMA {', '.join(map(quoted, schemas))} FROM {name}")
         if not found.public_connects:
             said.append(f"REVOKE CONNECT ON DATABASE {quoted(found.name)} FROM {name}")

@@ -117,6 +117,8 @@ class Database:
     others: Sequence[tuple[str, str]]
     """Views (v), materialized views (m) and foreign tables (f): relation and kind."""
     adopted: Mapping[str, Adopted]
+    staying: frozenset[str]
+    """Relations that somebody said stay as they are."""
     mover: Role | None
     public_connects: bool
     public_schemas: frozenset[str]

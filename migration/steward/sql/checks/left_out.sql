@@ -7,6 +7,7 @@ WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'cellway', 'upgrades')
   AND n.nspname !~ '^pg_(toast|temp)'
   AND NOT EXISTS (SELECT FROM cellway.tables m WHERE to_regclass(m.relation) = c.oid)
+  AND NOT EXISTS (SELECT FROM cellway.staying s WHERE to_regclass(s.relation) = c.oid)
   AND (
       EXISTS (
           SELECT FROM pg_constraint o

@@ -6,3 +6,8 @@ CREATE TABLE cellway.decisions (
     display_name text   NOT NULL,
     plan         text   NOT NULL
 );
+
+-- Tables whose rows stay here although they may belong to tenants: somebody has said so.
+CREATE TABLE cellway.staying (
+    relation text COLLATE "C" PRIMARY KEY
+);
