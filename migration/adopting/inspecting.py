@@ -51,7 +51,7 @@ async def _tables(connection: Connection) -> Mapping[str, Table]:
     references = _by_relation(await connection.fetch(QUERIES["read_references"]))
     plain = (
         *("relation", "name", "schema", "partition", "inherits", "unlogged", "row_security", "rules", "owner"),
-        *("ours", "owner_creates", "rows", "bytes", "key", "capture", "guarded"),
+        *("ours", "owner_creates", "rows", "bytes", "key", "capture", "intact", "guarded"),
     )
     return {
         row["relation"]: Table(

@@ -44,7 +44,7 @@ def adopting(found: Database, places: Mapping[str, Standing], mover: str) -> Dee
     }
     tables = [found.tables[relation] for relation in chosen]
     fresh = [table for table in tables if not _installed(table, found)]
-    release = [table for table in fresh if table.capture is not None]
+    release = [table for table in fresh if table.capture is not None or table.relation in found.adopted]
     install = [f"SELECT cellway.release_table({text_of(table.relation)}::regclass)" for table in release]
     install += [
         f"SELECT cellway.adopt_table({text_of(table.relation)}::regclass, {text_of(str(chosen[table.relation]))})"
@@ -62,7 +62,12 @@ def adopting(found: Database, places: Mapping[str, Standing], mover: str) -> Dee
 
 def _installed(table: Table, found: Database) -> bool:
     """By the key that it has now: the log names rows by it."""
-    return table.relation in found.adopted and table.capture is not None and table.key in table.capture
+    return (
+        table.intact
+        and table.relation in found.adopted
+        and table.capture is not None
+        and table.key in table.capture
+    )
 
 
 def _lock(tables: Iterable[Table]) -> str:

@@ -70,6 +70,8 @@ class Table:
     """What the log would name its rows by, as an expression."""
     capture: str | None
     """The body of its capture function; None: it has none."""
+    intact: bool
+    """All triggers of an adoption are there, and always fire."""
     guarded: bool
     columns: Mapping[str, Column]
     uniques: tuple[Unique, ...]

@@ -18,6 +18,12 @@ SELECT format('%I.%I', n.nspname, c.relname) AS relation,
            WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgname NOT LIKE 'cellway\_%' ORDER BY t.tgname
        ) AS triggers,
        EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgname = 'cellway_guard') AS guarded,
+       (
+           SELECT count(*) = 4 FROM pg_trigger t
+           WHERE t.tgrelid = c.oid AND t.tgenabled = 'A'
+             AND t.tgname IN ('cellway_capture_insert', 'cellway_capture_update', 'cellway_capture_delete',
+                              'cellway_truncate')
+       ) AS intact,
        -- The triggers' function names the key as it was when it was made.
        (
            SELECT p.prosrc FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
