@@ -55,12 +55,15 @@ def adopt(
     apply: Annotated[bool, typer.Option("--apply", help="Do it.")] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Take everything out again, without a trace.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Remove it although a tenant is being moved.")] = False,
+    new_password: Annotated[
+        bool, typer.Option("--new-password", help="The role is there, and its password is lost: give it another.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Look at a service's own database: what is ready to live in a cell, what is in the way, and the SQL for it.
 
-    Changes nothing without --apply or --remove. Adopting again is harmless, and due after every change of its tables.
-    docs/adopting.md shows the whole way with an example.
+    Changes nothing without --apply or --remove. Adopting again is harmless, and due after every change of its
+    tables. docs/adopting.md shows the whole way with an example.
     """
     options = ["--tenant-column", tenant_column, "--mover", mover]
     options += [part for said in column or () for part in ("--column", said)]
@@ -69,6 +72,7 @@ def adopt(
     options += ["--cells-path", str(cells_path)] if cells_path is not None and cell else []
     options += ["--epochs", str(epochs)] if epochs is not None else []
     options += [flag for flag, said in (("--apply", apply), ("--remove", remove), ("--force", force)) if said]
+    options += ["--new-password"] if new_password else []
     code, found = _asked(dsn, options)
     if json:
         output.as_json(found)
@@ -79,7 +83,7 @@ def adopt(
 
 
 def _asked(dsn: str, options: list[str]) -> tuple[int, dict[str, Any]]:
-    """The migration program's answer. It thinks, we show; the DSN is on no command line, which others could read."""
+    """The migration program's answer. The DSN is not on its command line, which others could read."""
     ran = subprocess.run(  # noqa: S603 our own program
         [sys.executable, "-m", "migration.adopting", *options],
         env={**os.environ, DSN: dsn}, capture_output=True, text=True, check=False,

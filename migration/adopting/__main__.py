@@ -31,6 +31,7 @@ def main() -> int:
     parser.add_argument("--apply", action="store_true")
     parser.add_argument("--remove", action="store_true")
     parser.add_argument("--force", action="store_true")
+    parser.add_argument("--new-password", action="store_true")
     given = parser.parse_args()
     logs.configure("adopting", "warning")
     try:
@@ -46,6 +47,7 @@ def main() -> int:
             apply=given.apply,
             remove=given.remove,
             force=given.force,
+            new_password=given.new_password,
         )
         document = asyncio.run(run(order))
     except AdoptingError as error:

@@ -1,4 +1,4 @@
-"""Why an adoption does not go on; each a sentence for the person who asked, and an exit code as the console has them."""
+"""Why an adoption does not go on; each a sentence for the person who asked, with an exit code of the console's."""
 
 
 class AdoptingError(Exception):

@@ -22,7 +22,7 @@ ResultT = TypeVar("ResultT")
 
 
 async def inspect(connection: Connection, mover: str) -> Database:
-    """Everything that the catalogue tells. Wants search_path = pg_catalog, so that types come with their schemas."""
+    """What the catalogue tells. Wants search_path = pg_catalog, so that types come with their schemas."""
     about = await connection.fetchrow(QUERIES["read_database"])
     if about is None:
         raise RuntimeError("a session has a role")
@@ -50,7 +50,18 @@ async def _tables(connection: Connection) -> Mapping[str, Table]:
     uniques = _by_relation(await connection.fetch(QUERIES["read_uniques"]))
     references = _by_relation(await connection.fetch(QUERIES["read_references"]))
     plain = (
-        *("relation", "name", "schema", "partition", "inherits", "unlogged", "row_security", "rules", "owner"),
+        *(
+            "relation",
+            "name",
+            "schema",
+            "partition",
+            "inherits",
+            "unlogged",
+            "row_security",
+            "hidden",
+            "rules",
+            "owner",
+        ),
         *("ours", "owner_creates", "rows", "bytes", "key", "capture", "intact", "guarded"),
     )
     return {

@@ -11,8 +11,8 @@ from urllib.parse import quote, urlsplit
 import asyncpg
 
 from directory.rules.names import is_name
-from migration.adopting import applying, inspecting, removing, report
-from migration.adopting.applying import Done
+from migration.adopting import inspecting, removing, report
+from migration.adopting.applying import Adoption
 from migration.adopting.errors import Later, Refused, Unreachable, Usage
 from migration.adopting.inspecting import LOOK_SECONDS
 from migration.adopting.rules import deeds
@@ -46,6 +46,7 @@ class Order:
     apply: bool = False
     remove: bool = False
     force: bool = False
+    new_password: bool = False
 
 
 async def run(order: Order) -> dict[str, Any]:
@@ -61,10 +62,14 @@ async def run(order: Order) -> dict[str, Any]:
 def _check(order: Order) -> None:
     if order.apply and order.remove:
         raise Usage("say --apply or --remove")
+    if order.new_password and not order.apply:
+        raise Usage("--new-password goes with --apply alone")
     if order.force and not order.remove:
         raise Usage("--force goes with --remove alone")
     if order.cell_id and not is_name(order.cell_id):
         raise Usage("a cell's name has 2 to 40 lower-case letters, digits and inner dashes")
+    if any(not name for name in order.epochs):
+        raise Usage("a tenant's name is not empty")
     if order.cells_path is not None and not order.cell_id:
         raise Usage("say --cell: the movers' file is called as the cell")
     try:
@@ -109,35 +114,48 @@ async def _adopt(connection: Connection, order: Order, found: Database) -> dict[
     places = standings(found, wishes)
     seen = await inspecting.look(connection, found, places)
     said = findings(found, seen, places, wishes)
-    todo = deeds.adopting(found, places, order.mover)
+    if order.new_password and found.mover is not None and not found.mover.made:
+        raise Refused(f"role {order.mover} was made by somebody else, who knows its password")
+    todo = deeds.adopting(found, places, order.mover, new_password=order.new_password)
     names = {name for relation in todo.fresh for name in seen.tenants.get(relation, ())}
     tenants = {name: order.epochs.get(name, 1) for name in sorted(names)}
-    document = report.as_json(address(order.dsn), found, seen, places, said, todo, tenants)
+    where = address(order.dsn)
+    document = report.as_json(where, found, seen, places, said, todo, tenants, order.mover)
     if not order.apply or not document["ready"]:
         return document
-    done = await applying.apply(connection, found, places, todo, order.mover, {**order.epochs, **tenants})
-    document["adopted"], document["done"] = True, list(done.steps)
-    return {**document, "mover": _told(order, done)}
+    told = _Told(order)
+    done = await Adoption(connection, found, places, todo, order.mover, tenants).apply(told.keep)
+    return {**document, "adopted": True, "done": list(done.steps), "mover": told.as_json()}
 
 
-def _told(order: Order, done: Done) -> dict[str, Any]:
-    """Where a mover looks for this database. A password that was just made is written there, or told this once."""
-    name = order.cell_id or "<cell>"
-    path = None if order.cells_path is None else order.cells_path / name
-    told: dict[str, Any] = {"role": order.mover, "file": str(path or f"$CELLWAY_MIGRATION_CELLS_PATH/{name}")}
-    if done.password is None:
-        return {**told, "written": False, "dsn": None}
-    parts = urlsplit(order.dsn)
-    netloc = f"{quote(order.mover, safe='')}:{done.password}@{parts.netloc.rpartition('@')[2]}"
-    dsn = parts._replace(netloc=netloc).geturl()
-    if path is None:
-        return {**told, "written": False, "dsn": dsn}
-    try:
-        _write_private(path, dsn)
-    except OSError as error:
-        sentence = f"{path} cannot be written ({error.strerror}); write this line there"
-        return {**told, "written": False, "dsn": dsn, "remark": sentence}
-    return {**told, "written": True, "dsn": None}
+class _Told:
+    """Where a mover looks for this database. A password that was made is written there, or told this once."""
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        name = order.cell_id or "<cell>"
+        self._path = None if order.cells_path is None else order.cells_path / name
+        self._place = str(self._path or f"$CELLWAY_MIGRATION_CELLS_PATH/{name}")
+        self._dsn: str | None = None
+        self._written = False
+
+    def keep(self, password: str) -> None:
+        """Refused: it cannot be written."""
+        parts = urlsplit(self._order.dsn)
+        netloc = f"{quote(self._order.mover, safe='')}:{password}@{parts.netloc.rpartition('@')[2]}"
+        dsn = parts._replace(netloc=netloc).geturl()
+        if self._path is None:
+            self._dsn = dsn
+            return
+        try:
+            _write_private(self._path, dsn)
+        except OSError as error:
+            raise Refused(f"{self._path} cannot be written: {error.strerror}") from error
+        self._written = True
+
+    def as_json(self) -> dict[str, Any]:
+        """For the report."""
+        return {"role": self._order.mover, "file": self._place, "written": self._written, "dsn": self._dsn}
 
 
 def _write_private(path: Path, text: str) -> None:
@@ -151,5 +169,6 @@ async def _remove(connection: Connection, order: Order, found: Database) -> dict
     done = await removing.remove(connection, found, order.mover, statements, order.force)
     return {
         "database": address(order.dsn), "postgres": found.version, "ready": True, "adopted": False,
-        "tables": [], "findings": [], "tenants": {"count": 0, "first": []}, "sql": statements, "done": list(done.steps),
+        "tables": [], "findings": [], "tenants": {"count": 0, "first": []}, "sql": statements,
+        "done": list(done.steps),
     }  # fmt: skip

@@ -57,8 +57,8 @@ async def remove(
         except IN_THE_WAY as error:
             if loop.time() > end:
                 raise Later(
-                    f"writers held the tables for {PATIENCE_SECONDS:g} s, nothing was changed: try again when there "
-                    "is less to do"
+                    f"writers held the tables for {PATIENCE_SECONDS:g} s, nothing was changed: try again when "
+                    "there is less to do"
                 ) from error
         await asyncio.sleep(_AGAIN.wait_seconds(attempt, random.random()))  # noqa: S311 jitter
         attempt += 1

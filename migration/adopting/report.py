@@ -6,6 +6,7 @@ from typing import Any
 from migration.adopting.rules.deeds import Deeds
 from migration.adopting.rules.findings import SHOWN, Finding, Standing
 from migration.adopting.rules.found import Database, Seen
+from migration.rules.names import quoted
 
 
 def as_json(
@@ -16,6 +17,7 @@ def as_json(
     said: Sequence[Finding],
     deeds: Deeds,
     tenants: Mapping[str, int],
+    mover: str,
 ) -> dict[str, Any]:
     """Of an adoption; what was done is added by whoever did it."""
     return {
@@ -28,7 +30,7 @@ def as_json(
             {"about": one.about, "text": one.text, "mend": one.mend, "obstacle": one.obstacle} for one in said
         ],
         "tenants": {"count": len(tenants), "first": sorted(tenants)[:SHOWN]},
-        "sql": script(deeds, tenants),
+        "sql": script(deeds, tenants, mover),
         "done": [],
     }
 
@@ -55,22 +57,16 @@ def _table(
     }
 
 
-def script(deeds: Deeds, tenants: Mapping[str, int]) -> list[str]:
+def script(deeds: Deeds, tenants: Mapping[str, int], mover: str) -> list[str]:
     """What would be run, as one would type it; upgrades and tenants in a line of their own."""
-    become = [] if deeds.owner is None else [f'SET LOCAL ROLE "{deeds.owner}"']
-    said = [
-        "BEGIN",
-        *deeds.role,
-        *become,
-        "-- the upgrades of directory/fence/schema that are missing",
-        *deeds.prepare,
-    ]
-    if not deeds.install:
-        return [*said, "COMMIT"]
-    return [
-        *said, _opening(tenants), "COMMIT", "BEGIN", *become, deeds.lock, *deeds.install,
-        "-- and a fence for tenants that came since", "COMMIT",
-    ]  # fmt: skip
+    become = [] if deeds.owner is None else [f"SET LOCAL ROLE {quoted(deeds.owner)}"]
+    upgrades = "-- the upgrades of directory/fence/schema and migration/adopting/schema that are missing"
+    said = ["BEGIN", *become, upgrades, _opening(tenants), "COMMIT"] if deeds.install else []
+    if deeds.install:
+        since = "-- and a fence row for whoever came since"
+        said += ["BEGIN", deeds.lock, *become, *deeds.install, since, "COMMIT"]
+    made = [f"CREATE ROLE {quoted(mover)} LOGIN PASSWORD '…'"] if deeds.password and deeds.role else []
+    return [*said, "BEGIN", *made, *deeds.role, *become, *deeds.grants, "COMMIT"]
 
 
 def _opening(tenants: Mapping[str, int]) -> str:

@@ -1,4 +1,4 @@
-"""What must hold in an adopted database, examined on demand. Each query's rows are what it found; no row: all is well."""
+"""What must hold in an adopted database, examined on demand. A query's rows are what it found."""
 
 from collections.abc import Mapping
 

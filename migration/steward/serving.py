@@ -1,7 +1,7 @@
 """The token, the routes and the errors of the control contract, for a service that is not ours.
 
-Keys, customers and work are the service's own business: there is nothing of it here (404), and a customer who comes
-with a tenant is refused for good (409), so that nobody tries again.
+Keys, customers and work are the service's own business: there is nothing of it here (404), and a customer who
+comes with a tenant is refused for good (409), so that nobody tries again.
 """
 
 import hmac

@@ -73,8 +73,8 @@ async def shell_in(folder: Path, project_root: Path, env: dict[str, str]) -> Asy
         script.chmod(0o755)
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("CELLWAY", "PG"))}
     process = await asyncio.create_subprocess_exec(
-        *(require_program("bash", "the page's commands"), "-eu"), cwd=folder, stdin=PIPE, stdout=PIPE, stderr=STDOUT,
-        start_new_session=True, env={
+        *(require_program("bash", "the page's commands"), "-eu"), cwd=folder,
+        stdin=PIPE, stdout=PIPE, stderr=STDOUT, start_new_session=True, env={
             **plain, **env, "PATH": f"{folder / 'bin'}:{plain['PATH']}", "PYTHONPATH": str(project_root),
             **{name: value for name, value in os.environ.items() if name == "CELLWAY_INTERPRETED"},
         },

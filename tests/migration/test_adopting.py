@@ -9,8 +9,10 @@ import pytest
 
 from directory.fence import NOT_HERE
 from migration.adopting.errors import Refused, Usage
+from migration.catalog import read_schema
 from migration.databases import Databases
 from migration.ends import End
+from migration.rules import statements
 from runtime.embedded.postgres import PostgresServer
 from tests.migration.shops import SHOP, Shop, new_shop
 from tests.waiting import eventually
@@ -155,6 +157,54 @@ async def test_who_may_not_is_told_what_an_administrator_has_to_run(mended: Shop
         await admin.execute("\n".join(obstacle["mend"].splitlines()[1:]))
     assert (await mended.adopt(mended.dsn, apply=True))["done"]
     assert (await mended.adopt(mended.dsn, remove=True))["done"]
+
+
+async def test_a_password_is_not_lost(mended: Shop, tmp_path: Path) -> None:
+    """Where it cannot be kept no role is made; and when a file is lost the role gets another."""
+    (tmp_path / "file").touch()
+    with pytest.raises(Refused, match="cannot be written"):
+        await mended.adopt(apply=True, cell_id="shop-a", cells_path=tmp_path / "file")
+    told = await mended.adopt(apply=True)
+    await (await asyncpg.connect(told["mover"]["dsn"], timeout=5)).close()
+    anew = await mended.adopt(apply=True, new_password=True, cell_id="shop-a", cells_path=tmp_path)
+    assert (anew["mover"]["written"], anew["mover"]["dsn"]) == (True, None)
+    await (await asyncpg.connect(Databases(tmp_path).dsn("shop-a"), timeout=5)).close()
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(told["mover"]["dsn"], timeout=5)
+
+
+async def test_row_security_hides_no_tenant(mended: Shop) -> None:
+    """Whoever does not see all rows may not adopt; the mover gets past it, and is let go as it came."""
+    await mended.run(
+        "ALTER TABLE visits ENABLE ROW LEVEL SECURITY", "ALTER TABLE visits FORCE ROW LEVEL SECURITY",
+        "CREATE POLICY own ON visits USING (customer_id = current_setting('shop.customer', true)::bigint)",
+    )  # fmt: skip
+    before = await mended.picture()
+    assert any("row security hides" in finding["text"] for finding in _in_the_way(await mended.adopt(mended.dsn)))
+    told = await mended.adopt(apply=True)
+    assert told["tenants"]["count"] == 3
+    mover = await asyncpg.connect(told["mover"]["dsn"], timeout=5)
+    assert await mover.fetchval("SELECT count(*) FROM public.visits") == 3
+    await mover.close()
+    await mended.adopt(remove=True)
+    assert await mended.picture() == before
+
+
+async def test_numbers_of_another_databases_range_are_not_taken(mended: Shop) -> None:
+    """A tenant brings its numbers along; those that are given here stay in this database's own range."""
+    await mended.run((SHOP / "first.sql").read_text("utf-8"))
+    await mended.adopt(apply=True)
+    async with mended.session(mended.admin_dsn) as admin:
+        await admin.execute("SET search_path = pg_catalog")
+        schema = await read_schema(admin)
+        raising = statements.raise_sequences(schema.sequences)
+        assert [sequence.table for sequence in schema.sequences] == ["public.order_lines", "public.orders"]
+        assert await admin.fetchval(raising, [10**12 + 7, 10**12 + 9]) == 0
+        assert await admin.fetchval(raising, [77, 10**12 + 9]) == 1
+    async with mended.session() as app:
+        assert await app.fetchval("INSERT INTO orders (customer_id) VALUES (1001) RETURNING id") == 4
+        line = "INSERT INTO order_lines (order_id, sku, quantity) VALUES (4, 'tea', 1) RETURNING id"
+        assert await app.fetchval(line) == 78
 
 
 async def test_references_to_other_tenants_rows_are_in_the_way(mended: Shop) -> None:

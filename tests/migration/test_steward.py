@@ -89,7 +89,7 @@ async def test_a_tenant_comes_is_suspended_and_goes(control: CellControl, cell: 
     assert refused.value.sqlstate == NOT_HERE
     async with shop.session(shop.admin_dsn) as admin:
         for table, left in (("customers", 2), ("orders", 3), ("order_lines", 6)):
-            assert await admin.fetchval(f"SELECT count(*) FROM {table}") == left
+            assert await admin.fetchval(f"SELECT count(*) FROM {table}") == left  # noqa: S608 a name above
         assert await admin.fetchval("SELECT count(*) FROM cellway.decisions") == 0
     with pytest.raises(NotFound):
         await control.delete_tenant(cell, "nobody", 20, 24)

@@ -1,4 +1,6 @@
-"""A shop: an ordinary service over Postgres, for several customers. Run it: SHOP_DSN=postgresql://… python shop.py 8000
+"""A shop: an ordinary service over Postgres, for several customers.
+
+    SHOP_DSN=postgresql://… python shop.py 8000
 
 Of cells it knows what is in `elsewhere`, and nothing more.
 """

@@ -22,22 +22,25 @@ STEWARD_CALLS = ("fences(text, integer)",)
 
 @dataclass(frozen=True, slots=True)
 class Deeds:
-    """`prepare` waits for nobody's writes. `install` does, so it is one short transaction."""
+    """Upgrades come first, and wait for nobody. `install` waits for writers, so it is one short transaction."""
 
-    role: tuple[str, ...]
-    """As whoever came."""
     owner: str | None
     """Who owns the fence, when it is not who came."""
-    prepare: tuple[str, ...]
-    """As the owner, after the fence's upgrades."""
     lock: str
     """Empty: nothing is to be installed."""
     fresh: tuple[str, ...]
     """The relations that are adopted by it."""
     install: tuple[str, ...]
+    """As the owner."""
+    password: bool
+    """The mover's role gets one: it is made, or somebody has lost it."""
+    role: tuple[str, ...]
+    """As whoever came, after the role was made."""
+    grants: tuple[str, ...]
+    """As the owner."""
 
 
-def adopting(found: Database, places: Mapping[str, Standing], mover: str) -> Deeds:
+def adopting(found: Database, places: Mapping[str, Standing], mover: str, *, new_password: bool = False) -> Deeds:
     """What is still to be done."""
     chosen = {
         relation: s.tenant for relation, s in places.items() if s.place == "tenants" and s.tenant is not None
@@ -51,12 +54,13 @@ def adopting(found: Database, places: Mapping[str, Standing], mover: str) -> Dee
         for table in fresh
     ]
     return Deeds(
-        tuple(_role(found, tables, mover)),
-        owner_of(found, tables),
-        tuple(_grants(found, tables, quoted(mover))),
-        _lock(fresh),
-        tuple(table.relation for table in fresh),
-        tuple(install),
+        owner=owner_of(found, tables),
+        lock=_lock(fresh),
+        fresh=tuple(table.relation for table in fresh),
+        install=tuple(install),
+        password=found.mover is None or new_password,
+        role=tuple(_role(found, tables, mover)),
+        grants=tuple(_grants(found, tables, quoted(mover))),
     )
 
 
@@ -77,7 +81,7 @@ def _lock(tables: Iterable[Table]) -> str:
 
 
 def owner_of(found: Database, tables: Sequence[Table]) -> str | None:
-    """Functions run with the rights of their owner, so it is the tables' own and no superuser, if that is possible."""
+    """Functions run with the rights of their owner: the tables' own, and no superuser, if that is possible."""
     if found.fence_owner is not None:
         return None if found.fence_owner == found.role else found.fence_owner
     owners = {table.owner for table in tables}
@@ -89,8 +93,9 @@ def owner_of(found: Database, tables: Sequence[Table]) -> str | None:
 def _role(found: Database, tables: Sequence[Table], mover: str) -> Iterable[str]:
     name, known = quoted(mover), found.mover
     if known is None:
-        yield f"CREATE ROLE {name} LOGIN PASSWORD '…'"
         yield f"COMMENT ON ROLE {name} IS {text_of(MADE)}"
+    elif not known.login:
+        yield f"ALTER ROLE {name} LOGIN"
     if known is None or not known.replicates:
         yield f"GRANT SET ON PARAMETER {REPLICATES} TO {name}"
     if any(table.row_security for table in tables) and not (known and known.past_row_security):
@@ -154,7 +159,8 @@ def removing(found: Database, mover: str) -> list[str]:
             said.append(f"REVOKE SELECT, UPDATE ON SEQUENCE {', '.join(sequences)} FROM {name}")
         shared = shared_of(found, tables)
         if shared:
-            said.append(f"REVOKE SELECT ON TABLE {', '.join(table.relation for table in shared)} FROM {name}")
+            names = ", ".join(table.relation for table in shared)
+            said.append(f"REVOKE SELECT ON {names} FROM {name}")
         if schemas := [one for one in schemas_of([*tables, *shared]) if one not in found.public_schemas]:
             said.append(f"REVOKE USAGE ON SCHEMA {', '.join(map(quoted, schemas))} FROM {name}")
         if not found.public_connects:

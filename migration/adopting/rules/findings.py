@@ -140,8 +140,8 @@ def _about_database(
     if odd:
         yield Finding(
             "", f"{len(odd)} tenants have names that the directory cannot hold: {_some(odd)}",
-            "they are served here as before, but cannot be routed or moved; names have 2 to 40 lower-case letters, "
-            "digits and inner dashes",
+            "they are served here as before, but cannot be routed or moved; names have 2 to 40 lower-case "
+            "letters, digits and inner dashes",
         )  # fmt: skip
     for name in seen.unseen:
         yield Finding("", f"{name} could not be looked through in time", "try again when there is less to do")
@@ -187,6 +187,10 @@ def _about_table(
         yield obstacle("it inherits or is inherited from: a statement may mean both", "ALTER TABLE … NO INHERIT …")
     if table.rules:
         yield obstacle("it has rules that rewrite statements", "make triggers of them")
+    if table.hidden:
+        yield obstacle(f"row security hides rows from {found.role}, so tenants too", "come as a superuser")
+    if "" in seen.tenants.get(relation, ()):
+        yield obstacle("it has rows of a tenant without a name", f"give them another {tenant}, or none")
     if table.guarded:
         yield obstacle("it has the guard of a bound service", "this database is a cell already")
     column = table.columns[tenant]
@@ -206,8 +210,8 @@ def _about_table(
         )  # fmt: skip
     if tenant not in table.indexed:
         yield Finding(
-            relation, f"no index begins with {tenant}: a tenant's rows are found by reading all of the table, also "
-            "while it is adopted", f"CREATE INDEX CONCURRENTLY ON {relation} ({quoted(tenant)})",
+            relation, f"no index begins with {tenant}: a tenant's rows are found by reading all of the table, "
+            "also while it is adopted", f"CREATE INDEX CONCURRENTLY ON {relation} ({quoted(tenant)})",
         )  # fmt: skip
     yield from _uniques(table, tenant)
     yield from _references(seen, places, table, tenant)
@@ -224,14 +228,15 @@ def _uniques(table: Table, tenant: str) -> Iterator[Finding]:
             continue
         if counted is not None:
             yield Finding(
-                table.relation, f"{unique.name} is unique without the tenant, and {counted.name} is counted up: two "
-                "databases give the same numbers, and a tenant cannot move to where its numbers are taken",
+                table.relation, f"{unique.name} is unique without the tenant, and {counted.name} is counted up: "
+                "two databases give the same numbers, and a tenant cannot move to where its numbers are taken",
                 own_numbers(counted),
             )  # fmt: skip
         elif not _is_random(unique, table):
             yield Finding(
-                table.relation, f"{unique.name} ({', '.join(unique.columns)}) is unique without the tenant: a tenant "
-                "cannot move to where another has its value", "make the tenant a part of it, if values are a tenant's own",
+                table.relation, f"{unique.name} ({', '.join(unique.columns)}) is unique without the tenant: a "
+                "tenant cannot move to where another has its value",
+                "make the tenant a part of it, if values are a tenant's own",
             )  # fmt: skip
 
 
@@ -279,7 +284,7 @@ def _peculiarities(table: Table) -> Iterator[Finding]:
     loose = [column for column in table.columns.values() if column.sequence and not column.sequence_owned]
     for column in loose:
         yield Finding(
-            table.relation, f"{column.name} is counted by a sequence that it does not own: it stays behind in a move",
+            table.relation, f"{column.name} is counted by a sequence that it does not own, and that stays behind",
             f"ALTER SEQUENCE {column.sequence} OWNED BY {table.relation}.{quoted(column.name)}",
         )  # fmt: skip
     own = sorted({column.type for column in table.columns.values() if not column.base and not column.extension})

@@ -1,4 +1,4 @@
-"""What was found in a database that is not ours. Names are as in the catalogue; a relation is quoted, with its schema."""
+"""What was found in a database that is not ours. Names are the catalogue's; relations are quoted, with schema."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,6 +53,8 @@ class Table:
     inherits: bool
     unlogged: bool
     row_security: bool
+    hidden: bool
+    """Row security applies to the role that we came as."""
     rules: bool
     owner: str
     ours: bool
