@@ -121,16 +121,13 @@ class Adoption:
             if password is not None:
                 query = "make_role" if self.found.mover is None else "change_password"
                 await self.connection.execute(await self.connection.fetchval(QUERIES[query], self.mover, password))
-            for statement in self.deeds.role:
-                await self.connection.execute(statement)
-            await self._become_owner()
             for statement in self.deeds.grants:
                 await self.connection.execute(statement)
             if password is not None:
                 keep_password(password)
         if self.found.mover is None:
             self.steps.append(f"role {self.mover} was made")
-        elif self.deeds.role or self.deeds.password:
+        elif self.deeds.password:
             self.steps.append(f"role {self.mover} was changed")
 
     async def _become_owner(self) -> None:

@@ -3,7 +3,8 @@
 Looks at rows are bounded in time; one that takes longer is told, and nothing is assumed of it.
 """
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, TypeVar
 
 import asyncpg
@@ -29,8 +30,9 @@ async def inspect(connection: Connection, mover: str) -> Database:
     rights = await connection.fetchrow(QUERIES["read_public_rights"])
     if rights is None:
         raise RuntimeError("everybody has some rights, or none")
-    adopted = await connection.fetch(QUERIES["read_adopted"]) if about["fenced"] else []
-    staying = await connection.fetch(QUERIES["read_staying"]) if about["steady"] else []
+    async with as_owner(connection, about["fence_owner"] if about["superuser"] else None, about["role"]):
+        adopted = await connection.fetch(QUERIES["read_adopted"]) if about["fenced"] else []
+        staying = await connection.fetch(QUERIES["read_staying"]) if about["steady"] else []
     return Database(
         **{name: about[name] for name in ("name", "version", "version_number", "standby", "role", "superuser")},
         fence_owner=about["fence_owner"],
@@ -43,6 +45,17 @@ async def inspect(connection: Connection, mover: str) -> Database:
         public_connects=rights["connect"],
         public_schemas=frozenset(rights["schemas"]),
     )
+
+
+@contextlib.asynccontextmanager
+async def as_owner(connection: Connection, owner: str | None, role: str) -> AsyncIterator[None]:
+    """A transaction in which we are who owns the fence: its functions and views are the owner's to write, and a
+    superuser must not run them."""
+    async with connection.transaction():
+        if owner is not None and owner != role:
+            await connection.execute(f"SET LOCAL ROLE {quoted(owner)}")
+        yield
+        await connection.execute("SET LOCAL ROLE NONE")
 
 
 async def _tables(connection: Connection) -> Mapping[str, Table]:

@@ -18,7 +18,7 @@ from migration.adopting.inspecting import LOOK_SECONDS
 from migration.adopting.rules import deeds
 from migration.adopting.rules.findings import findings, standings
 from migration.adopting.rules.found import Database
-from runtime.database import BUSY, CONNECT_SECONDS, UNREACHABLE, Connection, address
+from runtime.database import BUSY, CONNECT_SECONDS, RELEASE_SECONDS, UNREACHABLE, Connection, address
 
 PINNED: Mapping[str, str] = {
     "search_path": "pg_catalog",
@@ -29,6 +29,9 @@ PINNED: Mapping[str, str] = {
     "statement_timeout": str(int(LOOK_SECONDS * 1000)),
     "lock_timeout": "5000",
 }
+
+COMMAND_SECONDS = LOOK_SECONDS * 1.2
+"""After which the server is taken to be gone: it would have ended a statement before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,9 @@ def _check(order: Order) -> None:
 async def _connected(dsn: str) -> AsyncIterator[Connection]:
     where = address(dsn)
     try:
-        connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS, server_settings=dict(PINNED))
+        connection = await asyncpg.connect(
+            dsn, timeout=CONNECT_SECONDS, command_timeout=COMMAND_SECONDS, server_settings=dict(PINNED)
+        )
     except ValueError as error:
         raise Usage("the DSN cannot be read") from error
     except UNREACHABLE as error:
@@ -103,7 +108,10 @@ async def _connected(dsn: str) -> AsyncIterator[Connection]:
     except asyncpg.PostgresError as error:
         raise Refused(f"Postgres at {where} refuses ({error.sqlstate}): {error}") from error
     finally:
-        connection.terminate()
+        try:
+            await connection.close(timeout=RELEASE_SECONDS)
+        except (*UNREACHABLE, asyncpg.PostgresError):
+            connection.terminate()
 
 
 async def _adopt(connection: Connection, order: Order, found: Database) -> dict[str, Any]:
@@ -165,10 +173,10 @@ def _write_private(path: Path, text: str) -> None:
 
 
 async def _remove(connection: Connection, order: Order, found: Database) -> dict[str, Any]:
-    statements = deeds.removing(found, order.mover) if found.fenced else []
-    done = await removing.remove(connection, found, order.mover, statements, order.force)
+    removal = deeds.removing(found, order.mover)
+    done = await removing.remove(connection, found, order.mover, removal, order.force)
     return {
         "database": address(order.dsn), "postgres": found.version, "ready": True, "adopted": False,
-        "tables": [], "findings": [], "tenants": {"count": 0, "first": []}, "sql": statements,
+        "tables": [], "findings": [], "tenants": {"count": 0, "first": []}, "sql": removal.statements,
         "done": list(done.steps),
     }  # fmt: skip

@@ -2,15 +2,15 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
 
 import asyncpg
 
 from directory import fence
 from migration.adopting.applying import COMPONENT, IN_THE_WAY, LOCK_SECONDS, PATIENCE_SECONDS, Done
 from migration.adopting.errors import Later, Refused
-from migration.adopting.inspecting import QUERIES
+from migration.adopting.inspecting import QUERIES, as_owner
 from migration.adopting.rules import deeds
+from migration.adopting.rules.deeds import Removal
 from migration.adopting.rules.found import Database
 from migration.rules.names import quoted
 from runtime.backoff import Backoff
@@ -22,11 +22,13 @@ _AGAIN = Backoff(initial_seconds=0.2, cap_seconds=2.0, floor_seconds=0.1)
 
 async def in_the_way(connection: Connection, found: Database) -> list[str]:
     """Why it would do harm: tenants that are on their way, or live elsewhere and still have rows here."""
+    async with as_owner(connection, found.fence_owner if found.superuser else None, found.role):
+        busy = await connection.fetch(QUERIES["read_busy"])
+        moved = [row["tenant_id"] for row in await connection.fetch(QUERIES["read_moved"])]
     said = [
         f"{row['tenant_id']} is being moved (its fence is {row['state']}{', captured' if row['captured'] else ''})"
-        for row in await connection.fetch(QUERIES["read_busy"])
+        for row in busy
     ]
-    moved = [row["tenant_id"] for row in await connection.fetch(QUERIES["read_moved"])]
     left: dict[str, None] = {}
     for relation, adopted in found.adopted.items():
         if not moved or relation not in found.tables:
@@ -40,9 +42,7 @@ async def in_the_way(connection: Connection, found: Database) -> list[str]:
     return said + [f"{relation} looks at our tables, and would go with them" for relation in strangers]
 
 
-async def remove(
-    connection: Connection, found: Database, mover: str, statements: Sequence[str], force: bool
-) -> Done:
+async def remove(connection: Connection, found: Database, mover: str, removal: Removal, force: bool) -> Done:
     """Refused: unless forced, when tenants are on their way. Later: writers would not let go of the tables."""
     if found.fence_owner is None:
         return Done()
@@ -53,7 +53,7 @@ async def remove(
     while True:
         try:
             async with connection.transaction():
-                return await _remove(connection, found, mover, statements, force)
+                return await _remove(connection, found, mover, removal, force)
         except IN_THE_WAY as error:
             if loop.time() > end:
                 raise Later(
@@ -64,20 +64,21 @@ async def remove(
         attempt += 1
 
 
-async def _remove(
-    connection: Connection, found: Database, mover: str, statements: Sequence[str], force: bool
-) -> Done:
+async def _remove(connection: Connection, found: Database, mover: str, removal: Removal, force: bool) -> Done:
     await connection.execute(f"SET LOCAL lock_timeout = {int(LOCK_SECONDS * 1000)}")
     await connection.execute(f"SET LOCAL statement_timeout = {int(STATEMENT_SECONDS * 1000)}")
-    if statements and statements[0].startswith("LOCK"):
-        await connection.execute(statements[0])  # from here on no move begins
+    if removal.lock:
+        await connection.execute(removal.lock)  # from here on no move begins
     if not force and (busy := await in_the_way(connection, found)):
         raise Refused(f"{'; '.join(busy)}: end it first, or say --force")
-    for statement in statements:
+    for statement in removal.revoke:
         await connection.execute(statement)
-    row = await connection.fetchrow(QUERIES["forget_upgrades"], [fence.COMPONENT, COMPONENT])
-    if row is not None and not row["others"]:
-        await connection.execute("DROP SCHEMA upgrades CASCADE")
+    async with as_owner(connection, removal.owner, found.role):
+        for statement in removal.release:
+            await connection.execute(statement)
+        row = await connection.fetchrow(QUERIES["forget_upgrades"], [fence.COMPONENT, COMPONENT])
+        if row is not None and not row["others"]:
+            await connection.execute("DROP SCHEMA upgrades CASCADE")
     steps = [f"{relation} was released" for relation in found.adopted]
     steps.append("the fence, its functions and what they know were removed")
     if found.mover is not None:

@@ -24,7 +24,7 @@ def as_json(
         "database": where,
         "postgres": found.version,
         "ready": not any(finding.obstacle for finding in said),
-        "adopted": not deeds.install and not deeds.role and bool(found.adopted),
+        "adopted": not deeds.install and not deeds.wanting and bool(found.adopted),
         "tables": [_table(found, seen, places, said, relation) for relation in found.tables],
         "findings": [
             {"about": one.about, "text": one.text, "mend": one.mend, "obstacle": one.obstacle} for one in said
@@ -65,8 +65,8 @@ def script(deeds: Deeds, tenants: Mapping[str, int], mover: str) -> list[str]:
     if deeds.install:
         since = "-- and a fence row for whoever came since"
         said += ["BEGIN", deeds.lock, *become, *deeds.install, since, "COMMIT"]
-    made = [f"CREATE ROLE {quoted(mover)} LOGIN PASSWORD '…'"] if deeds.password and deeds.role else []
-    return [*said, "BEGIN", *made, *deeds.role, *become, *deeds.grants, "COMMIT"]
+    made = [f"CREATE ROLE {quoted(mover)} LOGIN PASSWORD '…'"] if deeds.password and deeds.wanting else []
+    return [*said, "BEGIN", *made, *deeds.grants, "COMMIT"]
 
 
 def _opening(tenants: Mapping[str, int]) -> str:

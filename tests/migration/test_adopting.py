@@ -1,6 +1,7 @@
 """Adopting the database of a service that has never heard of cells, and letting it go."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,17 @@ async def test_a_password_is_not_lost(mended: Shop, tmp_path: Path) -> None:
     await (await asyncpg.connect(Databases(tmp_path).dsn("shop-a"), timeout=5)).close()
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(told["mover"]["dsn"], timeout=5)
+
+
+async def test_a_role_that_another_database_needs_stays(postgres_server: PostgresServer, mended: Shop) -> None:
+    """Roles are the server's; the last one to leave takes it along."""
+    other = replace(await new_shop(postgres_server), mover=mended.mover)
+    await mended.adopt(apply=True)
+    assert not any("role" in step for step in (await other.adopt(apply=True))["done"])
+    assert (
+        f"role {mended.mover} stays: another database depends on it" in (await mended.adopt(remove=True))["done"]
+    )
+    assert f"role {mended.mover} was removed" in (await other.adopt(remove=True))["done"]
 
 
 async def test_row_security_hides_no_tenant(mended: Shop) -> None:

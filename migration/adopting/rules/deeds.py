@@ -34,10 +34,10 @@ class Deeds:
     """As the owner."""
     password: bool
     """The mover's role gets one: it is made, or somebody has lost it."""
-    role: tuple[str, ...]
-    """As whoever came, after the role was made."""
     grants: tuple[str, ...]
-    """As the owner."""
+    """As whoever came, after the role was made: what it may do everywhere, and here."""
+    wanting: bool
+    """Without them it could not do what a mover does everywhere."""
 
 
 def adopting(found: Database, places: Mapping[str, Standing], mover: str, *, new_password: bool = False) -> Deeds:
@@ -53,14 +53,15 @@ def adopting(found: Database, places: Mapping[str, Standing], mover: str, *, new
         f"SELECT cellway.adopt_table({text_of(table.relation)}::regclass, {text_of(str(chosen[table.relation]))})"
         for table in fresh
     ]
+    role = tuple(_role(found, tables, mover))
     return Deeds(
         owner=owner_of(found, tables),
         lock=_lock(fresh),
         fresh=tuple(table.relation for table in fresh),
         install=tuple(install),
         password=found.mover is None or new_password,
-        role=tuple(_role(found, tables, mover)),
-        grants=tuple(_grants(found, tables, quoted(mover))),
+        grants=(*role, *_grants(found, tables, quoted(mover))),
+        wanting=bool(role),
     )
 
 
@@ -145,27 +146,47 @@ def _grants(found: Database, tables: Sequence[Table], mover: str) -> Iterable[st
         yield f"GRANT SELECT, UPDATE ON SEQUENCE {', '.join(sequences)} TO {mover}"
 
 
-def removing(found: Database, mover: str) -> list[str]:
-    """In one transaction, after `upgrades` has forgotten what was applied. As whoever came."""
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """The way back. `release` as the fence's owner, whose functions it calls; the rest as whoever came."""
+
+    owner: str | None
+    lock: str
+    revoke: tuple[str, ...]
+    release: tuple[str, ...]
+
+    @property
+    def statements(self) -> list[str]:
+        """All of them, in order."""
+        return [*([self.lock] if self.lock else []), *self.revoke, *self.release]
+
+
+def removing(found: Database, mover: str) -> Removal:
+    """In one transaction."""
     tables = [found.tables[relation] for relation in found.adopted if relation in found.tables]
-    name = quoted(mover)
-    said = [_lock(tables)] if tables else []
-    said += [f"SELECT cellway.release_table({text_of(table.relation)}::regclass)" for table in tables]
-    if found.mover is not None:
-        if tables:
-            names = ", ".join(table.relation for table in tables)
-            said.append(f"REVOKE SELECT, INSERT, DELETE ON TABLE {names} FROM {name}")
-        if sequences := sequences_of(tables):
-            said.append(f"REVOKE SELECT, UPDATE ON SEQUENCE {', '.join(sequences)} FROM {name}")
-        shared = shared_of(found, tables)
-        if shared:
-            names = ", ".join(table.relation for table in shared)
-            said.append(f"REVOKE SELECT ON {names} FROM {name}")
-        if schemas := [one for one in schemas_of([*tables, *shared]) if one not in found.public_schemas]:
-            said.append(f"REVOKE USAGE ON SCHEMA {', '.join(map(quoted, schemas))} FROM {name}")
-        if not found.public_connects:
-            said.append(f"REVOKE CONNECT ON DATABASE {quoted(found.name)} FROM {name}")
-    return [*said, "DROP SCHEMA cellway CASCADE"]
+    release = [f"SELECT cellway.release_table({text_of(table.relation)}::regclass)" for table in tables]
+    return Removal(
+        owner=owner_of(found, tables),
+        lock=_lock(tables),
+        revoke=tuple(_revokes(found, tables, quoted(mover))) if found.mover is not None else (),
+        release=(*release, "DROP SCHEMA cellway CASCADE"),
+    )
+
+
+def _revokes(found: Database, tables: Sequence[Table], mover: str) -> Iterable[str]:
+    shared = shared_of(found, tables)
+    if tables:
+        names = ", ".join(table.relation for table in tables)
+        yield f"REVOKE SELECT, INSERT, DELETE ON TABLE {names} FROM {mover}"
+    if sequences := sequences_of(tables):
+        yield f"REVOKE SELECT, UPDATE ON SEQUENCE {', '.join(sequences)} FROM {mover}"
+    if shared:
+        names = ", ".join(table.relation for table in shared)
+        yield f"REVOKE ALL ON TABLE {names} FROM {mover}"
+    if schemas := [one for one in schemas_of([*tables, *shared]) if one not in found.public_schemas]:
+        yield f"REVOKE USAGE ON SCHEMA {', '.join(map(quoted, schemas))} FROM {mover}"
+    if not found.public_connects:
+        yield f"REVOKE CONNECT ON DATABASE {quoted(found.name)} FROM {mover}"
 
 
 def removing_role(mover: str) -> list[str]:
