@@ -158,9 +158,12 @@ async def test_a_service_of_ones_own_moves_while_it_is_used(
             await shopper.goes_on()
             await shell.paste(blocks["move"])
             await shopper.goes_on()
+            await shell.paste(blocks["newcomer"])
+            await shell.paste(blocks["back"])
+            await shopper.goes_on()
             shopper.stop()
         assert set(shopper.statuses) == {200, 201, 204}, shopper.statuses
         assert set(shopper.acknowledged) <= await shopper.paid()
-        assert max(shopper.acknowledged) > 10**12 > min(shopper.acknowledged)
-        await shell.paste(blocks["newcomer"])
+        first, *_, last = shopper.acknowledged  # both were given by the first shop, some by the second in between
+        assert max(first, last) < 10**12 < max(shopper.acknowledged)
         assert PASSWORD not in "".join(shell.said)

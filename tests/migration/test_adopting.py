@@ -1,6 +1,7 @@
 """Adopting the database of a service that has never heard of cells, and letting it go."""
 
 import asyncio
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from directory.fence import NOT_HERE
 from migration.adopting.errors import Refused, Usage
+from migration.adopting.rules.deeds import MOVER_CALLS
 from migration.catalog import read_schema
 from migration.databases import Databases
 from migration.ends import End
@@ -102,6 +104,14 @@ async def test_a_running_service_is_adopted_and_let_go_without_a_trace(mended: S
     assert (await mended.adopt(remove=True))["done"] == []
 
 
+async def test_a_mover_may_call_what_it_may_in_a_cell_of_our_own(project_root: Path) -> None:
+    """Nothing that a later version of it needs is forgotten here."""
+    schema = (project_root / "cell" / "schema" / "whole.sql").read_text("utf-8")
+    grants = re.findall(r"GRANT EXECUTE ON FUNCTION ([^;]*) TO cell_mover;", schema)
+    named = {name for grant in grants for name in re.findall(r"cellway\.(\w+)", grant)}
+    assert {call.partition("(")[0] for call in MOVER_CALLS} == named
+
+
 async def test_a_tenant_under_way_is_not_left_behind(mended: Shop) -> None:
     """Removing is refused while one is moved, and while one that lives elsewhere has rows here; unless forced."""
     await mended.adopt(apply=True)
@@ -110,6 +120,11 @@ async def test_a_tenant_under_way_is_not_left_behind(mended: Shop) -> None:
         with pytest.raises(Refused, match="1001 is being moved"):
             await mended.adopt(remove=True)
         await admin.execute("SELECT cellway.set_fence('1001', 6, 'moved', 'mv-1')")
+    async with mended.session() as app:
+        assert await app.fetchval("SELECT cellway.admit(ARRAY['1002'])") == []
+        with pytest.raises(asyncpg.PostgresError) as refused:  # what a reader that must not be late asks first
+            await app.fetchval("SELECT cellway.admit(ARRAY['1001'])")
+        assert refused.value.sqlstate == NOT_HERE
     with pytest.raises(Refused, match="1001 lives elsewhere"):
         await mended.adopt(remove=True)
     assert (await mended.adopt(remove=True, force=True))["done"]

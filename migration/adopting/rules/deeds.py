@@ -13,7 +13,7 @@ MADE = "made by cellway adopt"
 MOVER_CALLS = (
     *("enter(text, bigint)", "lock_key(text)", "set_fence(text, bigint, text, text)"),
     *("take(text, text, bigint)", "act(text, bigint)", "note(text, bigint, text, jsonb)"),
-    *("forget_notes(text, bigint)", "set_captured(boolean)", "logged(text, text)"),
+    *("hand_over(text, text, jsonb)", "forget_notes(text, bigint)", "set_captured(boolean)", "logged(text, text)"),
     *("forget_logged(text, text, integer)", "history()", "key_of(regclass)", "name_of(regclass)"),
 )
 """What a mover may call, and so may whoever speaks the control contract here."""
