@@ -8,10 +8,12 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint requirements.lock
 # Two runs, the second also when the first fails: side by side, a file's tests in one process; then one after the other.
+# Either may have nothing to run (5).
+SIDE_BY_SIDE := --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder -m 'not (alone or platform)'
 PYTEST = failed=; \
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder \
-		-m 'not (alone or platform)' $(1) || failed=1; \
-	$(BIN)/python -m pytest -m 'alone or platform' $(1) || failed=1; \
+	for how in "$(SIDE_BY_SIDE)" "-m 'alone or platform'"; do \
+		eval $(BIN)/python -m pytest $$how $(1) || test $$? = 5 || failed=1; \
+	done; \
 	test -z "$$failed"
 SOURCES := runtime directory router cell placement migration console loadtests tests
 
@@ -49,8 +51,8 @@ states: $(VENV)/installed-dev ## Write docs/states.md anew from the state tables
 fuzz: $(VENV)/installed-dev compile ## Send the router odd bytes for FUZZ_SECONDS (600), in memory; what breaks a promise is saved
 	$(BIN)/python -m tests.router.fuzz --seconds $(or $(FUZZ_SECONDS),600)
 
-crashes: $(VENV)/installed-dev compile ## kill -9 at every boundary of every step, for real (make test does a part of it)
-	CELLWAY_CRASHES=all $(BIN)/python -m pytest tests/cell/crashes
+crashes: $(VENV)/installed-dev compile ## kill -9 at every boundary of every step and of every move, for real (make test does a part of it)
+	CELLWAY_CRASHES=all $(BIN)/python -m pytest tests/cell/crashes tests/migration/failpoints
 
 bench-smoke: $(VENV)/installed-dev compile ## Requests/s and latency through router, cell and Postgres
 	$(BIN)/python -m loadtests.smoke
@@ -73,6 +75,9 @@ bench-jobs: $(VENV)/installed-dev $(VENV)/peers/installed ## Jobs a second and t
 
 bench-onboarding: $(VENV)/installed-dev compile ## How long a new customer waits for the first namespace: alone, and 200 at once
 	$(BIN)/python -m loadtests.onboarding
+
+bench-migration: $(VENV)/installed-dev compile ## Copying and verifying rows beside peers; what clients notice of moves (needs psql)
+	$(BIN)/python -m loadtests.migration
 
 autobahn: $(VENV)/installed-dev compile ## WebSocket cases of Autobahn, straight and through the router (PYTHON2=python2.7; ALL=1 for slow ones)
 	$(BIN)/python -m loadtests.autobahn --python2 $(or $(PYTHON2),python2.7) $(if $(ALL),--all)
@@ -104,4 +109,4 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
 
 .PHONY: help up compile demo test test-interpreted check format states fuzz crashes bench-smoke bench-table bench-router bench-cell \
-	bench-orchestrator bench-jobs bench-onboarding autobahn lock clean
+	bench-orchestrator bench-jobs bench-onboarding bench-migration autobahn lock clean

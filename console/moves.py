@@ -1,6 +1,5 @@
 """A move as people see it: how far it is, what happened when, what was proved, what is next. Pure."""
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -200,9 +199,14 @@ def _facts(facts: Mapping[str, Any]) -> RenderableType:
 
 
 def _told(proof: Document) -> str:
-    """A line for each thing that was proved."""
-    shown = {name: value if isinstance(value, str) else json.dumps(value) for name, value in proof.items()}
-    return "\n".join(f"{name}: {value}" for name, value in shown.items())
+    """What was compared, and what came of it; the sums of each table are for scripts."""
+    rows = proof["rows"]
+    filled = sum(bool(count) for count in rows.values())
+    equal = "both ends were equal" if proof.get("equal") else "the ends were not equal"
+    return (
+        f"{equal} at the source's snapshot {proof.get('snapshot')}: {sum(rows.values()):,} rows in {filled} of "
+        f"{len(rows)} tables, by count and sum of hashes, in {proof.get('seconds')} s\n(each table's: --json)"
+    )
 
 
 def _number(value: Any) -> float | None:

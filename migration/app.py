@@ -12,6 +12,9 @@ from runtime.health import Health
 from runtime.lifecycle import Lifecycle, Part
 from runtime.site import Site
 
+IDLE_SECONDS = 1.0
+"""A mover that stops in the middle of a transaction keeps others from its moves no longer than that."""
+
 
 @dataclass(frozen=True, slots=True)
 class Program:
@@ -31,7 +34,11 @@ async def assemble(settings: MigrationSettings) -> Program:
     """Everything, in the order of its start. Nothing is connected to before it is used."""
     logs.identify(program="migration")
     pool = await database.open_pool(
-        settings.directory_dsn, name="cellway-migration", size=settings.moves + 4, stateless=True
+        settings.directory_dsn,
+        name="cellway-migration",
+        size=settings.moves + 4,
+        idle_seconds=IDLE_SECONDS,
+        stateless=True,
     )
     directory = PostgresDirectory(pool)
     mover = Mover(

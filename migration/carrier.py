@@ -15,10 +15,10 @@ from typing import Any
 
 from directory.errors import NotAllowed
 from directory.moves import Moves
-from directory.rules.moves import BEFORE_FENCING, ENDED, MoveStep
+from directory.rules.moves import BEFORE_FENCING, ENDED, URGENT, MoveStep
 from directory.truth import Directory
 from directory.values import Move, MoveChange
-from migration import fences, metrics, removing, stepping, verifying
+from migration import fences, metrics, removing, stepping, switching, verifying
 from migration.catalog import read_schema
 from migration.copying import copy_table
 from migration.databases import Databases
@@ -54,6 +54,10 @@ HELD_SECONDS = 1.0
 """Between two steps of a move that waits before its switch."""
 AGAIN_SECONDS = 0.5
 """Until somebody else's switch in the same cell may be over."""
+WRITERS_SHARE = 0.4
+"""Of the pause's budget, how long writers are waited for before the fence."""
+RELEASED = ("CATCHING_UP", "ABORTING")
+"""What a move goes on with when its switch was decided against."""
 SWITCH_SECONDS = 10.0
 """For which nobody else switches in the same cells."""
 
@@ -77,6 +81,8 @@ class Carrier:
         self._notes: Notes | None = None
         """How far the destination is, as far as this claim has brought it."""
         self._schema: Schema | None = None
+        self._is_open = False
+        """The source's fence is where the last decision wants it."""
         self._work: Mapping[str, Callable[[], Awaitable[float | None]]] = {
             "PLANNED": self._planned,
             "PREPARED": self._prepared,
@@ -117,6 +123,12 @@ class Carrier:
                         return wait_seconds
         return 0.0
 
+    @property
+    def tenant_waits(self) -> bool:
+        """Whether the tenant may be unable to write until this move is carried on."""
+        released = self.move.phase in RELEASED and "released" in self.move.epochs and not self._is_open
+        return released or self.move.phase in URGENT
+
     def heed(self, move: Move) -> None:
         """What was read of it meanwhile: an operator may have asked for something."""
         self.move = replace(self.move, wish=move.wish, paused=move.paused)
@@ -152,11 +164,22 @@ class Carrier:
             dsn = self._databases.dsn(cell_id)
             end = End(dsn, name=cell_id, tenant_id=self.move.tenant_id, move_id=self.move.move_id)
             await self._exits.enter_async_context(end)
-            notes = await fences.take(end, self.move.token)
+            notes = await self._take(end)
             if cell_id == self.move.destination:
                 self._notes = notes
             self._ends[cell_id] = end
         return self._ends[cell_id]
+
+    async def _take(self, end: End) -> Notes:
+        """Not held up by a predecessor that stands still in a transaction, and is not coming back in time."""
+        try:
+            return await fences.take(end, self.move.token)
+        except Unavailable as error:
+            await self._tell()  # or we are one ourselves
+            if not await fences.end_predecessors(end):
+                raise
+            log.warning("predecessor_ended", move=self.move.move_id, cell=end.name, reason=str(error))
+        return await fences.take(end, self.move.token)
 
     async def _source(self) -> End:
         return await self._end(self.move.source)
@@ -223,11 +246,18 @@ class Carrier:
         times = int(self.move.progress.get("copied_again", 0)) + 1
         if times > MOST_COPIES:
             raise Obstacle(f"it was copied again {MOST_COPIES} times, and is still not right: {why}")
-        await self._tell(copied_again=times)
+        if self.move.phase == "READY":
+            await self._record("catch_up", text=why)
         await self._empty(await self._destination(), await self._fitting())
-        await self._record("copy_again", text=why)
+        proof, progress = {"equal": False}, {"copied_again": times}
+        await self._record("copy_again", text=why, proof=proof, progress=progress)
 
     async def _capturing(self) -> None:
+        await self._capture()
+        await self._record("copy")
+
+    async def _capture(self) -> None:
+        """What is written at the source from now on is logged there."""
         source = await self._source()
         for _ in range(CAPTURE_TRIES):
             self._obey()
@@ -237,7 +267,6 @@ class Carrier:
                 log.info("writers_in_the_way", cell=source.name, reason=str(error))
                 await asyncio.sleep(CAPTURE_LOCK_MS / 1000)  # they go first, or all would wait behind us
             else:
-                await self._record("copy")
                 return
         raise Unavailable(f"{source.name} has transactions of this tenant that do not end")
 
@@ -246,8 +275,10 @@ class Carrier:
         schema, source, destination = await self._fitting(), await self._source(), await self._destination()
         notes = self._known()
         if notes.snapshot is None:
+            await self._capture()  # a source that was restored from elsewhere may not know of it
             async with source.reading() as reader, destination.writing(self.move.token) as writing:
                 notes = Notes(await reader.snapshot(), {"history": await reader.history()})
+                await fences.persist(source, self.move.token)
                 await writing.note(notes.snapshot, notes.progress)
             self._notes = notes
         since = str(notes.snapshot)
@@ -272,6 +303,8 @@ class Carrier:
                     *(source, destination, self.move.token, table, schema, since, done[relation]),
                     before_chunk=partial(told, relation),
                 )
+        async with destination.writing(self.move.token) as writing:
+            await writing.note()  # from here on it is known to be there, so it has to be on the disk
         rows = sum(each.rows for each in done.values())
         metrics.ROWS.labels("copy").inc(rows - before)
         await self._record("catch_up", progress={"tables_copied": len(done), "rows_copied": rows})
@@ -291,13 +324,15 @@ class Carrier:
         began = time.monotonic()
         async with source.reading() as reader, destination.writing(self.move.token) as writing:
             stepped = await stepping.step(
-                reader, writing, schema, notes.snapshot, history=notes.progress["history"]
+                *(reader, writing, schema, notes.snapshot),
+                history=notes.progress["history"],
+                persist=partial(fences.persist, source, self.move.token),
             )
         seconds = time.monotonic() - began
         self._notes = replace(notes, snapshot=stepped.snapshot)
         metrics.STEP_SECONDS.observe(seconds)
         metrics.ROWS.labels("step").inc(stepped.rows)
-        await removing.forget_logged(source, stepped.snapshot)
+        await removing.forget_logged(source, self.move.token, stepped.snapshot)
         await self._tell(lag_keys=stepped.keys, step_ms=round(seconds * 1000, 1))
         return stepped
 
@@ -316,7 +351,8 @@ class Carrier:
             source = await self._source()
             known = await fences.look(source)
             if known is None or known.epoch < self.move.epochs["released"]:
-                await fences.flip(source, self.move.token, self.move.epochs["released"], "active")
+                await switching.open_source(source, self.move)
+        self._is_open = True
 
     async def _verifying(self) -> None:
         schema, source, destination = await self._fitting(), await self._source(), await self._destination()
@@ -328,7 +364,9 @@ class Carrier:
         async with source.reading() as reader:
             async with destination.writing(self.move.token) as writing:
                 stepped = await stepping.step(
-                    reader, writing, schema, notes.snapshot, history=notes.progress["history"]
+                    *(reader, writing, schema, notes.snapshot),
+                    history=notes.progress["history"],
+                    persist=partial(fences.persist, source, self.move.token),
                 )
             self._notes = replace(notes, snapshot=stepped.snapshot)
             async with destination.reading() as other:
@@ -363,9 +401,20 @@ class Carrier:
             return None
         if not await self._moves.take_switch(self.move.move_id, self.move.token, SWITCH_SECONDS):
             return AGAIN_SECONDS
+        try:
+            # Those that are long at it would hold up the switch, and whoever is told to go elsewhere by then.
+            lock_ms = max(10, int(self.move.options.pause_budget_ms * WRITERS_SHARE))
+            await fences.await_writers(await self._source(), lock_ms=lock_ms)
+        except Unavailable as error:
+            log.info("writers_in_the_way", cell=self.move.source, reason=str(error))
+            return AGAIN_SECONDS
         await self._step()
         notes, switch = self._known(), await self._switch()
-        switched = await switch.run(await self._assigned(), str(notes.snapshot), notes.progress["history"])
+        try:
+            switched = await switch.run(await self._assigned(), str(notes.snapshot), notes.progress["history"])
+        except Exception:
+            self.move, self._is_open = switch.move, False  # for whoever asks how urgent it is
+            raise
         self._entered(switched.move)
         self._notes = replace(notes, snapshot=None) if switched.committed else self._notes
         if switched.committed:
@@ -388,13 +437,12 @@ class Carrier:
 
     async def _undecided(self) -> None:
         """Somebody died between fence and decision: decide against it, and begin the switch anew."""
-        switch = await self._switch()
-        await switch.release(await self._assigned())
-        self._entered(switch.move)
+        source = await self._source()
+        self._entered(await switching.release(self._moves, self.move, await self._assigned(), source))
+        self._is_open = True
 
     async def _committed(self) -> None:
-        switch = await self._switch()
-        await switch.open_destination()
+        await switching.open_destination(await self._destination(), self.move)
         await self._activate(text="opened by a successor")
 
     async def _activate(self, **change: Any) -> None:
@@ -410,7 +458,7 @@ class Carrier:
         await self._record("drain")
 
     async def _draining(self) -> float:
-        await removing.forget_logged(await self._source())
+        await removing.forget_logged(await self._source(), self.move.token)
         await self._record("keep")
         return BACK_SECONDS
 
@@ -433,18 +481,19 @@ class Carrier:
         try:
             async with destination.reading() as reader, source.writing(self.move.token) as writing:
                 since, history = notes.snapshot or BEGINNING, self.move.progress[WAY_BACK]
-                stepped = await stepping.step(reader, writing, schema, since, history=history)
+                persist = partial(fences.persist, destination, self.move.token)
+                stepped = await stepping.step(reader, writing, schema, since, history=history, persist=persist)
         except Lost as lost:
             log.warning("way_back_lost", move=self.move.move_id, reason=str(lost))
             await fences.capture(destination, self.move.token, wanted=False)
             await self._tell(**{WAY_BACK: None})
         else:
-            await removing.forget_logged(destination, stepped.snapshot)
+            await removing.forget_logged(destination, self.move.token, stepped.snapshot)
 
     async def _cleaning(self) -> None:
         destination = await self._destination()
         await fences.capture(destination, self.move.token, wanted=False)
-        await removing.forget_logged(destination)
+        await removing.forget_logged(destination, self.move.token)
         await self._tell(**{WAY_BACK: None})
         source = await self._source()
         async with source.connected() as connection:
@@ -453,16 +502,18 @@ class Carrier:
         await self._record("done")
 
     async def _aborting(self) -> None:
-        source, destination = await self._source(), await self._destination()
+        """The source first: it is in use, and the destination may be away for long."""
+        source = await self._source()
         await self._reopen()
-        if self.move.reverses is None or not await self._given_back(destination, self.move.reverses):
+        if self.move.reverses is None or not await self._given_back(self.move.reverses):
             await fences.capture(source, self.move.token, wanted=False)
-            await removing.forget_logged(source)
-            await self._leave(destination)
+            await removing.forget_logged(source, self.move.token)
+            await self._leave(await self._destination())
         await self._record("aborted")
 
-    async def _given_back(self, destination: End, reverses: str) -> bool:
+    async def _given_back(self, reverses: str) -> bool:
         """Whether the reversed move has its rows again, which it goes on keeping fresh."""
+        destination = await self._destination()
         if not self._known().progress.get(TAKEN_BACK):
             return False  # what is there is half a copy
         await fences.hand_over(destination, self.move.token, self.move.move_id, reverses)

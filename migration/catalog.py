@@ -69,12 +69,11 @@ def _column(row: asyncpg.Record) -> Column:
         nullable=row["nullable"],
         filled=row["filled"],
         generated=row["generated"],
-        collation=row["collation"],
     )
 
 
 def _unique(row: asyncpg.Record) -> Unique:
-    return Unique(row["name"], tuple(row["columns"]), row["deferrable"], row["primary"])
+    return Unique(row["name"], tuple(row["columns"]), row["deferrable"])
 
 
 def _foreign_key(row: asyncpg.Record) -> ForeignKey:
@@ -83,6 +82,5 @@ def _foreign_key(row: asyncpg.Record) -> ForeignKey:
         columns=tuple(row["columns"]),
         referenced=row["referenced"],
         referenced_columns=tuple(row["referenced_columns"]),
-        full=row["full"],
         shared=row["shared"],
     )

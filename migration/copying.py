@@ -12,7 +12,9 @@ and in one transaction.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
+from migration import fences
 from migration.catalog import QUERIES
 from migration.ends import End, Reader, Writing
 from migration.errors import Clash, translated
@@ -24,7 +26,7 @@ from migration.streams import Pipe, both, receive, send
 
 LANES = 2
 """Chunks of one table that are on their way at once: one is being committed and cut while the other is copied."""
-AGAIN_ROWS = 20_000
+AGAIN_ROWS = 50_000
 """Of a chunk that comes with a step: the keys of its rows are held in memory."""
 
 
@@ -105,34 +107,37 @@ async def copy_table(
     when a clash made a step necessary here: what is read again too often does no harm. `before_chunk` is told what
     is committed, and may wait, to spare the source.
     """
-    done = progress or Progress()
+    cutting = _Cutting(source, destination, token, table, progress or Progress(), before_chunk)
+    if cutting.progress.done:
+        return cutting.progress
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(lanes if table.order else 1):
+                group.create_task(cutting.lane())
+    except BaseExceptionGroup as failed:
+        first = failed.exceptions[0]
+        if not isinstance(first, Clash):
+            raise first from first.__cause__
+    done = cutting.progress
+    # Once a step has brought rows of chunks that are yet to come, these clash with them: so all come this way.
     while not done.done:
-        cutting = _Cutting(source, destination, token, table, done, before_chunk)
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(lanes if table.order else 1):
-                    group.create_task(cutting.lane())
-        except BaseExceptionGroup as failed:
-            first = failed.exceptions[0]
-            if not isinstance(first, Clash):
-                raise first from first.__cause__
-            done = await _with_step(source, destination, token, table, schema, since, cutting.progress)
-        else:
-            done = cutting.progress
+        if before_chunk is not None:
+            await before_chunk(done)
+        done, since = await _with_step(source, destination, token, table, schema, since, done)
     return done
 
 
 async def _with_step(
     source: End, destination: End, token: int, table: Table, schema: Schema, since: str, done: Progress
-) -> Progress:
+) -> tuple[Progress, str]:
     """The next chunk and a step, of one moment: a clash then is with another tenant's row."""
     async with destination.writing(token) as writing, source.reading() as reader:
-        await step(reader, writing, schema, since)
+        stepped = await step(reader, writing, schema, since, persist=partial(fences.persist, source, token))
         chunk = await next_chunk(reader, table, done.after, min(done.chunk_rows, AGAIN_ROWS))
         copied = await copy_chunk_again(reader, writing, table, chunk)
         progress = done.plus(chunk, copied.rows, copied.bytes)
         await writing.note(progress={progress_key(table.relation): progress.as_json()})
-    return progress
+    return progress, stepped.snapshot
 
 
 class _Cutting:

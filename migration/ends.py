@@ -14,13 +14,13 @@ from typing import Any
 import asyncpg
 
 from migration.catalog import QUERIES
-from migration.errors import Obstacle, translated
+from migration.errors import Obstacle, Unavailable, translated
 from runtime.database import CONNECT_SECONDS, RELEASE_SECONDS, UNREACHABLE, Connection, Pool
 
 CHUNK_SECONDS = 600.0
 """No transaction of a move takes longer; those inside the write pause are given far less."""
 LOCK_SECONDS = 5.0
-IDLE_SECONDS = 30.0
+IDLE_SECONDS = 120.0
 """How long a transaction may wait for the other end between two statements."""
 CONNECTIONS = 6
 PINNED: Mapping[str, str] = {
@@ -37,6 +37,8 @@ PINNED: Mapping[str, str] = {
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
     "default_transaction_deferrable": "off",
+    # What a step noted, the directory may build a decision on.
+    "synchronous_commit": "on",
     # Neither foreign keys nor the tables' own triggers do at the destination what they did at the source already.
     "session_replication_role": "replica",
     # A mover that was killed holds nothing for longer than this (ms), though its statement was a long one.
@@ -102,6 +104,10 @@ class End:
         self._dsn = dsn
         self._seconds = seconds
         self._pool: Pool | None = None
+        self._is_volatile = False
+        """Something is committed here that is not on the disk yet."""
+        self._has_forgotten = False
+        """The server went away meanwhile: it may have forgotten that."""
         self._staged: frozenset[str] | None = None
 
     def __repr__(self) -> str:
@@ -122,7 +128,8 @@ class End:
             timeout=CONNECT_SECONDS,
             init=self._introduce,
             reset=_nothing_to_reset,
-            max_inactive_connection_lifetime=120.0,
+            # None is closed but by its server or by us, so that a server's end is noticed (`_ended`).
+            max_inactive_connection_lifetime=0.0,
             server_settings=settings,
         )
         return self
@@ -137,6 +144,11 @@ class End:
 
     async def _introduce(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         await connection.execute(QUERIES["introduce"], self.tenant_id, self.move_id)
+        connection.add_termination_listener(self._ended)
+
+    def _ended(self, _connection: object) -> None:
+        """Not by us. The next connection may be to a server that has forgotten what it was not asked to keep."""
+        self._has_forgotten = self._has_forgotten or self._is_volatile
 
     @contextlib.asynccontextmanager
     async def connected(self, seconds: float = 30.0) -> AsyncIterator[Connection]:
@@ -165,8 +177,11 @@ class End:
         """A transaction of whoever carries `token`; Superseded when that is somebody else by now.
 
         Not `durable`: its commit does not wait for the disk. It and its progress are lost together or not at all,
-        and the next durable one carries it along.
+        and the next durable one that writes something carries it along. Once it may have been lost, whoever counts
+        on it is Unavailable here, and has to look at the progress again.
         """
+        if self._has_forgotten:
+            raise Unavailable(f"{self.name} was away, and may have forgotten what was written last")
         if self._staged is None:
             async with self.connected() as connection:
                 self._staged = frozenset(
@@ -176,6 +191,8 @@ class End:
         begin = f"BEGIN; SELECT cellway.act(current_setting('cellway.move'), {int(token)})"
         if not durable:
             begin += "; SET LOCAL synchronous_commit = off"
+        if not durable:
+            self._is_volatile = True
         async with self._transaction(begin, seconds) as connection:
             yield Writing(connection, self.name, self.move_id, token, self._staged)
 
@@ -190,7 +207,7 @@ class End:
                 except (*UNREACHABLE, asyncio.CancelledError):
                     raise
                 except BaseException:
-                    await connection.execute("ROLLBACK", timeout=RELEASE_SECONDS)
+                    await _undo(connection)
                     raise
 
     @contextlib.asynccontextmanager
@@ -200,12 +217,24 @@ class End:
         connection = await self._pool.acquire(timeout=CONNECT_SECONDS)
         try:
             yield connection
-        except (*UNREACHABLE, asyncio.CancelledError, GeneratorExit):
+        except UNREACHABLE:
+            connection.terminate()
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
             # It may be in the middle of anything; the server ends what it was doing when it is gone.
+            connection.remove_termination_listener(self._ended)
             connection.terminate()
             raise
         finally:
             await self._pool.release(connection, timeout=RELEASE_SECONDS)
+
+
+async def _undo(connection: Connection) -> None:
+    """What went wrong before is what counts, so nothing is raised."""
+    try:
+        await connection.execute("ROLLBACK", timeout=RELEASE_SECONDS)
+    except (*UNREACHABLE, asyncpg.PostgresError):
+        connection.terminate()
 
 
 async def _nothing_to_reset(_connection: "asyncpg.Connection[asyncpg.Record]") -> None:

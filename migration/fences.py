@@ -14,6 +14,7 @@ from migration.ends import End
 from migration.errors import translated
 from migration.rules.names import text_of
 
+TAKE_LOCK_MS = 500
 State = Literal["active", "importing", "fenced", "moved"]
 
 
@@ -35,12 +36,58 @@ class Notes:
 
 
 async def take(end: End, token: int) -> Notes:
-    """From now on whoever carries a lower token is refused there. How far the rows are. Superseded."""
-    async with end.connected() as connection:
+    """From now on whoever carries a lower token is refused there. How far the rows are.
+
+    Superseded. Unavailable: also when somebody who carried it before is in a transaction that does not end.
+    """
+    async with end.connected() as connection, connection.transaction():
+        await connection.execute(f"SET LOCAL lock_timeout = {TAKE_LOCK_MS}")
         row = await connection.fetchrow(QUERIES["take_move"], end.move_id, end.tenant_id, token)
     if row is None:
         raise RuntimeError("cellway.take returns a row")
     return Notes(row["snapshot"], loads(row["progress"]))
+
+
+async def end_predecessors(end: End) -> int:
+    """Whoever is in a transaction for this move there: one that stands still keeps it. How many."""
+    async with end.connected() as connection:
+        ended: int = await connection.fetchval(QUERIES["end_predecessors"], end.move_id)
+    return ended
+
+
+async def await_writers(end: End, *, lock_ms: int) -> None:
+    """Return when the tenant's writers that are there now have ended; others wait behind us, so long at most.
+
+    Unavailable: they would not end in time.
+    """
+    await _at_once(
+        end,
+        [
+            "BEGIN",
+            f"SET LOCAL lock_timeout = {int(lock_ms)}",
+            f"SELECT pg_advisory_xact_lock(hashtextextended('fence:' || {text_of(end.tenant_id)}, 0))",
+            "COMMIT",
+        ],
+    )
+
+
+async def persist(end: End, token: int) -> None:
+    """Return when all that any snapshot has seen there is on the disk.
+
+    Numbers of transactions that a server forgets, in dying, it gives again. A snapshot to go on from may know none
+    of those as ended, not even as rolled back, or what gets such a number later is taken for older than it.
+    """
+    move = text_of(end.move_id)
+    await _at_once(
+        end,
+        [
+            "BEGIN",
+            "SET LOCAL synchronous_commit = on",
+            f"SELECT cellway.act({move}, {int(token)})",
+            f"SELECT cellway.note({move}, {int(token)}, NULL, NULL)",
+            "COMMIT",
+        ],
+    )
 
 
 async def look(end: End) -> Fence | None:

@@ -6,7 +6,6 @@ PHASES = Counter("cellway_migration_phases", "Phases that moves have entered, by
 CARRIED = Gauge("cellway_migration_carried", "Moves that this mover carries now")
 LET_GO = Counter("cellway_migration_let_go", "Moves let go before their end, by reason", ["reason"])
 ROWS = Counter("cellway_migration_rows", "Rows brought to destinations, by what brought them", ["by"])
-BYTES = Counter("cellway_migration_bytes", "Bytes brought to destinations, by what brought them", ["by"])
 STEP_SECONDS = Histogram(
     "cellway_migration_step_seconds", "How long steps took",
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0),

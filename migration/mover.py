@@ -27,6 +27,9 @@ log = logs.get("migration.mover")
 _AGAIN = Backoff(initial_seconds=0.5, cap_seconds=30.0, floor_seconds=0.2)
 OBSTACLE_SECONDS = 30.0
 """Until it is looked at again whether somebody has cleared the way."""
+URGENT_SECONDS = 1.0
+"""At most, until a move for which its tenant waits is tried again, and until the directory is asked again."""
+LET_GO_AGAIN_SECONDS = 0.2
 RENEWALS = 3
 """In the time of a lease, so that one may fail."""
 
@@ -61,7 +64,7 @@ class Mover:
 
     async def start(self) -> None:
         """Look for something to do from now on."""
-        self._tasks.keep("look for moves", self._look, Backoff(initial_seconds=0.2, cap_seconds=5.0))
+        self._tasks.keep("look for moves", self._look, Backoff(initial_seconds=0.2, cap_seconds=URGENT_SECONDS))
 
     async def stop(self) -> None:
         """Let go of everything: somebody else, or this program's successor, goes on at once."""
@@ -127,7 +130,9 @@ class Mover:
             log.exception("move_failed", phase=carrier.move.phase, seconds=round(time.monotonic() - began, 1))
             await self._tell(carrier, f"a fault of the mover, see its log: {error!r}")
             wait_seconds = OBSTACLE_SECONDS
-        await self._let_go(carrier, wait_seconds)
+        if carrier.tenant_waits:
+            wait_seconds = min(wait_seconds, URGENT_SECONDS)
+        await self._let_go(carrier, wait_seconds, self._lease_seconds)
 
     async def _tell(self, carrier: Carrier, error: str) -> None:
         """What is in its way, for whoever looks at it. Whoever carries it by now says it himself."""
@@ -136,11 +141,21 @@ class Mover:
         except DirectoryError as reason:
             log.info("not_told", reason=str(reason))
 
-    async def _let_go(self, carrier: Carrier, wait_seconds: float) -> None:
-        try:
-            await self._moves.let_go(carrier.move.move_id, carrier.move.token, wait_seconds)
-        except DirectoryError as reason:
-            log.info("lease_runs_out", reason=str(reason))
+    async def _let_go(self, carrier: Carrier, wait_seconds: float, most_seconds: float = 0.0) -> None:
+        """Asked again for so long while the directory is away: its tenant waits no longer than it must."""
+        end = time.monotonic() + most_seconds
+        while True:
+            try:
+                await self._moves.let_go(carrier.move.move_id, carrier.move.token, wait_seconds)
+            except DirectoryAway as reason:
+                if time.monotonic() > end:
+                    log.info("lease_runs_out", reason=str(reason))
+                    return
+                await asyncio.sleep(LET_GO_AGAIN_SECONDS)
+                continue
+            except DirectoryError as reason:
+                log.info("lease_runs_out", reason=str(reason))
+            return
 
     async def _renew(self, carrier: Carrier, carrying: "asyncio.Task[None] | None") -> None:
         while True:

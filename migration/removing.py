@@ -12,7 +12,7 @@ ALL = "9223372036854775807:9223372036854775807:"
 
 
 async def remove_rows(end: End, token: int, schema: Schema) -> int:
-    """Every row of the tenant; how many went. The fence must not be open for it."""
+    """Every row of the tenant, for good; how many went. The fence must not be open for it."""
     removed = 0
     for table in schema.tables.values():
         statement = statements.delete_some(table)
@@ -23,6 +23,8 @@ async def remove_rows(end: End, token: int, schema: Schema) -> int:
                     said = await writing.connection.execute(statement, BITE)
             gone = int(said.rpartition(" ")[2])
             removed += gone
+    async with end.writing(token) as writing:
+        await writing.note()  # carries the others to the disk: what is told to be gone does not come back
     return removed
 
 
@@ -33,9 +35,10 @@ async def forget_notes(end: End, token: int) -> None:
             await writing.connection.execute(QUERIES["forget_notes"], end.move_id, token)
 
 
-async def forget_logged(end: End, seen: str = ALL) -> None:
-    """What was logged of the tenant and is seen by this snapshot."""
+async def forget_logged(end: End, token: int, seen: str = ALL) -> None:
+    """What was logged of the tenant and is seen by this snapshot. Superseded: it may be another move's by now."""
     gone = BITE
     while gone == BITE:
-        async with end.connected() as connection:
-            gone = await connection.fetchval(QUERIES["forget_logged"], end.tenant_id, seen, BITE)
+        async with end.writing(token, durable=False) as writing:
+            with translated(end.name):
+                gone = await writing.connection.fetchval(QUERIES["forget_logged"], end.tenant_id, seen, BITE)

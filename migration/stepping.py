@@ -14,7 +14,7 @@ Two tasks do it, one an end, so that neither waits for the other's answers.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 import asyncpg
@@ -76,9 +76,13 @@ async def step(
     since: str,
     *,
     history: str | None = None,
+    persist: Callable[[], Awaitable[None]] | None = None,
     most_keyless_rows: int = MOST_KEYLESS_ROWS,
 ) -> Stepped:
     """Bring the destination from the source's snapshot `since` to the reader's. `schema` is the source's.
+
+    `persist` returns when the source cannot forget any more what the reader sees (`fences.persist`); only then is
+    its snapshot kept. None: that is so already, or the source will not die.
 
     Lost: the snapshot is not of this server, or not of this `history`. Obstacle: the schema changed, or another
     tenant of the destination has a unique value, or a table without a key is too large.
@@ -92,10 +96,16 @@ async def step(
             f"{snapshot}, and they are from {history or 'one'} at {since}"
         )
     flow = _Flow(snapshot)
-    (keys, bytes_sent), rows_received = await both(
-        _read(reader, schema, rows, flow, most_keyless_rows), _write(writing, schema, flow)
-    )
+    moving = both(_read(reader, schema, rows, flow, most_keyless_rows), _write(writing, schema, flow))
+    if persist is None:
+        (keys, bytes_sent), rows_received = await moving
+    else:
+        ((keys, bytes_sent), rows_received), _ = await both(moving, _awaited(persist))
     return Stepped(snapshot, found_history, keys, rows_received, bytes_sent)
+
+
+async def _awaited(work: Callable[[], Awaitable[None]]) -> None:
+    await work()
 
 
 async def _read(

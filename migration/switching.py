@@ -14,6 +14,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from directory.errors import DirectoryError
 from directory.moves import Moves
@@ -21,7 +22,7 @@ from directory.rules.moves import MoveStep
 from directory.values import Move, MoveChange
 from migration import fences, metrics, sequences
 from migration.ends import End
-from migration.errors import Obstacle, Unavailable
+from migration.errors import Lost, Obstacle, Unavailable
 from migration.rules.tables import Schema
 from migration.stepping import Stepped, step
 from migration.streams import both
@@ -66,33 +67,16 @@ class Switch:
                     lock_ms=max(10, int(most_seconds * 1000 * FENCE_SHARE)),
                 )
                 stepped = await self._last_step(since, history)
-        except (Unavailable, Obstacle, TimeoutError) as error:
+        except (Unavailable, Obstacle, Lost, TimeoutError) as error:
             return await self._give_up(epoch, began, f"{type(error).__name__}: {error}")
         await self._commit(epoch)
         if self.move.phase != "COMMITTED":
             return await self._give_up(epoch, began, "the directory refused the commit")
-        await self.open_destination()
+        await open_destination(self._destination, self.move)
         pause_ms = (time.monotonic() - began) * 1000
         metrics.PAUSE_SECONDS.observe(pause_ms / 1000)
         log.info("switched", pause_ms=round(pause_ms, 1), keys=stepped.keys, rows=stepped.rows)
         return Switched(self.move, True, pause_ms)
-
-    async def open_destination(self) -> None:
-        """By the decision that was made; captured, so that there is a way back. Again, it does nothing."""
-        await fences.flip(
-            *(self._destination, self.move.token, self.move.epochs["commit"], "active"),
-            captured=self.move.options.reverse_seconds > 0,
-        )
-
-    async def open_source(self) -> None:
-        """By the decision against a switch. Again, it does nothing."""
-        await fences.flip(self._source, self.move.token, self.move.epochs["released"], "active")
-
-    async def release(self, epoch: int) -> None:
-        """Decide against it, and open the source again. An attempt that is over already is left as it is."""
-        self.move = await self._moves.release(self.move.move_id, self.move.token, epoch)
-        metrics.RELEASED.inc()
-        await self.open_source()
 
     async def _last_step(self, since: str, history: str) -> Stepped:
         """Together with the record that it is under way, which nothing of it depends on."""
@@ -101,7 +85,8 @@ class Switch:
 
     async def _step(self, since: str, history: str) -> Stepped:
         async with self._source.reading() as reader, self._destination.writing(self.move.token) as writing:
-            stepped = await step(reader, writing, self._schema, since, history=history)
+            persist = partial(fences.persist, self._source, self.move.token)
+            stepped = await step(reader, writing, self._schema, since, history=history, persist=persist)
             positions = await sequences.read_positions(reader, self._schema)
             await sequences.raise_sequences(writing, self._schema, positions)
         return stepped
@@ -120,5 +105,28 @@ class Switch:
 
     async def _give_up(self, epoch: int, began: float, reason: str) -> Switched:
         log.warning("switch_given_up", reason=reason)
-        await self.release(epoch)
+        self.move = await release(self._moves, self.move, epoch, self._source)
         return Switched(self.move, False, (time.monotonic() - began) * 1000, reason)
+
+
+async def release(moves: Moves, move: Move, epoch: int, source: End) -> Move:
+    """Decide against a switch, and open the source again: nothing else is needed, whatever else is away.
+
+    An attempt that is over already is left as it is.
+    """
+    released = await moves.release(move.move_id, move.token, epoch)
+    metrics.RELEASED.inc()
+    await open_source(source, released)
+    return released
+
+
+async def open_source(source: End, move: Move) -> None:
+    """By the decision against a switch. Again, it does nothing."""
+    await fences.flip(source, move.token, move.epochs["released"], "active")
+
+
+async def open_destination(destination: End, move: Move) -> None:
+    """By the decision that was made; captured, so that there is a way back. Again, it does nothing."""
+    await fences.flip(
+        *(destination, move.token, move.epochs["commit"], "active"), captured=move.options.reverse_seconds > 0
+    )

@@ -15,8 +15,10 @@ from migration.rules import statements
 from migration.rules.tables import Schema, Table
 from migration.streams import both
 
-MOST_PARTS = 64
-"""Of the unequal small parts, those that are looked into."""
+MOST_BUCKETS = 8
+"""Of the unequal ones, those that are looked into."""
+MOST_PARTS = 128
+"""Of their unequal parts, likewise."""
 MOST_ROWS = 100_000
 """Of these, as many are compared one by one."""
 MOST_KEYS = 100
@@ -102,7 +104,8 @@ async def differing_keys(
     if not table.key:
         return ()
     within = statements.sums_within(table)
-    one, other = await both(_sums(source, within, list(unequal)), _sums(destination, within, list(unequal)))
+    buckets = list(unequal[:MOST_BUCKETS])
+    one, other = await both(_sums(source, within, buckets), _sums(destination, within, buckets))
     parts = list(differing(one, other))[:MOST_PARTS]
     here, there = await both(_hashes(source, table, parts), _hashes(destination, table, parts))
     keys = sorted(key for key in {*here, *there} if here.get(key) != there.get(key))

@@ -36,6 +36,8 @@ UNREACHABLE = (
     asyncpg.InterfaceError,
     # A connection that broke within an answer is in no state to be asked anything, not even to roll back.
     asyncpg.InternalClientError,
+    # We were asleep in a transaction, and it did not wait.
+    asyncpg.IdleInTransactionSessionTimeoutError,
     # Its roles or its database are not made yet, or their passwords are being changed.
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
@@ -56,12 +58,19 @@ BUSY = (
 
 
 async def open_pool(
-    dsn: str, *, name: str, size: int = 10, command_seconds: float = COMMAND_SECONDS, stateless: bool = False
+    dsn: str,
+    *,
+    name: str,
+    size: int = 10,
+    command_seconds: float = COMMAND_SECONDS,
+    idle_seconds: float | None = None,
+    stateless: bool = False,
 ) -> Pool:
     """A pool that connects on demand, so a process starts while its database is still away.
 
     `stateless` promises that nothing but whole transactions runs on it (SET LOCAL only, no LISTEN, no session
     locks): then nothing of a session is left to be reset, and each use saves a round trip.
+    `idle_seconds`: how long a client that stands still in a transaction keeps its locks; None: twice a command.
     """
     pool = asyncpg.create_pool(
         dsn,
@@ -75,7 +84,7 @@ async def open_pool(
             "application_name": name,
             "statement_timeout": str(int(command_seconds * 1000 * SERVERS_SHARE)),
             # A client that dies between two statements must not hold its locks for long.
-            "idle_in_transaction_session_timeout": str(int(command_seconds * 2000)),
+            "idle_in_transaction_session_timeout": str(int((idle_seconds or command_seconds * 2) * 1000)),
         },
     )
     return await pool

@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "placement": {"directory", "runtime"},
     "migration": {"directory", "runtime"},
     "console": {"directory", "runtime"},
-    "loadtests": {"cell", "console", "directory", "router", "runtime"},
+    "loadtests": {"cell", "console", "directory", "migration", "router", "runtime"},
 }
 IMPURE = {
     "aiohttp",

@@ -17,7 +17,7 @@ FORMS = [
     f"redis://:{MARK}@10.0.0.1:6379/0",
     f"smtp://me:{MARK}@10.0.0.1:587",
 ]
-PLAIN = {"cell_id": "cell-1", "cells_path": "cells"}
+PLAIN = {"cell_id": "cell-1", "cells_path": "/run/secrets/cells"}
 PROGRAMS = [CellSettings, MigrationSettings, PlacementSettings, RouterSettings, StewardSettings, UpSettings]
 ADDRESSES = {
     "app_dsn",

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
+START_SECONDS = 60.0
+"""For a program to start, or to be replaced, on a machine with much else to do."""
 
 
 async def eventually(

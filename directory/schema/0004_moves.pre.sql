@@ -87,6 +87,6 @@ GRANT EXECUTE ON FUNCTION directory.record TO directory_mover;
 GRANT SELECT ON directory.moves, directory.move_events, directory.move_decisions, directory.move_switches
     TO directory_mover;
 GRANT UPDATE (phase, phase_at, token, owner, lease_until, claim_after, attempt, epochs, progress, proof, pause_ms,
-              error, wish, paused, updated_at, ended_at) ON directory.moves TO directory_mover;
+              error, updated_at, ended_at) ON directory.moves TO directory_mover;
 GRANT INSERT ON directory.move_events, directory.move_decisions TO directory_mover;
 GRANT INSERT, UPDATE, DELETE ON directory.move_switches TO directory_mover;

@@ -1,7 +1,7 @@
 """Cuts a table into chunks by its key, each of about as many bytes. A chunk is one transaction."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 CHUNK_BYTES = 32 * 1024 * 1024
@@ -34,22 +34,25 @@ class Progress:
     done: bool = False
     rows: int = 0
     bytes: int = 0
+    row_bytes: int = 0
+    """Of a row of the last chunk, on average: they may be larger there than they were before."""
 
     @property
     def chunk_rows(self) -> int:
         """How many rows the next chunk should have."""
         if not self.rows:
             return FIRST_ROWS
-        fitting = CHUNK_BYTES * self.rows // max(self.bytes, 1)
+        fitting = CHUNK_BYTES // max(self.row_bytes, self.bytes // self.rows, 1)
         return max(1, min(fitting, self.rows * GROWTH, MOST_ROWS))
 
     def plus(self, chunk: Chunk, rows: int, bytes_copied: int) -> "Progress":
         """After a chunk."""
-        return Progress(chunk.to, chunk.last, self.rows + rows, self.bytes + bytes_copied)
+        row_bytes = bytes_copied // rows if rows else self.row_bytes
+        return Progress(chunk.to, chunk.last, self.rows + rows, self.bytes + bytes_copied, row_bytes)
 
     def as_json(self) -> dict[str, Any]:
         """What the destination keeps."""
-        return {"after": self.after, "done": self.done, "rows": self.rows, "bytes": self.bytes}
+        return asdict(self)
 
 
 def progress_key(relation: str) -> str:
@@ -63,4 +66,4 @@ def progress_of(notes: Mapping[str, Any], relation: str) -> Progress:
     if kept is None:
         return Progress()
     after = kept["after"]
-    return Progress(None if after is None else tuple(after), kept["done"], kept["rows"], kept["bytes"])
+    return Progress(**{**kept, "after": None if after is None else tuple(after)})

@@ -23,8 +23,6 @@ class Column:
     """It gets a value when none is given: default or identity."""
     generated: bool
     """Made of other columns, so it is never copied."""
-    collation: str = ""
-    """The order of its texts, with its version; empty: none, or by bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,6 @@ class Unique:
     columns: tuple[str, ...]
     """Empty name: an expression."""
     deferrable: bool
-    primary: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +44,6 @@ class ForeignKey:
     referenced: str
     """The relation that it points to."""
     referenced_columns: tuple[str, ...]
-    full: bool
-    """MATCH FULL: nulls in all of the columns, or in none."""
     shared: bool
     """The relation that it points to does not move, so the destination has to have the row already."""
 

@@ -1,7 +1,7 @@
 -- The columns of those tables, with what beneath domains they are made of.
 WITH RECURSIVE columns AS (
     SELECT t.relation, a.attname, a.attnum, a.attrelid, a.atttypid, a.atttypmod, a.attnotnull, a.atthasdef,
-           a.attidentity, a.attgenerated, a.attcollation
+           a.attidentity, a.attgenerated
     FROM cellway.tables t
     JOIN pg_attribute a ON a.attrelid = to_regclass(t.relation) AND a.attnum > 0 AND NOT a.attisdropped
 ),
@@ -23,22 +23,10 @@ SELECT c.relation,
            AND NOT (y.oid = ANY (kinds.numbers) OR y.typelem = ANY (kinds.numbers)) AS binary,
        NOT c.attnotnull AS nullable,
        c.atthasdef OR c.attidentity <> '' AS filled,
-       c.attgenerated <> '' AS generated,
-       CASE
-           WHEN c.attcollation = 0 OR l.collname IN ('C', 'POSIX', 'ucs_basic') THEN ''
-           WHEN l.collprovider = 'd' THEN (
-               SELECT CASE
-                   WHEN d.datcollate IN ('C', 'POSIX') AND d.datlocprovider = 'c' THEN ''
-                   ELSE concat_ws(' ', d.datlocprovider::text, d.datcollate, d.datcollversion)
-               END
-               FROM pg_database d WHERE d.datname = current_database()
-           )
-           ELSE concat_ws(' ', l.collprovider::text, l.collname, l.collversion)
-       END AS collation
+       c.attgenerated <> '' AS generated
 FROM columns c
 JOIN beneath b ON b.type = c.atttypid AND b.typtype <> 'd'
 JOIN pg_type y ON y.oid = b.base
-LEFT JOIN pg_collation l ON l.oid = c.attcollation
 -- These hold numbers of objects, which every database gives anew; their text holds names.
 CROSS JOIN (
     SELECT array_agg(r.oid) AS numbers FROM pg_type r

@@ -2,7 +2,6 @@
 SELECT t.relation,
        o.conname AS name,
        format('%I.%I', n.nspname, r.relname) AS referenced,
-       o.confmatchtype = 'f' AS full,
        NOT EXISTS (SELECT FROM cellway.tables m WHERE to_regclass(m.relation) = r.oid) AS shared,
        ARRAY(
            SELECT a.attname::text FROM unnest(o.conkey) WITH ORDINALITY AS k (number, place)

@@ -1,7 +1,6 @@
 -- What the destination may refuse because another tenant has it: unique indexes and exclusion constraints.
 SELECT t.relation,
        x.relname AS name,
-       i.indisprimary AS primary,
        NOT i.indimmediate OR coalesce(o.condeferrable, false) AS deferrable,
        ARRAY(
            SELECT coalesce(a.attname::text, '')

@@ -41,7 +41,7 @@ class CellDatabase:
 
     async def connect(self, role: str | None = None) -> "asyncpg.Connection[asyncpg.Record]":
         """As a role, or as superuser."""
-        return await asyncpg.connect(self.admin if role is None else self.dsns[role], timeout=5)
+        return await asyncpg.connect(self.admin if role is None else self.dsns[role], timeout=30)
 
     @contextlib.asynccontextmanager
     async def inside(

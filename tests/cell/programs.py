@@ -42,7 +42,7 @@ class Program:
                 [sys.executable, "-m", module, *options], env=dict(env), stdout=out, stderr=out
             )
 
-    async def ready(self, session: aiohttp.ClientSession, seconds: float = 20.0) -> None:
+    async def ready(self, session: aiohttp.ClientSession, seconds: float = 60.0) -> None:
         """Return once it says that it is ready."""
 
         async def says_so() -> bool:

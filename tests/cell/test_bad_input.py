@@ -185,7 +185,7 @@ async def test_a_body_that_does_not_arrive_is_not_waited_for(
         "Content-Type: application/json\r\nContent-Length: 10\r\n\r\n{"
     )
     writer.write(head.encode())
-    assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 408")
+    assert (await asyncio.wait_for(reader.readline(), 8.0)).startswith(b"HTTP/1.1 408")
     writer.close()
     await writer.wait_closed()
 

@@ -54,13 +54,13 @@ async def test_the_workers_hear_of_an_operators_word_at_once(cell: RunningCell, 
         return bool(await broker.exists(mark))
 
     try:
-        await eventually(hinted, seconds=5)  # of the request itself
+        await eventually(hinted)  # of the request itself
         await broker.delete(mark)
         name = operation.json["name"].removeprefix("operations/")
         path = f"tenants/{client.tenant_id}/orchestrations/{name}:cancel"
         cancelled = await cell.control("POST", path)
         assert (cancelled.status, cancelled.json["cancel_requested"]) == (200, True)
-        await eventually(hinted, seconds=5)
+        await eventually(hinted)
     finally:
         await broker.aclose()
     async with worker_of(cell.settings):

@@ -2,6 +2,9 @@
 
 import asyncio
 
+import pytest
+
+from cell.api import notices
 from cell.app.worker import Worker
 from tests.cell.cells import Answer, CellDatabase, Client, RunningCell, worker_of
 from tests.waiting import eventually
@@ -105,8 +108,11 @@ async def test_waiters_hold_no_transaction(client: Client, cell_database: CellDa
         assert {answer.json["state"] for answer in await asyncio.gather(*waiting)} == {"SUCCEEDED"}
 
 
-async def test_a_key_revoked_while_waiting_ends_the_wait(client: Client, cell: RunningCell) -> None:
+async def test_a_key_revoked_while_waiting_ends_the_wait(
+    client: Client, cell: RunningCell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each look asks fence and key again."""
+    monkeypatch.setattr(notices, "LOOK_AGAIN_SECONDS", 0.2)
     begun = await provision(client)
     key = await client("POST", "/v1/keys", {"display_name": "waiter"})
     waiter = Client(client.session, client.url, client.tenant_id, client.epoch, key.json["api_key"])

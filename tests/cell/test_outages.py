@@ -18,7 +18,7 @@ from runtime.embedded.redis import RedisServer
 from tests.cell.cells import Client, RunningCell, ask, new_cell_database, settings_for
 from tests.cell.programs import running
 from tests.servers import PASSWORD
-from tests.waiting import eventually
+from tests.waiting import START_SECONDS, eventually
 
 POOL_SIZE, ROUNDS = 4, 10
 """Connections, and how often as many requests come at once."""
@@ -120,7 +120,9 @@ async def test_the_programs_start_before_their_servers(
             running("cell.worker", settings, tmp_path / "worker.log") as worker,
         ):
             for program in (api, worker):
-                await eventually(lambda program=program: _unready(session, program.admin_url), seconds=20)
+                await eventually(
+                    lambda program=program: _unready(session, program.admin_url), seconds=START_SECONDS
+                )
             await asyncio.to_thread(own_postgres.start)
             await asyncio.to_thread(redis.start)
             await api.ready(session)

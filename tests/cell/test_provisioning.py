@@ -156,7 +156,7 @@ async def test_requests_and_work_survive_a_redis_that_is_away(
         assert own_redis.child is not None
         own_redis.child.signal(signal.SIGKILL)
         await asyncio.to_thread(own_redis.child.wait, 10)
-        begun = await asyncio.wait_for(provision(tenant), 3)
+        begun = await asyncio.wait_for(provision(tenant), 30)
         await asyncio.to_thread(own_redis.start)
         done = await ended(tenant, begun)
     assert done.json["state"] == "SUCCEEDED"

@@ -30,7 +30,7 @@ async def test_ones_own_postgres_is_prepared_once(
     settings = PlacementSettings.load({k: v for k, v in lines.items() if k.startswith("CELLWAY_PLACEMENT_")})
     mover = lines["CELLWAY_MIGRATION_DIRECTORY_DSN"]
     for dsn in (settings.directory_dsn, settings.directory_owner_dsn, mover):
-        await (await asyncpg.connect(dsn, timeout=5)).close()
+        await (await asyncpg.connect(dsn, timeout=30)).close()
 
     needs = await cellway("bootstrap", "cell", "cell-1")
     assert (needs.code, "CELLWAY_PLACEMENT_CONTROL_KEY" in needs.err) == (2, True)
@@ -40,15 +40,15 @@ async def test_ones_own_postgres_is_prepared_once(
     key = settings.control_key.get_secret_value()
     assert told["CELLWAY_CELL_CONTROL_TOKEN"] == control_token(key, "cell-1")
     for role in ("OWNER", "APP", "CONTROL", "RELAY"):
-        await (await asyncpg.connect(told[f"CELLWAY_CELL_{role}_DSN"], timeout=5)).close()
+        await (await asyncpg.connect(told[f"CELLWAY_CELL_{role}_DSN"], timeout=30)).close()
 
     again = await cellway("bootstrap", "control")
     assert (again.code, "--new-passwords" in again.err, again.out) == (1, True, "")
-    await (await asyncpg.connect(settings.directory_dsn, timeout=5)).close()
+    await (await asyncpg.connect(settings.directory_dsn, timeout=30)).close()
     anew = await cellway("bootstrap", "control", "--new-passwords")
     assert anew.code == 0
     with pytest.raises(asyncpg.InvalidPasswordError):
-        await asyncpg.connect(settings.directory_dsn, timeout=5)
+        await asyncpg.connect(settings.directory_dsn, timeout=30)
 
 
 async def test_a_postgres_that_is_not_there_is_told(cellway: Cellway, monkeypatch: pytest.MonkeyPatch) -> None:

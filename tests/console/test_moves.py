@@ -127,14 +127,14 @@ async def test_a_move_is_followed_until_the_tenant_lives_there(
     following = tasks.spawn("wait", operator("moves", "start", "acme", "--to", "cell-2", "--wait"))
     move = (await eventually(carrier.moves.moves))[0]
     await carrier.bring(move.move_id, "COPYING", MoveChange(progress=HALF_WAY))
-    await carrier.bring(
-        move.move_id, "REVERSIBLE", MoveChange(pause_ms=12.34, proof={"rows": 3000, "equal": True}, progress={})
-    )
+    rows = {"cell.accounts": 3000, "cell.jobs": 0}
+    proof = {"equal": True, "snapshot": "7:9:", "rows": rows, "sums": {}, "seconds": 0.2}
+    await carrier.bring(move.move_id, "REVERSIBLE", MoveChange(pause_ms=12.34, proof=proof, progress={}))
     ran: Ran = await asyncio.wait_for(following, 20)
     assert ran.code == 0, ran
     assert ran.out.splitlines()[0].split()[2] in ("PLANNED", "PREPARED", "CAPTURING", "COPYING")
     assert "writes waited 12.3 ms" in ran.out
-    assert "equal: true" in ran.out
+    assert "equal at the source's snapshot 7:9:: 3,000 rows in 1 of 2 tables" in " ".join(ran.out.split())
     assert "the way back is kept: confirm or reverse" in ran.out
     assert (await operator("moves", "watch", "acme")).code == 0
 

@@ -29,7 +29,7 @@ from tests.console.conftest import Cellway
 from tests.placement.fake_cell import FakeCell
 from tests.router.test_program import program
 from tests.router.upstreams import running, snapshot_of
-from tests.waiting import eventually
+from tests.waiting import START_SECONDS, eventually
 
 
 def document(**told: Any) -> Document:
@@ -212,7 +212,7 @@ async def test_two_real_routers_and_one_that_is_gone(
         async def all_announced() -> bool:
             return len(await registry.instances("router")) == 3
 
-        await eventually(all_announced)
+        await eventually(all_announced, seconds=START_SECONDS)
         await registry.close()
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/t/acme", trust_env=False) as client:
             looking = asyncio.ensure_future(operator("router", "top", "--json", "--every", "2"))
@@ -264,7 +264,7 @@ async def test_on_a_terminal_it_is_live_and_leaves_the_terminal_as_it_was(
         return shown.count(b"1 of 1 routers answer")
 
     try:
-        await eventually(lambda: drawn() >= 3)
+        await eventually(lambda: drawn() >= 3, seconds=START_SECONDS)
         process.send_signal(number)
         await eventually(lambda: process.returncode is not None or drawn() < 0)
         drawn()

@@ -32,5 +32,5 @@ async def test_demo_status_and_doctor_on_a_running_platform(cellway: Cellway, tm
             assert "follows the directory" in doctor.out
             return True
 
-        await eventually(well, seconds=5)
+        await eventually(well)
     assert (await cellway("status")).code == 3

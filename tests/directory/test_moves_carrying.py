@@ -84,6 +84,7 @@ async def test_as_many_moves_of_a_cell_are_carried_as_the_claimer_allows(stage: 
     """Counted in either direction, also by those who claim at once; what ends or is let go makes room."""
     await stage.prepare(*(f"tenant-{number}" for number in range(6)), cells=4)
     for number in range(6):
+        await stage.pass_time(0.01)
         await stage.desk.plan(NewMove(f"tenant-{number}", f"cell-{number % 3 + 2}"))
     claims = (stage.moves.claim(f"mover-{number}", LEASE_SECONDS, 2) for number in range(6))
     claimed = [move for move in await asyncio.gather(*claims) if move is not None]

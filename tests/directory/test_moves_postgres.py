@@ -157,6 +157,7 @@ async def test_the_mover_can_change_nothing_but_moves_and_assignments(control_da
         "INSERT INTO directory.assignments VALUES ('acme', 'cell-1', 1)",
         "INSERT INTO directory.moves (move_id) VALUES ('mv-1')",
         "UPDATE directory.moves SET destination = 'cell-3'",
+        "UPDATE directory.moves SET wish = 'run'",
         "DELETE FROM directory.moves",
         "UPDATE directory.move_decisions SET decision = 'ABORT'",
         "DELETE FROM directory.move_decisions",

@@ -18,7 +18,7 @@ from runtime.clock import ManualClock
 from runtime.embedded import ports
 from runtime.tasks import Tasks
 from tests.programs import require_program
-from tests.waiting import eventually
+from tests.waiting import START_SECONDS, eventually
 
 ROUTER = Instance("router", "router-1", "127.0.0.1", 8080, 8082, {"version": "0.1.0"})
 OTHER = Instance("router", "router-2", "127.0.0.1", 8090, 8092)
@@ -50,7 +50,7 @@ async def registry(request: pytest.FixtureRequest) -> AsyncIterator[Registry]:
         found = RedisRegistry(request.getfixturevalue("redis_url"))
     else:
         url = request.getfixturevalue("consul_url")
-        await eventually(lambda: _leads(url))
+        await eventually(lambda: _leads(url), seconds=START_SECONDS)
         found = ConsulRegistry(url)
         for instance in (ROUTER, OTHER, CELL):
             await found.withdraw(instance)

@@ -68,10 +68,10 @@ async def test_a_customer_comes_leaves_and_comes_back(
     for _ in range(2):
         code, _out, complaints = await _cellway(platform, project_root, "tenants", "offboard", name)
         assert code == 0, complaints
-        await eventually(lambda: is_served(403), seconds=10)
+        await eventually(lambda: is_served(403))
     code, _out, complaints = await _cellway(platform, project_root, "tenants", "offboard", name, "--cancel")
     assert code == 0, complaints
-    await eventually(lambda: is_served(200), seconds=10)
+    await eventually(lambda: is_served(200))
     assert (await developer.get("/v1/subscription")).body["state"] == "TRIAL"
     assert (await operator.get(f"/v1/tenants/{name}")).body["settled"]
 

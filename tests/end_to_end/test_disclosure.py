@@ -9,6 +9,8 @@ from yarl import URL
 from console.platform.platform import Platform
 from tests.end_to_end.actors import Operator
 
+pytestmark = pytest.mark.platform
+
 VARIES = (b"date:", b"x-request-id:")
 JSON = "Content-Type: application/json\r\n"
 PATHS = [

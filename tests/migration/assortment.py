@@ -32,7 +32,8 @@ TABLES = r"""
         flag boolean, loose text, PRIMARY KEY (tenant_id, id));
     CREATE TABLE shop.events (tenant_id text, happened_at timestamptz, what text);
     CREATE TABLE "Odd Names"."A ""quoted"" 'table'" (
-        "Tenant Id" text, "select" text, "order" float8, "Größe; --" text, PRIMARY KEY ("Tenant Id", "select", "order"));
+        "Tenant Id" text, "select" text, "order" float8, "Größe; --" text,
+        PRIMARY KEY ("Tenant Id", "select", "order"));
     CREATE TABLE shop.single (tenant_id text PRIMARY KEY, settings jsonb);
 """
 RELATIONS = {

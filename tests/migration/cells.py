@@ -1,7 +1,9 @@
+# ruff: noqa: S608  tables, tenants and values are the test's own
 """Two databases of one schema, a tenant active in the first and imported by the second, and a mover's two ends."""
 
 import contextlib
 import itertools
+import json
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -130,14 +132,31 @@ class Journey:
         here = await self.source_place.fetch(statement, self.tenant)
         return here, await self.destination_place.fetch(statement, self.tenant)
 
-    async def copy(self, lanes: int = LANES) -> None:
-        """All rows, each chunk at its own moment; the next step starts from the first of them."""
+    async def begin(self) -> None:
+        """The moment from which the first step will start."""
         async with self.source.reading() as reader:
             self.since = await reader.snapshot()
         async with self.destination.writing(TOKEN) as writing:
             await writing.note(self.since)
+
+    async def notes(self) -> dict[str, Any]:
+        """What the destination keeps of the copy's progress."""
+        kept = await self.destination_place.fetch(
+            "SELECT progress FROM cellway.moves WHERE move_id = $1", self.move_id
+        )
+        noted: dict[str, Any] = json.loads(kept[0][0])
+        return noted
+
+    async def copy(self, lanes: int = LANES) -> None:
+        """All rows, each chunk at its own moment."""
+        await self.begin()
         for table in self.schema.tables.values():
             await copy_table(self.source, self.destination, TOKEN, table, self.schema, self.since, lanes=lanes)
+
+    async def spoil(self, statement: str) -> None:
+        """Write to the destination behind the mover's back; $1 is the tenant."""
+        async with self.destination.writing(TOKEN) as writing:
+            await writing.connection.execute(statement, self.tenant)
 
     async def clear(self) -> None:
         """Away with all that the destination has of the tenant."""

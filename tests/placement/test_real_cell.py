@@ -77,4 +77,4 @@ async def _well(placement: Client) -> None:
         assert checks["ok"], [check for check in checks["checks"] if not check["ok"]]
         return True
 
-    await eventually(well, seconds=5)
+    await eventually(well)

@@ -28,7 +28,7 @@ from runtime.embedded.redis import RedisServer
 from tests.placement.conftest import TOKEN, Client, StartCell, StartPlacement, environment
 from tests.placement.fake_cell import CONTROL_KEY, FakeCell
 from tests.servers import ControlDatabase
-from tests.waiting import eventually
+from tests.waiting import START_SECONDS, eventually
 
 
 @pytest.fixture
@@ -211,7 +211,7 @@ async def test_kill_9_of_the_whole_process_loses_nothing(
 
     try:
         process = await started()
-        _, first = await eventually(asked)
+        _, first = await eventually(asked, seconds=START_SECONDS)
         await eventually(lambda: _known(truth, "acme"))
         process.send_signal(signal.SIGKILL)
         await process.wait()
@@ -219,7 +219,7 @@ async def test_kill_9_of_the_whole_process_loses_nothing(
         made.mode = "well"
         process = await started()
         await _settled(truth, "acme")
-        reader, second = await eventually(asked)
+        reader, second = await eventually(asked, seconds=START_SECONDS)
         answer = await asyncio.wait_for(reader.read(), 10)
         second.close()
         process.terminate()

@@ -28,6 +28,14 @@ ENDPOINTS = [
     ("GET", "/v1/tenants/acme/jobs"),
     *(("POST", f"/v1/tenants/acme/jobs:{verb}") for verb in ("retry", "discard")),
     ("GET", "/v1/cells/cell-1/dead-jobs"),
+    ("POST", "/v1/moves"),
+    ("GET", "/v1/moves"),
+    ("GET", "/v1/moves/mv-1"),
+    ("GET", "/v1/moves/mv-1/events"),
+    *(
+        ("POST", f"/v1/moves/mv-1:{verb}")
+        for verb in ("pause", "resume", "switch", "cancel", "confirm", "reverse")
+    ),
     ("POST", "/v1/cells"),
     ("GET", "/v1/cells"),
     ("GET", "/v1/cells/cell-1"),
@@ -43,7 +51,7 @@ async def test_the_table_above_is_complete(shared: Client) -> None:
     """Every path of the served document is asked without a token below."""
     document = (await shared("GET", "/openapi.json", token=None)).body
     served = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
-    named = {"acme": "{tenant}", "/k:": "/{key}:", "cell-1": "{cell}", "op-1": "{orchestration}"}
+    named = {"acme": "{tenant}", "/k:": "/{key}:", "cell-1": "{cell}", "op-1": "{orchestration}", "mv-1": "{move}"}
     asked = set()
     for method, path in ENDPOINTS:
         for example, name in named.items():

@@ -22,7 +22,7 @@ from runtime.embedded.ports import free_port
 from runtime.embedded.redis import RedisServer
 from runtime.errors import SettingsError
 from tests.router.upstreams import IDENTITY, KEY, OK, FakeCell, Seen, snapshot_of
-from tests.waiting import eventually
+from tests.waiting import START_SECONDS, eventually
 
 HEADERS = {"Authorization": f"Bearer {KEY}"}
 
@@ -73,13 +73,13 @@ async def test_a_router_restarts_and_serves_with_its_redis_dead(
     with RedisServer(tmp_path / "redis", "secret-word") as server:
         url = server.url
         async with filled(url, cell), program(url, project_root, **options) as process:
-            await eventually(lambda: ready(admin))
+            await eventually(lambda: ready(admin), seconds=START_SECONDS)
             await eventually((tmp_path / "snapshot").exists)
             assert (await asked(port)).text == "ok"
             process.kill()
             await process.wait()
     async with program(url, project_root, **options) as process:
-        await eventually(lambda: ready(admin))
+        await eventually(lambda: ready(admin), seconds=START_SECONDS)
         assert (await asked(port)).text == "ok"
         table = (await asked(admin, "/table")).json()
         assert (table["source"], table["tenants"]) == ("disk", 1)
@@ -94,12 +94,15 @@ async def test_several_processes_share_the_port_and_are_replaced(
     port, admin = free_port(), free_port()
     options = {"port": port, "admin_port": admin}
     async with filled(redis_url, cell), program(redis_url, project_root, "--processes", "2", **options) as parent:
-        await eventually(lambda: ready(admin))
+        await eventually(lambda: ready(admin), seconds=START_SECONDS)
         children = psutil.Process(parent.pid).children()
         assert len(children) == 2
         children[0].kill()
-        await eventually(lambda: {each.pid for each in psutil.Process(parent.pid).children()} - {*_pids(children)})
-        await eventually(lambda: ready(admin))
+        await eventually(
+            lambda: {each.pid for each in psutil.Process(parent.pid).children()} - {*_pids(children)},
+            seconds=START_SECONDS,
+        )
+        await eventually(lambda: ready(admin), seconds=START_SECONDS)
         for _ in range(20):
             assert (await asked(port)).text == "ok"
         left = psutil.Process(parent.pid).children()
@@ -115,7 +118,7 @@ async def test_no_process_outlives_a_parent_that_was_killed(
     port, admin = free_port(), free_port()
     options = {"port": port, "admin_port": admin}
     async with filled(redis_url, cell), program(redis_url, project_root, "--processes", "2", **options) as parent:
-        await eventually(lambda: ready(admin))
+        await eventually(lambda: ready(admin), seconds=START_SECONDS)
         children = psutil.Process(parent.pid).children()
         assert len(children) == 2
         parent.kill()
@@ -139,7 +142,7 @@ async def test_sigterm_lets_requests_finish(redis_url: str, cell: FakeCell, proj
     cell.script = script
     options = {"port": port, "admin_port": admin}
     async with filled(redis_url, cell), program(redis_url, project_root, **options) as process:
-        await eventually(lambda: ready(admin))
+        await eventually(lambda: ready(admin), seconds=START_SECONDS)
         waiting = asyncio.ensure_future(asked(port))
         await eventually(lambda: cell.seen)
         process.send_signal(signal.SIGTERM)
@@ -165,7 +168,7 @@ async def test_an_operator_can_ask_where_a_tenant_lives(
     port, admin = free_port(), free_port()
     options = {"port": port, "admin_port": admin}
     async with filled(redis_url, cell) as feed, program(redis_url, project_root, **options):
-        await eventually(lambda: ready(admin))
+        await eventually(lambda: ready(admin), seconds=START_SECONDS)
         await feed.publish(IDENTITY, [Change(11, TenantEntry("acme", "cell-1", 9))])
         await eventually(lambda: _epoch(admin, 9))
         found = (await asked(admin, "/table/acme")).json()

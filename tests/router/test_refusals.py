@@ -177,5 +177,5 @@ async def test_a_client_that_leaves_takes_its_request_with_it(router: Router, ce
     cell.raw = take_over
     async with connected(router) as client:
         client.send(get())
-        await asyncio.wait_for(came.wait(), 5)
-    await asyncio.wait_for(left.wait(), 5)
+        await asyncio.wait_for(came.wait(), 30)
+    await asyncio.wait_for(left.wait(), 30)

@@ -68,5 +68,5 @@ async def test_a_connection_that_is_to_end_does_not_wait_for_ever(feed: MemoryFe
             client.send(get(key=None) * 50)
             await eventually(lambda goal=goal: refused.get() >= goal)
         client.send(b"this is not HTTP\r\n\r\n")
-        await eventually(lambda: server_side._transport is None, seconds=3.0)
+        await eventually(lambda: server_side._transport is None)
         client.writer.transport.abort()

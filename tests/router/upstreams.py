@@ -205,7 +205,7 @@ class Client:
     def send(self, data: bytes) -> None:
         self.writer.write(data)
 
-    async def answer(self, method: bytes = b"GET", seconds: float = 10.0) -> Answer:
+    async def answer(self, method: bytes = b"GET", seconds: float = 30.0) -> Answer:
         """The next response; `complete` is False when it broke off."""
         async with asyncio.timeout(seconds):
             return await self._answer(method)
@@ -238,7 +238,7 @@ class Client:
                 self._rest = parser.trailing_data[0]
                 return found
 
-    async def closed(self, seconds: float = 5.0) -> bool:
+    async def closed(self, seconds: float = 8.0) -> bool:
         """Whether the router closes the connection, whatever comes before."""
         async with asyncio.timeout(seconds):
             with contextlib.suppress(ConnectionError):

@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 
 from runtime.embedded import ports
-from tests.waiting import eventually
+from tests.waiting import START_SECONDS, eventually
 
 PROGRAM = Path(__file__).with_name("example_program.py")
 
@@ -61,7 +61,7 @@ async def test_sigterm_ends_a_process_in_order() -> None:
         except aiohttp.ClientError:
             return False
 
-    await eventually(ready, seconds=20)
+    await eventually(ready, seconds=START_SECONDS)
     process.send_signal(signal.SIGTERM)
     code, said = await _ended(process)
     assert code == 0

@@ -65,9 +65,10 @@ def main() -> None:
     prepare(Points(folder))
 
     def tell(running: list[int]) -> None:
-        fresh = folder.parent / "api.pid.new"
-        fresh.write_text(str(running[0]))
-        fresh.replace(folder.parent / "api.pid")
+        # Put there whole: it is read at any moment.
+        written = folder.parent / "api.pid.new"
+        written.write_text(str(running[0]))
+        written.replace(folder.parent / "api.pid")
 
     keep(1, lambda: program.main("cell", CellSettings, build_api), tell)
 

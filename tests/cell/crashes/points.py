@@ -15,7 +15,7 @@ Way = Literal["act", "undo"]
 MOMENTS: tuple[Moment, ...] = ("before", "effect", "record")
 """Before a step acts; when its effect is there and not recorded; when it is recorded."""
 DEADLINE_SECONDS = 20.0
-DIE, WAIT, WAIT_AND_DIE = "die", "wait", "wait and die"
+DIE, WAIT, WAIT_AND_DIE, STOP = "die", "wait", "wait and die", "stop"
 
 
 def name_of(tenant_id: str, workflow: str, step: str, way: Way, moment: Moment) -> str:
@@ -32,6 +32,8 @@ class Points:
     def lay(self, names: Iterable[str], what: str = DIE) -> None:
         """These are to be used, once each."""
         for name in names:
+            for used in ("reached", "done"):
+                (self._folder / f"{name}.{used}").unlink(missing_ok=True)
             (self._folder / name).write_text(what)
 
     def left(self) -> set[str]:
@@ -44,12 +46,16 @@ class Points:
             path.unlink()
 
     def reach(self, name: str) -> None:
-        """In a worker: die here, or wait for whoever kills something else, or go on."""
+        """In a worker: die here, or stop, or wait for whoever kills something else, or go on."""
         place = self._folder / name
         try:
             what = place.read_text()
             place.rename(place.with_name(f"{name}.reached"))
         except FileNotFoundError:
+            return
+        if what == STOP:
+            place.with_name(f"{name}.reached").write_text(f"{STOP} {os.getpid()}")
+            os.kill(os.getpid(), signal.SIGSTOP)
             return
         end = time.monotonic() + DEADLINE_SECONDS
         while what != DIE and not (self._folder / f"{name}.done").exists() and time.monotonic() < end:
@@ -62,6 +68,14 @@ class Points:
         waits = [path for path in self._folder.glob("*.reached") if path.read_text() != DIE]
         names = {path.name.removesuffix(".reached") for path in waits}
         return {name for name in names if not (self._folder / f"{name}.done").exists()}
+
+    def stopped(self, name: str) -> int | None:
+        """Which process has stopped itself there, until somebody continues it."""
+        try:
+            what, _, process = (self._folder / f"{name}.reached").read_text().partition(" ")
+        except FileNotFoundError:
+            return None
+        return int(process) if what == STOP and process else None
 
     def go_on(self, name: str) -> None:
         """Whoever waits there may."""

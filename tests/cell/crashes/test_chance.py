@@ -2,11 +2,12 @@
 
 import asyncio
 import random
+import secrets
 from typing import Any
 
 import asyncpg
 
-from tests.cell.cells import Client, RunningCell
+from tests.cell.cells import Answer, Client, RunningCell
 from tests.cell.crashes.conftest import ALL, Workers
 from tests.cell.crashes.points import Points
 from tests.waiting import eventually
@@ -16,17 +17,31 @@ OF_EACH = 50 if ALL else 3
 OPEN = "SELECT count(*) FROM cell.orchestrations WHERE outcome IS NULL"
 
 
+async def accepted(client: Client, path: str, body: Any = None) -> Answer:
+    """As clients do: asked again by the same key while it is told to come again."""
+    key = secrets.token_hex(8)
+
+    async def answered() -> Answer:
+        answer = await client("POST", path, body, key=key)
+        assert answer.status != 503, answer
+        return answer
+
+    return await eventually(answered, seconds=60.0, every=0.1)
+
+
 async def ask(client: Client, chance: random.Random) -> dict[str, bool]:
     """Namespaces, some of them cancelled at once; whether each was."""
-    await client("POST", "/v1/accounts", {"account_id": "acme", "display_name": "Acme"})
+    await accepted(client, "/v1/accounts", {"account_id": "acme", "display_name": "Acme"})
     cancelled = {}
     for number in range(OF_EACH):
         name = f"n{number}"
-        answer = await client("POST", "/v1/accounts/acme/namespaces", {"namespace_id": name, "display_name": name})
+        answer = await accepted(
+            client, "/v1/accounts/acme/namespaces", {"namespace_id": name, "display_name": name}
+        )
         assert answer.status == 202, answer
         cancelled[name] = chance.random() < 0.2
         if cancelled[name]:
-            await client("POST", f"/v1/{answer.json['name']}:cancel")
+            await accepted(client, f"/v1/{answer.json['name']}:cancel")
     return cancelled
 
 

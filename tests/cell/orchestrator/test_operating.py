@@ -218,7 +218,7 @@ async def _failed(stage: Stage, name: str) -> None:
     async def failed() -> bool:
         return (await stage.seen(name)).steps.get("one") == "FAILED"
 
-    await eventually(failed, seconds=5)
+    await eventually(failed)
 
 
 async def test_a_failed_step_cannot_go_on_once_the_way_back_began(stage: Stage, ledger: Ledger) -> None:
@@ -245,7 +245,7 @@ async def test_nobody_interferes_with_a_worker_that_is_at_it(stage: Stage, ledge
     made = bound(at(ledger, "one"), (Step("paid", Kind.SIGNAL), Told(None)))
     name = await stage.begin(made)
     running = asyncio.create_task(stage.run(name, made))
-    await asyncio.wait_for(ledger.arrived.wait(), 5)
+    await asyncio.wait_for(ledger.arrived.wait(), 30)
     operator = Operator(stage, made)
     seen = await operator.see(name)
     assert seen.next_action.startswith("being done by a worker (one), whose lease ends at ")
@@ -271,7 +271,7 @@ async def test_a_worker_that_was_away_too_long_writes_nothing_after_an_operator_
     made = bound(at(ledger, "one"), at(other, "two"))
     name = await stage.begin(made)
     running = asyncio.create_task(stage.run(name, made))
-    await asyncio.wait_for(ledger.arrived.wait(), 5)
+    await asyncio.wait_for(ledger.arrived.wait(), 30)
     await stage.time_passes(name)
     await Operator(stage, made).says("skip", name, "one")
     ledger.hold.set()
@@ -293,7 +293,7 @@ async def test_an_effect_here_is_rolled_back_with_the_lost_lease(stage: Stage) -
     made = bound((Step("account"), Here(act)))
     name = await stage.begin(made)
     running = asyncio.create_task(stage.run(name, made))
-    await asyncio.wait_for(arrived.wait(), 5)
+    await asyncio.wait_for(arrived.wait(), 30)
     await stage.time_passes(name)
     await Operator(stage, made).says("skip", name, "account")
     go_on.set()

@@ -14,7 +14,7 @@ from tests.cell.cells import Client, RunningCell
 from tests.cell.orchestrator.stage import Stage
 from tests.cell.programs import Program, running
 from tests.cell.test_operations import ended, provision
-from tests.waiting import eventually
+from tests.waiting import START_SECONDS, eventually
 
 
 def children(program: Program) -> list[psutil.Process]:
@@ -30,10 +30,20 @@ async def test_several_processes_are_replaced_when_they_die_and_go_with_their_pa
     options = ("--processes", "2", "--threads", "2")
     async with running("cell.worker", cell.settings, log, options=options) as worker:
         await worker.ready(session)
-        first, second = await eventually(lambda: len(found := children(worker)) == 2 and found)
+        first, second = await eventually(
+            lambda: len(found := children(worker)) == 2 and found, seconds=START_SECONDS
+        )
         first.kill()
-        await eventually(lambda: {each.pid for each in children(worker)} - {first.pid, second.pid})
-        assert (await ended(client, await provision(client))).json["state"] == "SUCCEEDED", log.read_text()
+        await eventually(
+            lambda: {each.pid for each in children(worker)} - {first.pid, second.pid}, seconds=START_SECONDS
+        )
+        begun = await provision(client)
+
+        async def succeeded() -> bool:
+            assert (await ended(client, begun)).json["state"] == "SUCCEEDED", log.read_text()
+            return True
+
+        await eventually(succeeded, seconds=START_SECONDS)
         left = children(worker)
         worker.kill()
         await eventually(lambda: not any(each.is_running() for each in left))
@@ -46,7 +56,7 @@ async def test_a_number_that_makes_no_sense_is_refused(
     """At once, in one sentence."""
     log = tmp_path / "worker.log"
     async with running("cell.worker", cell.settings, log, options=options) as worker:
-        assert await eventually(worker.process.poll) == 2
+        assert await eventually(worker.process.poll, seconds=START_SECONDS) == 2
     assert "error: " in log.read_text()
 
 

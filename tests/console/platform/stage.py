@@ -21,7 +21,7 @@ def stand_ins() -> Commands:
 
 async def ask(url: str) -> Any:
     def read() -> Any:
-        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 our own address
+        with urllib.request.urlopen(url, timeout=30) as response:  # noqa: S310 our own address
             return json.load(response)
 
     return await asyncio.to_thread(read)

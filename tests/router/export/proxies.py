@@ -16,7 +16,7 @@ from router.export.app import Exporter, Options, planned
 from runtime.embedded.ports import free_port
 from tests.programs import require_program
 from tests.router.upstreams import Answer, ask, get, settings
-from tests.waiting import eventually
+from tests.waiting import START_SECONDS, eventually
 
 OTHER_KEY = "ck_other_" + "k" * 43
 
@@ -48,7 +48,7 @@ class Haproxy:
         configuration = self.folder / "haproxy.cfg"
         with (self.folder / "log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(program(), "-db", "-f", configuration, stderr=log)
-        await eventually(self._answers)
+        await eventually(self._answers, seconds=START_SECONDS)
 
     async def _answers(self) -> bool:
         assert self._process is not None

@@ -16,7 +16,7 @@ from runtime.embedded.ports import free_port
 from runtime.embedded.redis import RedisServer
 from tests.router.export.proxies import Haproxy, program, seconds_until, short_folder
 from tests.router.upstreams import IDENTITY, FakeCell, serving, snapshot_of
-from tests.waiting import eventually
+from tests.waiting import START_SECONDS, eventually
 
 
 @contextlib.asynccontextmanager
@@ -79,7 +79,7 @@ async def _moves(feed: RedisFeed, haproxy: Haproxy, cell: FakeCell, name: str, e
         cell.seen.clear()
         return (await haproxy.get()).status == 200 and bool(cell.seen)
 
-    await eventually(published)
+    await eventually(published, seconds=START_SECONDS)
     print(f"from Redis to HAProxy: {await seconds_until(there) * 1000:.1f} ms")
 
 

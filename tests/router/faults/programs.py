@@ -11,7 +11,7 @@ from runtime.embedded.ports import free_port
 from tests.router.faults.load import LeanCell
 from tests.router.test_program import filled, program, ready
 from tests.router.upstreams import FakeCell
-from tests.waiting import eventually
+from tests.waiting import START_SECONDS, eventually
 
 
 @dataclass(frozen=True)
@@ -37,5 +37,5 @@ async def started(
     port, admin = free_port(), free_port()
     options = {"port": port, "admin_port": admin, **settings}
     async with filled(redis_url, cast(FakeCell, cell)), program(redis_url, root, **options) as process:
-        await eventually(lambda: ready(admin))
+        await eventually(lambda: ready(admin), seconds=START_SECONDS)
         yield Program(process, Place(port), admin)

@@ -61,7 +61,7 @@ async def test_a_client_that_left_while_its_cell_says_nothing_is_noticed(feed: M
         client.send(get(extra="Prefer: wait=60\r\n"))
         await eventually(lambda: cell.open)
         client.close()
-        await eventually(lambda: not cell.open, seconds=5.0)
+        await eventually(lambda: not cell.open)
         assert not router.lane.clients
 
 

@@ -100,7 +100,7 @@ async def test_whoever_is_not_introduced_is_not_spoken_to(introduced: Router, ce
     async with connected(introduced) as client:
         client.send(said)
         with contextlib.suppress(ConnectionError):
-            assert await asyncio.wait_for(client.reader.read(), 5.0) == b""
+            assert await asyncio.wait_for(client.reader.read(), 8.0) == b""
     assert not cell.seen
 
 
@@ -114,7 +114,7 @@ async def test_an_introduction_that_does_not_end_is_ended(feed: MemoryFeed, cell
         async with connected(router) as other:
             other.send(V1 + get())
             assert (await other.answer()).status == 200
-        assert await asyncio.wait_for(client.reader.read(), 5.0) == b""
+        assert await asyncio.wait_for(client.reader.read(), 8.0) == b""
 
 
 async def test_what_a_trusted_proxy_says_is_added_to(feed: MemoryFeed, cell: FakeCell) -> None:
@@ -155,7 +155,7 @@ async def test_tls_comes_behind_the_introduction(
         async with connected(router) as stalling:
             stalling.send(header + b"\x16\x03\x01")
             with contextlib.suppress(ConnectionError):
-                assert await asyncio.wait_for(stalling.reader.read(), 5.0) == b""
+                assert await asyncio.wait_for(stalling.reader.read(), 8.0) == b""
         await eventually(lambda: not router.lane.clients)
     [seen] = cell.seen
     assert seen.values(b"x-forwarded-for") == [b"203.0.113.7"]

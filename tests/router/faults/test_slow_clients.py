@@ -119,7 +119,7 @@ async def test_a_stream_that_nobody_reads_stops_its_cell_and_is_cut_off(
         await eventually(cut, every=0.005)
         assert most < 1_000_000
         assert slow.get() == before + 1
-        await asyncio.wait_for(cell.aborted.wait(), 5.0)
+        await asyncio.wait_for(cell.aborted.wait(), 8.0)
         client.writer.transport.abort()
 
 

@@ -124,7 +124,7 @@ async def test_a_handshake_that_leads_nowhere_is_ended(feed: MemoryFeed, shown: 
         reader, writer = await asyncio.open_connection("127.0.0.1", router.site.port)
         writer.write(said)
         with contextlib.suppress(ConnectionError):
-            assert not (await asyncio.wait_for(reader.read(), 5.0)).startswith(b"HTTP")
+            assert not (await asyncio.wait_for(reader.read(), 8.0)).startswith(b"HTTP")
         writer.close()
 
 

@@ -89,7 +89,7 @@ class End:
         came: bytearray = self.reader._buffer  # type: ignore[attr-defined]
         await eventually(lambda: len(came) >= size, every=0.001)
 
-    async def take(self, size: int, seconds: float = 10.0) -> bytes:
+    async def take(self, size: int, seconds: float = 30.0) -> bytes:
         """Exactly so many bytes."""
         async with asyncio.timeout(seconds):
             return await self.reader.readexactly(size)
@@ -104,12 +104,12 @@ class End:
         payload = await self.take(length)
         return Frame(first & 0x0F, unmasked(payload, mask) if masked else payload, masked, bool(first & 0x80))
 
-    async def rest(self, seconds: float = 5.0) -> bytes:
+    async def rest(self, seconds: float = 8.0) -> bytes:
         """All that comes until the other side has no more to say. ConnectionError when it broke off."""
         async with asyncio.timeout(seconds):
             return await self.reader.read()
 
-    async def ended(self, seconds: float = 5.0) -> bool:
+    async def ended(self, seconds: float = 8.0) -> bool:
         """Whether the other side ends, one way or the other, whatever comes before."""
         with contextlib.suppress(ConnectionError):
             await self.rest(seconds)
@@ -226,4 +226,4 @@ async def at_rest(router: Router) -> None:
         assert counted == (0, 0, 0, 0, 0)
         return True
 
-    await eventually(quiet, seconds=5.0)
+    await eventually(quiet, seconds=8.0)

@@ -5,7 +5,7 @@ import select
 from contextlib import suppress
 
 
-def ended(pid: int, seconds: float = 10.0) -> bool:
+def ended(pid: int, seconds: float = 30.0) -> bool:
     """Whether the process is gone, or goes within `seconds`."""
     with suppress(ProcessLookupError):
         handle = os.pidfd_open(pid)

@@ -67,7 +67,7 @@ def test_the_password_is_in_no_file_and_no_command_line(server: PostgresServer) 
 def test_it_listens_on_this_machine_only(server: PostgresServer) -> None:
     """127.0.0.1 is one address of many of the machine's own."""
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.2", server.port), timeout=5)
+        socket.create_connection(("127.0.0.2", server.port), timeout=30)
 
 
 async def test_acknowledged_writes_survive_kill_9(server: PostgresServer) -> None:

@@ -25,7 +25,7 @@ def test_it_asks_for_a_password_and_evicts_nothing(server: RedisServer) -> None:
     with redis.Redis.from_url(server.url) as client:
         assert client.ping()
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
-    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
         connection.sendall(b"PING\r\n")
         assert connection.recv(100).startswith(b"-NOAUTH")
 
@@ -39,7 +39,7 @@ def test_the_password_is_in_no_file_and_no_command_line(server: RedisServer) -> 
 def test_it_listens_on_this_machine_only(server: RedisServer) -> None:
     """127.0.0.1 is one address of many of the machine's own."""
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.2", server.port), timeout=5)
+        socket.create_connection(("127.0.0.2", server.port), timeout=30)
 
 
 def test_acknowledged_writes_survive_kill_9(server: RedisServer) -> None:

@@ -1,0 +1,54 @@
+"""What goes on beside a move: other moves, another mover, and the directory's Redis, which has no part in it."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from directory.publisher import Publisher
+from directory.redis_feed import RedisFeed
+from runtime.embedded.redis import RedisServer
+from tests.migration.failpoints.tenants import writing
+from tests.migration.failpoints.world import World
+from tests.servers import PASSWORD
+
+TENANTS = 4
+
+
+async def test_two_movers_share_the_moves_and_decide_each_once(world: World) -> None:
+    """However they are claimed, each tenant is committed once and ends in one cell."""
+    clients = [await world.tenant() for _ in range(TENANTS)]
+    async with AsyncExitStack() as stack:
+        for client in clients:
+            await stack.enter_async_context(writing(client))
+        moves = await asyncio.gather(*(world.plan(client) for client in clients))
+        for client, move in zip(clients, moves, strict=True):
+            await world.reaches(move, "REVERSIBLE")
+            await client.goes_on()
+    for client, move in zip(clients, moves, strict=True):
+        phases = [event.phase for event in await world.moves.events(move.move_id)]
+        assert phases.count("COMMITTED") == 1
+        await world.lives(client, "destination")
+
+
+async def test_moves_go_on_while_the_directorys_redis_is_away(world: World, tmp_path: Path) -> None:
+    """It only tells routers: once it is back, empty, it is told where everybody lives."""
+    client = await world.tenant()
+    with RedisServer(tmp_path / "redis" / "data", PASSWORD) as server:
+        feed = RedisFeed(server.url)
+        publisher = Publisher(world.directory, feed)
+        await publisher.flush()
+        before = await feed.look_up(client.tenant_id)
+        assert before is not None
+        assert before.cell_id == "source"
+        server.stop()
+        async with writing(client):
+            move = await world.plan(client)
+            await world.reaches(move, "REVERSIBLE")
+            await client.goes_on()
+        server.start()
+        await publisher.flush()
+        after = await feed.look_up(client.tenant_id)
+        assert after is not None
+        assert (after.cell_id, after.epoch) == ("destination", (await world.home(client)).epoch)
+        await feed.close()
+    await world.lives(client, "destination")

@@ -1,0 +1,147 @@
+"""What may happen between the fence and the destination's opening, while the tenant's clients wait."""
+
+import asyncio
+
+import asyncpg
+
+from tests.cell.crashes.points import WAIT_AND_DIE
+from tests.migration.failpoints.tenants import writing
+from tests.migration.failpoints.world import SECONDS, World
+from tests.waiting import eventually
+
+ONLY_COMMITS_WAIT = """
+CREATE OR REPLACE FUNCTION directory.wait_for_standby() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN PERFORM set_config('synchronous_commit', 'on', true) WHERE NEW.decision = 'COMMIT'; RETURN NEW; END $$;
+CREATE OR REPLACE TRIGGER wait_for_standby BEFORE INSERT ON directory.move_decisions
+    FOR EACH ROW EXECUTE FUNCTION directory.wait_for_standby();
+"""
+"""A decision for the destination becomes durable, and then waits for a standby that does not come."""
+
+
+async def test_clients_do_not_wait_for_a_destination_that_is_away(world: World) -> None:
+    """A mover dies behind the fence, and the destination with it: the source serves again at once."""
+    client = await world.tenant()
+    async with writing(client):
+        name = world.lay(client, "fenced at source.after", WAIT_AND_DIE)
+        move = await world.plan(client)
+        await world.arrives(name)
+        await asyncio.to_thread(world.kill, "destination")
+        world.points.go_on(name)
+        await client.goes_on(seconds=10.0)
+        assert (await world.home(client)).cell_id == "source"
+        await world.start("destination")
+        await world.reaches(move, "REVERSIBLE")
+        await client.goes_on()
+    await world.lives(client, "destination")
+
+
+async def test_clients_do_not_wait_for_a_source_that_is_away(world: World) -> None:
+    """A mover dies behind the commit, and the source with it: the destination serves at once."""
+    client = await world.tenant()
+    async with writing(client):
+        name = world.lay(client, "commit.after", WAIT_AND_DIE)
+        move = await world.plan(client)
+        await world.arrives(name)
+        await asyncio.to_thread(world.kill, "source")
+        world.points.go_on(name)
+        await client.goes_on(seconds=10.0)
+        assert (await world.home(client)).cell_id == "destination"
+        await world.start("source")
+        await world.reaches(move, "REVERSIBLE")
+        await client.goes_on()
+    await world.lives(client, "destination")
+
+
+async def test_clients_wait_no_longer_than_the_directory_is_away(world: World) -> None:
+    """It dies between fence and commit: who was at it lets go once it is back, instead of keeping a lease."""
+    client = await world.tenant()
+    async with writing(client):
+        name = world.lay(client, "last step.after")
+        move = await world.plan(client)
+        await world.arrives(name)
+        await world.restart("directory")
+        world.points.go_on(name)
+        await client.goes_on(seconds=10.0)
+        await world.reaches(move, "REVERSIBLE")
+        await client.goes_on()
+    await world.lives(client, "destination")
+
+
+async def test_a_commit_whose_answer_is_lost_is_read_again(world: World) -> None:
+    """The directory dies when it has committed, and nobody was told: the move goes forward."""
+    client = await world.tenant()
+    server = world.servers["directory"]
+    admin = await asyncpg.connect(world.control.admin_dsn, timeout=5)
+    await admin.execute(ONLY_COMMITS_WAIT)
+    await admin.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+    await admin.execute("SELECT pg_reload_conf()")
+
+    async def set_up() -> bool:
+        return bool(await admin.fetchval("SHOW synchronous_standby_names"))
+
+    async def committing() -> bool:
+        return bool(await admin.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"))
+
+    await eventually(set_up)
+    async with writing(client):
+        move = await world.plan(client)
+        await eventually(committing, seconds=SECONDS)
+        await asyncio.to_thread(world.kill, "directory")
+        admin.terminate()
+        (server.data / "postgresql.auto.conf").write_text("")
+        await world.start("directory")
+        assert (await world.home(client)).cell_id == "destination"
+        await client.goes_on(seconds=10.0)
+        await world.reaches(move, "REVERSIBLE")
+        phases = [event.phase for event in await world.moves.events(move.move_id)]
+        assert phases.count("COMMITTED") == phases.count("FENCING") == 1
+    await world.lives(client, "destination")
+
+
+async def test_a_switch_that_writers_hold_up_is_given_up_and_tried_again(world: World) -> None:
+    """A transaction outlives the pause: the source is open again, and the switch comes when it has ended."""
+    client = await world.tenant()
+    async with writing(client):
+        name = world.lay(client, "fence.after")
+        move = await world.plan(client, pause_budget_ms=100, most_pause_ms=300)
+        await world.arrives(name)
+        epoch = (await world.home(client)).epoch
+        async with world.places["source"].session("engine_app") as long, long.transaction():
+            await long.execute("SELECT cellway.enter($1, $2)", client.tenant_id, epoch)
+            await long.execute("UPDATE ledger.stock SET body = body WHERE item = 1")
+            world.points.go_on(name)
+
+            async def released() -> bool:
+                return (await world.home(client)).epoch > epoch
+
+            await eventually(released)
+        await client.goes_on()
+        await world.reaches(move, "REVERSIBLE")
+        await client.goes_on()
+        assert (await world.move(move)).attempt > 1
+    await world.lives(client, "destination")
+
+
+async def test_a_long_transaction_is_waited_for_before_the_fence(world: World) -> None:
+    """While it lasts, nobody is told to go elsewhere."""
+    client = await world.tenant()
+    async with writing(client):
+        epoch = (await world.home(client)).epoch
+        await client.goes_on()
+        async with world.places["source"].session("engine_app") as long:
+            name = world.lay(client, "ready.after")
+            move = await world.plan(client, pause_budget_ms=100, most_pause_ms=300)
+            await world.arrives(name)
+            transaction = long.transaction()
+            await transaction.start()
+            await long.execute("SELECT cellway.enter($1, $2)", client.tenant_id, epoch)
+            await long.execute("UPDATE ledger.stock SET body = body WHERE item = 1")
+            world.points.go_on(name)
+            for _ in range(5):
+                await client.goes_on(10)
+            assert sum(stream.refused for stream in client.streams) == 0
+            assert (await world.home(client)).epoch == epoch
+            await transaction.commit()
+        await world.reaches(move, "REVERSIBLE")
+        assert (await world.move(move)).attempt == 1
+    await world.lives(client, "destination")
