@@ -5,6 +5,7 @@ import sys
 import typer
 
 from console.commands import (
+    adopt,
     bootstrap,
     cells,
     demo,
@@ -43,6 +44,7 @@ status.add_to(app)
 doctor.add_to(app)
 token.add_to(app)
 app.add_typer(bootstrap.app, name="bootstrap")
+adopt.add_to(app)
 
 
 def run(arguments: list[str] | None = None) -> int:

@@ -7,7 +7,8 @@ In reading order:
 - `stepping`: from a snapshot at which both ends are equal to a later one, which is the heart of it;
 - `verifying`, `sequences`, `removing`: sums of all rows, numbers to come, rows to go;
 - `fences`, `switching`: who may write where, and the moment when that changes;
-- `carrier`: one move from phase to phase; `mover`: claims moves; `app`, `settings`, `metrics`, `databases`.
+- `carrier`: one move from phase to phase; `mover`: claims moves; `app`, `settings`, `metrics`, `databases`;
+- `adopting/`: prepares a database that is not ours, and lets it go; `steward/`: the control contract on its behalf.
 
 Nothing here knows a table of our own cell: it moves rows of whatever `cellway.tables` lists. What it rests on lies
 in `directory`: the fence and capture in every database (`directory.fence`), and moves, tokens and epochs

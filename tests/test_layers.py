@@ -63,7 +63,7 @@ def test_rules_are_pure() -> None:
     wrong = [
         f"{path.relative_to(ROOT)} imports {name}"
         for package in MAY_IMPORT
-        for path in (ROOT / package).glob("rules/*.py")
+        for path in (ROOT / package).rglob("rules/*.py")
         for name in _imports(path)
         if name.split(".")[0] in IMPURE or name.startswith(("runtime.logs", "runtime.clock", "runtime.database"))
     ]

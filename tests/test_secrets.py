@@ -5,6 +5,7 @@ import pytest
 from cell.settings import CellSettings
 from console.platform.settings import UpSettings
 from migration.settings import MigrationSettings
+from migration.steward.settings import StewardSettings
 from placement.settings import PlacementSettings
 from router.settings import RouterSettings
 from runtime.settings import Settings
@@ -17,6 +18,7 @@ FORMS = [
     f"smtp://me:{MARK}@10.0.0.1:587",
 ]
 PLAIN = {"cell_id": "cell-1", "cells_path": "/run/secrets/cells"}
+PROGRAMS = [CellSettings, MigrationSettings, PlacementSettings, RouterSettings, StewardSettings, UpSettings]
 ADDRESSES = {
     "app_dsn",
     "control_dsn",
@@ -26,13 +28,14 @@ ADDRESSES = {
     "directory_dsn",
     "directory_owner_dsn",
     "smtp_url",
+    "database_dsn",
 }
 ADDRESSES |= {"directory_redis_url", "control_postgres", "directory_redis"}
 SECRETS = {"control_token", "key_pepper", "page_key", "control_key", "operator_tokens", "consul_token"}
 
 
 @pytest.mark.parametrize("address", FORMS)
-@pytest.mark.parametrize("kind", [CellSettings, MigrationSettings, PlacementSettings, RouterSettings, UpSettings])
+@pytest.mark.parametrize("kind", PROGRAMS)
 def test_settings_show_no_secret(kind: type[Settings], address: str) -> None:
     """Neither when they are printed nor on the page of effective settings."""
     values = {
@@ -45,7 +48,7 @@ def test_settings_show_no_secret(kind: type[Settings], address: str) -> None:
     assert MARK not in str(settings.shown())
 
 
-@pytest.mark.parametrize("kind", [CellSettings, MigrationSettings, PlacementSettings, RouterSettings, UpSettings])
+@pytest.mark.parametrize("kind", PROGRAMS)
 def test_every_setting_that_may_be_secret_is_known_here(kind: type[Settings]) -> None:
     """A new address or key must not be forgotten by the test above."""
     suspicious = ("dsn", "url", "key", "token", "secret", "password", "pepper", "postgres", "redis")

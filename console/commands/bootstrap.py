@@ -5,6 +5,7 @@ import os
 import secrets
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote, urlsplit
 
@@ -120,6 +121,41 @@ def cell(
         },
         json,
     )
+
+
+@app.command(epilog=EXIT_CODES)
+def steward(
+    cell_id: Annotated[str, typer.Argument(help="The cell's name.", metavar="CELL")],
+    cells_path: Annotated[
+        Path,
+        typer.Option(
+            envvar="CELLWAY_MIGRATION_CELLS_PATH", help="Where `cellway adopt` wrote what movers are to know."
+        ),
+    ],
+    region: Annotated[str, typer.Option(help="The region that it is in.")] = "local",
+    json: Json = False,
+) -> None:
+    """Print what the steward of an adopted database is to be told. Needs CELLWAY_PLACEMENT_CONTROL_KEY."""
+    from directory.control.token import control_token
+    from directory.rules.names import is_name
+
+    if not is_name(cell_id):
+        raise Usage("a cell's name has 2 to 40 lower-case letters, digits and inner dashes")
+    if not (key := os.environ.get(CONTROL_KEY, "")):
+        raise Usage(f"set {CONTROL_KEY} in the environment, as `cellway bootstrap control` printed it")
+    try:
+        dsn = (cells_path / cell_id).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise Usage(
+            f"{cells_path / cell_id} cannot be read ({error.strerror}): adopt its database first"
+        ) from error
+    told = {
+        "CELL_ID": cell_id,
+        "REGION": region,
+        "DATABASE_DSN": dsn,
+        "CONTROL_TOKEN": control_token(key, cell_id),
+    }
+    _print({cell_id: {f"CELLWAY_STEWARD_{name}": value for name, value in told.items()}}, json)
 
 
 def _passwords(*roles: str) -> dict[str, str]:

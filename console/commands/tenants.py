@@ -45,6 +45,9 @@ def create(
     for runner in made["placement"]["runners_up"]:
         output.facts({"runner-up": f"{runner['cell_id']}: {runner['reason']}"})
     output.line()
+    if made["api_key"] is None:
+        output.line("Its cell keeps no API keys.")
+        return
     output.facts({"API key": made["api_key"]})
     output.line("It is shown this once: keep it now, or make another with `cellway keys create`.")
 

@@ -246,13 +246,17 @@ def sequence_positions(sequences: Sequence[OwnedSequence]) -> str:
 
 
 def raise_sequences(sequences: Sequence[OwnedSequence]) -> str:
-    """Sets each of them to its number of $1 unless it is there already; how many were set."""
+    """Sets each of them to its number of $1 unless it is there already, or never gets there; how many were set.
+
+    A database with numbers of its own never gives those of another.
+    """
     looks = []
     for number, sequence in enumerate(sequences, 1):
         value, below = f"($1::bigint[])[{number}]", "<" if sequence.ascending else ">"
         looks.append(
-            f"SELECT setval({text_of(sequence.relation)}::regclass, {value}) FROM {sequence.relation} "
-            f"WHERE NOT is_called OR last_value {below} {value}"
+            f"SELECT setval({text_of(sequence.relation)}::regclass, {value}) FROM {sequence.relation}, pg_sequence "
+            f"WHERE seqrelid = {text_of(sequence.relation)}::regclass AND {value} BETWEEN seqmin AND seqmax "
+            f"AND (NOT is_called OR last_value {below} {value})"
         )
     rows = " UNION ALL ".join(looks)
     return f"-- Never back: others of this database draw from them too.\nSELECT count(setval) FROM ({rows}) raised"

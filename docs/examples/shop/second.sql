@@ -1,0 +1,3 @@
+-- In the second database, before it is used: numbers of its own, so that no order has a number twice.
+ALTER SEQUENCE orders_id_seq MINVALUE 1000000000001 MAXVALUE 2000000000000 START 1000000000001 RESTART;
+ALTER SEQUENCE order_lines_id_seq MINVALUE 1000000000001 MAXVALUE 2000000000000 START 1000000000001 RESTART;

@@ -1,0 +1,1 @@
+"""What adopting thinks: `found` is what it knows, `findings` what it makes of that, `deeds` what is to be done."""
