@@ -253,9 +253,10 @@ def raise_sequences(sequences: Sequence[OwnedSequence]) -> str:
     looks = []
     for number, sequence in enumerate(sequences, 1):
         value, below = f"($1::bigint[])[{number}]", "<" if sequence.ascending else ">"
+        named = f"{text_of(sequence.relation)}::regclass"
         looks.append(
-            f"SELECT setval({text_of(sequence.relation)}::regclass, {value}) FROM {sequence.relation}, pg_sequence "
-            f"WHERE seqrelid = {text_of(sequence.relation)}::regclass AND {value} BETWEEN seqmin AND seqmax "
+            f"SELECT setval({named}, {value}) FROM {sequence.relation}, pg_sequence "
+            f"WHERE seqrelid = {named} AND {value} BETWEEN seqmin AND seqmax "
             f"AND (NOT is_called OR last_value {below} {value})"
         )
     rows = " UNION ALL ".join(looks)
