@@ -8,7 +8,7 @@ In reading order:
 - `verifying`, `sequences`, `removing`: sums of all rows, numbers to come, rows to go;
 - `fences`, `switching`: who may write where, and the moment when that changes;
 - `carrier`: one move from phase to phase; `mover`: claims moves; `app`, `settings`, `metrics`, `databases`;
-- `adopting/`: prepares a database that is not ours, and lets it go; `steward/`: speaks the control contract for it.
+- `adopting/`: takes a database in that is not ours, and lets it go; `steward/`: the control contract for it.
 
 Nothing here knows a table of our own cell: it moves rows of whatever `cellway.tables` lists. What it rests on lies
 in `directory`: the fence and capture in every database (`directory.fence`), and moves, tokens and epochs
