@@ -117,12 +117,13 @@ async def flip(
     Superseded: a later decision or mover is known. Unavailable: writers would not end in time.
     """
     move = text_of(end.move_id)
+    # One that is open is held for nobody: the control plane's later orders are about the same epoch, and name no move.
+    held = "NULL" if state == "active" else text_of(held_for or end.move_id)
     statements = [
         "BEGIN",
         f"SET LOCAL lock_timeout = {int(lock_ms)}",
         f"SELECT cellway.act({move}, {int(token)})",
-        f"SELECT cellway.set_fence({text_of(end.tenant_id)}, {int(epoch)}, {text_of(state)}, "
-        f"{text_of(held_for or end.move_id)})",
+        f"SELECT cellway.set_fence({text_of(end.tenant_id)}, {int(epoch)}, {text_of(state)}, {held})",
     ]
     if captured is not None:
         statements.append(f"SELECT cellway.set_captured({str(captured).lower()})")

@@ -57,7 +57,7 @@ class Stage:
                 move = await self.moves.commit(move.move_id, move.token, await self.epoch(move.tenant_id))
             else:
                 if event == "clean":
-                    await self.moves.ask(move.move_id, "confirm")
+                    await self.desk.ask(move.move_id, "confirm")
                 move = await self.moves.record(move.move_id, move.token, event)
         return move
 

@@ -9,6 +9,8 @@ from tests.end_to_end.actors import Operator
 from tests.end_to_end.movers import Desk, desk_of
 from tests.end_to_end.writers import writing
 
+pytestmark = pytest.mark.platform
+
 
 @pytest.fixture
 async def desk(platform: Platform) -> AsyncIterator[Desk]:
@@ -49,6 +51,19 @@ async def test_a_reverse_loses_no_write_that_was_made_since(operator: Operator, 
         await desk.confirmed(back)
     assert set(writer.statuses) == {201}
     assert await writer.lost() == set()
+
+
+async def test_the_operator_goes_on_deciding_about_a_tenant_that_has_moved(operator: Operator, desk: Desk) -> None:
+    """Its new cell carries decisions out, and gives it up in the end."""
+    developer = await operator.tenant_in("cell-1")
+    await desk.confirmed(await desk.moved(developer.tenant_id, "cell-2"))
+    path = f"/v1/tenants/{developer.tenant_id}"
+    for verb, status in (("suspend", 403), ("resume", 200)):
+        assert (await operator.post(f"{path}:{verb}")).status == 200
+        assert (await developer.get("/v1/accounts")).status == status
+        assert (await operator.get(path)).body["settled"]
+    assert (await operator.post(f"{path}:suspend")).status == 200
+    assert (await operator.call("DELETE", path)).status in (200, 202)
 
 
 async def test_what_is_cancelled_before_the_switch_changes_nothing(operator: Operator, desk: Desk) -> None:
