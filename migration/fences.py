@@ -117,7 +117,7 @@ async def flip(
     Superseded: a later decision or mover is known. Unavailable: writers would not end in time.
     """
     move = text_of(end.move_id)
-    # One that is open is held for nobody: the control plane's later orders are about the same epoch, and name no move.
+    # One that is open is held for nobody: later orders are about the same epoch, and name no move.
     held = "NULL" if state == "active" else text_of(held_for or end.move_id)
     statements = [
         "BEGIN",
