@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from tests.runtime.embedded.processes import ended
 
 KINDS = ("control postgres", "directory redis", "placement", "router", "mover")
 CELL_KINDS = ("cell-1 postgres", "cell-1 redis", "cell-1 api", "cell-1 worker")
+PARTS = len(KINDS) + len(CELL_KINDS)
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +159,7 @@ async def test_servers_of_ones_own_are_used_instead_of_embedded_ones(
 
 UP = """
 import asyncio, sys
+from contextlib import contextmanager
 from pathlib import Path
 from console.platform.up import up
 from tests.console.platform.stage import SETTINGS, stand_ins
@@ -164,14 +167,20 @@ sys.exit(asyncio.run(up(Path(sys.argv[1]), 1, SETTINGS, commands=stand_ins())))
 """
 
 
-def up_in(folder: Path) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
+@contextmanager
+def up_in(folder: Path) -> "Iterator[subprocess.Popen[str]]":
+    """Whatever the test makes of it, it ends with the block, and its parts with it."""
+    with subprocess.Popen(
         [sys.executable, "-u", "-c", UP, str(folder / ".cellway")],
         env=os.environ | {"STAND_IN_FOLDER": str(folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def lines_until(process: "subprocess.Popen[str]", words: str) -> list[str]:
@@ -194,12 +203,12 @@ def test_ctrl_c_stops_everything(tmp_path: Path) -> None:
     with up_in(tmp_path) as process:
         lines = lines_until(process, "Ctrl-C stops everything")
         running = pids(tmp_path)
-        assert len(running) == 8
+        assert len(running) == PARTS
         process.send_signal(signal.SIGINT)
         output, complaints = process.communicate(timeout=60)
         assert (process.returncode, complaints) == (0, "")
     assert "Stopped. The data stays in" in output
-    assert sum(" ready (pid " in line for line in lines) == 8
+    assert sum(" ready (pid " in line for line in lines) == PARTS
     assert all(ended(pid, seconds=0) for pid in running)
 
 
