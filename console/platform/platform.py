@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from console.platform import blueprint
-from console.platform.blueprint import PLACEMENT, ROUTER, Blueprint, Commands
+from console.platform.blueprint import MOVER, PLACEMENT, ROUTER, Blueprint, Commands
 from console.platform.errors import FewerCellsThanThere
 from console.platform.layout import OPERATOR_TOKEN, Layout, Remembered
 from console.platform.parts import HOST
@@ -181,6 +181,7 @@ class Platform:
         programs = (
             PLACEMENT,
             ROUTER,
+            MOVER,
             *(f"{cell_id} {name}" for cell_id in self.cells for name in ("api", "worker")),
         )
         names = (name for program in programs for name in (program, f"{program} admin"))

@@ -24,7 +24,7 @@ async def test_demo_status_and_doctor_on_a_running_platform(cellway: Cellway, tm
         assert {one["status"] for one in served} == {200, 201, 202}
         status = await cellway("status")
         assert status.code == 0, status
-        assert all(part in status.out for part in ("control postgres", "router", "cell-2 worker"))
+        assert all(part in status.out for part in ("control postgres", "router", "mover", "cell-2 worker"))
 
         async def well() -> bool:
             doctor = await cellway("doctor")
