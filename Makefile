@@ -7,14 +7,8 @@ CELLS ?=
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint requirements.lock
-# Two runs, the second also when the first fails: side by side, a file's tests in one process; then one after the other.
-# Either may have nothing to run (5).
-SIDE_BY_SIDE := --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder -m 'not (alone or platform)'
-PYTEST = failed=; \
-	for how in "$(SIDE_BY_SIDE)" "-m 'alone or platform'"; do \
-		eval $(BIN)/python -m pytest $$how $(1) || test $$? = 5 || failed=1; \
-	done; \
-	test -z "$$failed"
+# Side by side, a file's tests in one process.
+BESIDE := --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 SOURCES := runtime directory router cell placement migration console loadtests tests
 
 help: ## List the targets
@@ -30,10 +24,13 @@ compile: $(VENV)/installed-dev ## Compile what is hot (needs a C compiler; every
 	@$(BIN)/python -m runtime.compiled router
 
 test: $(VENV)/installed-dev compile ## Run every test (real servers, started and stopped by the tests)
-	@$(call PYTEST)
+	@failed=; \
+	$(BIN)/python -m pytest -m 'alone or platform' || failed=1; \
+	$(BIN)/python -m pytest $(BESIDE) -m 'not (alone or platform)' || failed=1; \
+	test -z "$$failed" || { echo "Tests failed: see above, there are two runs" >&2; exit 1; }
 
 test-interpreted: $(VENV)/installed-dev ## The router's tests once more, with what is compiled as its sources
-	@export CELLWAY_INTERPRETED=1; $(call PYTEST,-q tests/router)
+	@CELLWAY_INTERPRETED=1 $(BIN)/python -m pytest $(BESIDE) -q tests/router
 
 check: $(VENV)/installed-dev ## Format, lint, types, layers: what CI asks before it tests
 	$(BIN)/ruff format --check $(SOURCES)
