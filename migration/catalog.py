@@ -3,11 +3,12 @@
 import asyncpg
 
 from migration.errors import Obstacle
-from migration.rules.tables import Column, ForeignKey, Schema, Sequence, Table, Unique
+from migration.rules.tables import Check, Column, ForeignKey, Schema, Sequence, Table, Unique
 from runtime.database import Connection
 from runtime.queries import Queries
 
 QUERIES = Queries("migration")
+DIFFERENCE = QUERIES["read_difference"].format(fingerprint=QUERIES["read_fingerprint"])
 _TABLE_KINDS = ("r",)
 
 
@@ -16,17 +17,25 @@ async def read_schema(connection: Connection) -> Schema:
 
     Obstacle: one of them is gone, or is no plain table.
     """
+    # First: what changes while the rest is read is noticed later, and never taken for what was read.
+    fingerprint = await read_fingerprint(connection)
     found = await connection.fetch(QUERIES["read_tables"])
     columns = _by_relation(await connection.fetch(QUERIES["read_columns"]))
     uniques = _by_relation(await connection.fetch(QUERIES["read_uniques"]))
     foreign_keys = _by_relation(await connection.fetch(QUERIES["read_foreign_keys"]))
+    checks = _by_relation(await connection.fetch(QUERIES["read_checks"]))
     sequences = await connection.fetch(QUERIES["read_sequences"])
     tables = {}
     for row in found:
         relation = row["relation"]
         if row["kind"] not in _TABLE_KINDS:
             raise Obstacle(
-                f"{relation} is listed in cellway.tables, but is no plain table: release it, and capture its parts"
+                f"{relation} is listed in cellway.tables, but is no plain table: "
+                + (
+                    "it is gone, or has another name: release it there, and capture what is there now"
+                    if row["kind"] is None
+                    else "a writer may name the whole or a part, and capture sees one of them: make it one table"
+                )
             )
         tables[relation] = Table(
             relation=relation,
@@ -38,11 +47,15 @@ async def read_schema(connection: Connection) -> Schema:
             columns=tuple(_column(column) for column in columns.get(relation, ())),
             uniques=tuple(_unique(unique) for unique in uniques.get(relation, ())),
             foreign_keys=tuple(_foreign_key(foreign_key) for foreign_key in foreign_keys.get(relation, ())),
+            checks=tuple(Check(check["name"], check["definition"]) for check in checks.get(relation, ())),
+            unlogged=row["unlogged"],
+            unfit=row["unfit"],
         )
     return Schema(
         tables,
         tuple(Sequence(row["relation"], row["table"], row["column"], row["ascending"]) for row in sequences),
-        await read_fingerprint(connection),
+        fingerprint,
+        await connection.fetchval(QUERIES["read_encoding"]),
     )
 
 
@@ -69,11 +82,16 @@ def _column(row: asyncpg.Record) -> Column:
         nullable=row["nullable"],
         filled=row["filled"],
         generated=row["generated"],
+        expression=row["expression"] or "",
+        folding=row["folding"],
+        operators=row["operators"],
+        labels=tuple(row["labels"]),
+        made_of=row["made_of"],
     )
 
 
 def _unique(row: asyncpg.Record) -> Unique:
-    return Unique(row["name"], tuple(row["columns"]), row["deferrable"])
+    return Unique(row["name"], tuple(row["columns"]), row["deferrable"], row["definition"])
 
 
 def _foreign_key(row: asyncpg.Record) -> ForeignKey:
