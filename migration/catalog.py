@@ -84,7 +84,7 @@ def _column(row: asyncpg.Record) -> Column:
         generated=row["generated"],
         expression=row["expression"] or "",
         folding=row["folding"],
-        operators=row["operators"],
+        operators=tuple(row["operators"]) or ("=", ">", "<="),
         labels=tuple(row["labels"]),
         made_of=row["made_of"],
     )

@@ -8,6 +8,7 @@ COPY takes no bound values, so settings are how it learns of them.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 from migration.rules.hashing import BUCKETS, SEED, hashed
 from migration.rules.names import listed, quoted, text_of
@@ -31,24 +32,21 @@ def _row(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"({', '.join(parts)})"
 
 
-def _operator(table: Table, name: str, sign: str) -> str:
-    """As the column's index has it: an extension's types are not compared by operators of pg_catalog."""
-    operators = table[name].operators
-    return sign if operators == "pg_catalog" else f"OPERATOR({quoted(operators)}.{sign})"
-
-
-def _beyond(table: Table, sign: str, array: str) -> str:
-    """The key compared to a text[]: sign is > or <=."""
+def _beyond(table: Table, which: Literal[1, 2], array: str) -> str:
+    """The key compared to a text[] by these of `Column.operators`: greater, or no greater."""
     values = [f"({array})[{number}]::{table[name].plain_type}" for number, name in enumerate(table.order, 1)]
-    signs = {_operator(table, name, sign) for name in table.order}
+    signs = {table[name].operators[which] for name in table.order}
     if len(signs) == 1:
         return f"{_row([quoted(name) for name in table.order])} {signs.pop()} {_row(values)}"
-    # One row comparison has operators of one schema, so it is written out.
-    last, first = table.order[-1], sign[0]
-    written = f"{quoted(last)} {_operator(table, last, sign)} {values[-1]}"
+    # One comparison of rows has one operator, so it is written out.
+    last = table.order[-1]
+    written = f"{quoted(last)} {table[last].operators[which]} {values[-1]}"
     for name, value in reversed(list(zip(table.order[:-1], values[:-1], strict=True))):
-        beyond, same = (f"{quoted(name)} {_operator(table, name, each)} {value}" for each in (first, "="))
-        written = f"({beyond} OR ({same} AND {written}))"
+        equal, greater, _ = table[name].operators
+        beyond = f"{quoted(name)} {greater} {value}"
+        if which == 2:
+            beyond = f"NOT ({beyond} OR {quoted(name)} {equal} {value})"
+        written = f"({beyond} OR ({quoted(name)} {equal} {value} AND {written}))"
     return written
 
 
@@ -56,7 +54,7 @@ def _matches(table: Table, keys: str) -> str:
     """Joins the table `t` to the keys of the log, which are columns k1, k2 … of `keys`, as text."""
     conditions = [_of_tenant(table, "t.")]
     conditions += [
-        f"t.{quoted(name)} {_operator(table, name, '=')} {keys}.k{number}::{table[name].plain_type}"
+        f"t.{quoted(name)} {table[name].operators[0]} {keys}.k{number}::{table[name].plain_type}"
         for number, name in enumerate(table.key, 1)
         if name != table.tenant
     ]
@@ -70,7 +68,7 @@ def _texts(table: Table, names: Sequence[str]) -> str:
 
 def next_bound(table: Table, *, first: bool) -> str:
     """The key of the last row of a chunk of $1 rows, after $2 unless first. No row: the rest is the chunk."""
-    after = "" if first else f" AND {_beyond(table, '>', '$2::text[]')}"
+    after = "" if first else f" AND {_beyond(table, 1, '$2::text[]')}"
     return (
         "-- Where the next chunk ends.\n"
         f"SELECT {_texts(table, table.order)} FROM {table.relation} WHERE {_of_tenant(table)}{after} "
@@ -96,9 +94,9 @@ def keys_of_chunk(table: Table, *, after: bool, to: bool) -> str:
 def _in_chunk(table: Table, *, after: bool, to: bool) -> str:
     conditions = [_of_tenant(table)]
     if after:
-        conditions.append(_beyond(table, ">", _setting("after")))
+        conditions.append(_beyond(table, 1, _setting("after")))
     if to:
-        conditions.append(_beyond(table, "<=", _setting("to")))
+        conditions.append(_beyond(table, 2, _setting("to")))
     return " AND ".join(conditions)
 
 

@@ -39,8 +39,8 @@ class Column:
     """From which it is made."""
     folding: bool = False
     """Its collation holds different texts for equal."""
-    operators: str = "pg_catalog"
-    """The schema of the operators that compare it."""
+    operators: tuple[str, ...] = ("=", ">", "<=")
+    """By which its index compares it: equal, greater, no greater."""
     labels: tuple[str, ...] = ()
     """Of an enum."""
     made_of: str = ""

@@ -29,16 +29,19 @@ SELECT c.relation,
            WHERE d.adrelid = c.attrelid AND d.adnum = c.attnum
        ) END AS expression,
        EXISTS (SELECT FROM pg_collation o WHERE o.oid = c.attcollation AND NOT o.collisdeterministic) AS folding,
-       -- Where the operators live by which its index compares: an extension's are not in pg_catalog.
-       coalesce((
-           SELECT n.nspname FROM pg_opclass o
+       -- Equal, greater, and no greater, as its index compares; what is an extension's is not in pg_catalog.
+       ARRAY(
+           SELECT CASE WHEN n.nspname = 'pg_catalog' THEN p.oprname::text
+                       ELSE format('OPERATOR(%I.%s)', n.nspname, p.oprname) END
+           FROM pg_opclass o
            JOIN pg_am m ON m.oid = o.opcmethod AND m.amname = 'btree'
-           JOIN pg_amop e ON e.amopfamily = o.opcfamily AND e.amopstrategy = 3
+           JOIN pg_amop e ON e.amopfamily = o.opcfamily AND e.amopstrategy IN (3, 5, 2)
                AND e.amoplefttype = o.opcintype AND e.amoprighttype = o.opcintype
            JOIN pg_operator p ON p.oid = e.amopopr
            JOIN pg_namespace n ON n.oid = p.oprnamespace
            WHERE o.opcintype = y.oid AND o.opcdefault
-       ), 'pg_catalog') AS operators,
+           ORDER BY array_position(ARRAY[3, 5, 2], e.amopstrategy::int)
+       ) AS operators,
        ARRAY(
            SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid IN (y.oid, y.typelem) ORDER BY e.enumlabel
        ) AS labels,

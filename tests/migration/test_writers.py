@@ -100,11 +100,11 @@ async def _functions(connection: Connection) -> None:
 Write = str | Callable[[Connection], Awaitable[None]]
 _TEXTS = (Path(__file__).parent / "writes.sql").read_text(encoding="utf-8").split("\n\n-- ")[1:]
 WRITES: dict[str, Write] = {
-    **dict(text.split("\n", 1) for text in _TEXTS),
     "copy": _copy,
     "prepared statements": _prepared,
     "cursors": _cursor,
     "what functions take back": _functions,
+    **dict(text.split("\n", 1) for text in _TEXTS),
 }
 LAST = "all of it"
 """After it there is little left to write to."""
