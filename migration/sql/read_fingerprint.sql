@@ -17,7 +17,7 @@ SELECT concat_ws(' ',
     (SELECT sum(hash_record_extended(ROW(o.oid, o.conkey, o.confrelid, o.confkey), 0))
      FROM t JOIN pg_constraint o ON o.conrelid = t.number AND o.contype = 'f'),
     (SELECT sum(hash_record_extended(ROW(g.oid, g.tgenabled, g.xmin), 0))
-     FROM t JOIN pg_trigger g ON g.tgrelid = t.number WHERE g.tgname LIKE 'cellway\_%'),
+     FROM t JOIN pg_trigger g ON g.tgrelid = t.number WHERE g.tgname >= 'cellway_' AND g.tgname < 'cellway`'),
     -- Types of the database's own, whose labels may get other names.
     (SELECT sum(hash_record_extended(ROW(e.oid, e.enumlabel), 0))
      FROM t JOIN pg_attribute a ON a.attrelid = t.number AND a.attnum > 0 AND a.atttypid >= 16384
