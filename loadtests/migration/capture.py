@@ -82,7 +82,7 @@ async def measure(stage: Stage, rounds: int) -> dict[str, float]:
         for number in range(rounds):
             for moves in (False, True) if number % 2 == 0 else (True, False):
                 await owner.execute("UPDATE cellway.fence SET captured = $1 WHERE tenant_id = $2", moves, TENANT)
-                chances = [random.Random(SEED + WRITERS * number + each) for each in range(WRITERS)]  # noqa: S311
+                chances = [random.Random(SEED + WRITERS * number + each) for each in range(WRITERS)]
                 await asyncio.gather(
                     *(_writer(stage, each, chances[each], list(CASES), found[moves]) for each in range(WRITERS))
                 )

@@ -216,7 +216,7 @@ async def test_a_database_of_before_captures_by_rows_once_it_is_upgraded(postgre
     async with place.session(ROLES[0]) as owner:
         await upgrade(owner, fence.COMPONENT, fence.UPGRADES)
         kinds = await owner.fetch(
-            "SELECT tgrelid::regclass::text AS name, bool_and(tgtype & 1 = 1), bool_and(tgenabled = 'A'), count(*) "
+            "SELECT tgrelid::regclass::text, bool_and(tgtype & 1 = 1), bool_and(tgenabled = 'A'), count(*) "
             "FROM pg_trigger WHERE tgname LIKE 'cellway_capture%' GROUP BY 1 ORDER BY 1"
         )
     assert [tuple(row) for row in kinds] == [('"Order s"', True, True, 3), ("bills", False, True, 3)]
