@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from directory.rules.tables import Column, Schema, Table
 
+MOST_KEYLESS_ROWS = 200_000
+"""Of a tenant, in a table without a key: any write there means that all of them are copied again."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
@@ -22,6 +25,17 @@ class Finding:
 def obstacles(source: Schema, destination: Schema) -> tuple[Finding, ...]:
     """Everything that is in the way; empty: nothing is."""
     return tuple(sorted(_findings(source, destination)))
+
+
+def too_large(table: Table, rows: int) -> Finding | None:
+    """Why a tenant with so many rows in it cannot move; None: it can."""
+    if table.key or rows <= MOST_KEYLESS_ROWS:
+        return None
+    return Finding(
+        table.relation,
+        f"has no key, and {rows:,} rows of this tenant, which would all be copied again after every write",
+        "give it a primary key",
+    )
 
 
 def _findings(source: Schema, destination: Schema) -> Iterator[Finding]:

@@ -186,7 +186,7 @@ def check_movable(new: NewMove, tenant: Tenant) -> str:
         raise NotAllowed(f"tenant {new.tenant_id} is deleted: it does not move any more")
     source = tenant.assignment.cell_id
     if source == new.destination:
-        raise NotAllowed(f"tenant {new.tenant_id} lives in cell {source} already")
+        raise NotAllowed(f"tenant {new.tenant_id} lives in cell {source} already; choose another cell")
     return source
 
 
@@ -218,15 +218,15 @@ def refusals(
 def check_free(tenant_id: str, unfinished: Iterable[str]) -> None:
     """NotAllowed when another move of the tenant is not finished."""
     for other in unfinished:
-        raise NotAllowed(f"tenant {tenant_id} has an unfinished move: {other}; one at a time")
+        raise NotAllowed(f"tenant {tenant_id} has an unfinished move: {other}; let it end, or cancel it")
 
 
 def check_destination(cell_id: str, state: CellState, free: bool) -> None:
     """NotAllowed for a cell that takes nobody."""
     if state != "open":
-        raise NotAllowed(f"cell {cell_id} is {state}: only an open cell takes tenants")
+        raise NotAllowed(f"cell {cell_id} is {state}: only an open cell takes tenants; choose another")
     if not free:
-        raise NotAllowed(f"cell {cell_id} is full")
+        raise NotAllowed(f"cell {cell_id} is full; give it more capacity, or choose another")
 
 
 def check_way_back(new: NewMove, old: Move, state: CellState) -> None:

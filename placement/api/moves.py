@@ -13,6 +13,7 @@ from directory.rules.moves import MOST_PAUSE_MS, MOST_REVERSE_SECONDS, MOVE_ID
 from directory.values import MovePhase, Wish
 from placement.api.values import Name, Page
 from placement.rules import moving
+from placement.surveying import Survey
 from runtime import logs
 from runtime.api.endpoint import Call, Endpoint, Input, Output, Reply
 from runtime.api.pages import PageTokens, page_size
@@ -60,6 +61,10 @@ class NewMove(Input):
     destination: Name = Field(description="an open cell with a free place")
     options: MoveOptions = MoveOptions()
     reason: Reason = Field(default="", description="for people")
+
+    def value(self) -> values.NewMove:
+        """As the directory keeps it."""
+        return values.NewMove(self.tenant_id, self.destination, self.options.value(), self.reason)
 
 
 class ReverseMove(Input):
@@ -146,8 +151,9 @@ class MoveEventPage(Output):
 class MoveHandlers:
     """The handlers."""
 
-    def __init__(self, moves: Moves, tokens: PageTokens) -> None:
+    def __init__(self, moves: Moves, survey: Survey, tokens: PageTokens) -> None:
         self._moves = moves
+        self._survey = survey
         self._tokens = tokens
 
     def endpoints(self) -> list[Endpoint[None]]:
@@ -189,8 +195,7 @@ class MoveHandlers:
     async def plan(self, call: Call[None]) -> Reply:
         """A mover takes it up."""
         body: NewMove = call.body
-        options = body.options.value()
-        return await self._planned(values.NewMove(body.tenant_id, body.destination, options, body.reason))
+        return await self._planned(body.value())
 
     async def reverse(self, call: Call[None]) -> Reply:
         """A move of its own, from the destination to the source."""
@@ -201,6 +206,7 @@ class MoveHandlers:
         )
 
     async def _planned(self, new: values.NewMove) -> Reply:
+        await self._survey.admit(new)
         move = await self._moves.plan(new)
         log.info(
             "move_planned", move=move.move_id, tenant=move.tenant_id, source=move.source,
