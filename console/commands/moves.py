@@ -4,14 +4,15 @@ import re
 import shutil
 import sys
 import time
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
 from console import output
 from console.calls import Placement, quoted
-from console.commands.options import HERE, Json, Limit, Root, Tenant, Yes, confirm, placement
-from console.errors import EXIT_CODES, Later, NotFound, NotRunning, Refused, Usage
+from console.commands.options import HERE, Json, Limit, Root, Tenant, Yes, confirm, placement, spread
+from console.errors import EXIT_CODES, EXIT_REFUSED, Later, NotFound, NotRunning, Refused, Usage
 from directory.rules.moves import MOVE_ID
 
 app = typer.Typer(
@@ -40,27 +41,56 @@ Wait = Annotated[bool, typer.Option("--wait", help="Follow it until the tenant l
 Patience = Annotated[str, typer.Option("--timeout", help="Follow it no longer than this: 90s, 30m, 12h.")]
 
 
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a move is to be carried out, and for how long it is followed."""
+
+    reverse_window: Window = "1d"
+    hold: Hold = False
+    pause_budget_ms: Budget = 250.0
+    most_pause_ms: MostPause = 1000.0
+    verify: Verify = True
+    reason: Reason = ""
+    wait: Wait = False
+    timeout: Patience = "12h"
+
+    def body(self) -> dict[str, Any]:
+        """As placement is told. Usage."""
+        options = {
+            "reverse_seconds": seconds_of(self.reverse_window),
+            "pause_budget_ms": self.pause_budget_ms,
+            "most_pause_ms": self.most_pause_ms,
+            "verify": self.verify,
+            "hold": self.hold,
+        }
+        return {"options": options, "reason": self.reason}
+
+
 @app.command(epilog=EXIT_CODES)
+@spread
 def start(
     tenant: Tenant,
     to: Annotated[str, typer.Option(help="The cell that it goes to.")],
-    reverse_window: Window = "1d",
-    hold: Hold = False,
-    pause_budget_ms: Budget = 250.0,
-    most_pause_ms: MostPause = 1000.0,
-    verify: Verify = True,
-    reason: Reason = "",
-    wait: Wait = False,
-    timeout: Patience = "12h",
+    manner: Manner,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan", help="Begin nothing: show what would be carried, how long, and what is in the way."
+        ),
+    ] = False,
     root: Root = HERE,
     json: Json = False,
 ) -> None:
     """Move a tenant to another cell. It goes on being served meanwhile."""
-    options = _options(reverse_window, hold, pause_budget_ms, most_pause_ms, verify)
-    patience_seconds = seconds_of(timeout)
+    body = {"tenant_id": tenant, "destination": to, **manner.body()}
+    if plan and manner.wait:
+        raise Usage("--plan begins nothing, so there is nothing to --wait for")
+    patience_seconds = seconds_of(manner.timeout)
     with placement(root) as service:
-        body = {"tenant_id": tenant, "destination": to, "options": options, "reason": reason}
-        _planned(service, service.call("POST", "/v1/moves", body), wait, patience_seconds, json)
+        if plan:
+            _preview(service.call("POST", "/v1/moves:preview", body), json)
+        else:
+            _planned(service, service.call("POST", "/v1/moves", body), manner.wait, patience_seconds, json)
 
 
 @app.command("list", epilog=EXIT_CODES)
@@ -140,25 +170,13 @@ def confirm_(name: Name, yes: Yes = False, root: Root = HERE, json: Json = False
 
 
 @app.command(epilog=EXIT_CODES)
-def reverse(
-    name: Name,
-    reverse_window: Window = "1d",
-    hold: Hold = False,
-    pause_budget_ms: Budget = 250.0,
-    most_pause_ms: MostPause = 1000.0,
-    verify: Verify = True,
-    reason: Reason = "",
-    wait: Wait = False,
-    timeout: Patience = "12h",
-    root: Root = HERE,
-    json: Json = False,
-) -> None:
+@spread
+def reverse(name: Name, manner: Manner, root: Root = HERE, json: Json = False) -> None:
     """Move a tenant back to where it came from, while the way back is kept."""
-    options = _options(reverse_window, hold, pause_budget_ms, most_pause_ms, verify)
-    patience_seconds = seconds_of(timeout)
+    body, patience_seconds = manner.body(), seconds_of(manner.timeout)
     with placement(root) as service:
-        made = service.call("POST", _path(service, name) + ":reverse", {"options": options, "reason": reason})
-        _planned(service, made, wait, patience_seconds, json)
+        made = service.call("POST", _path(service, name) + ":reverse", body)
+        _planned(service, made, manner.wait, patience_seconds, json)
 
 
 def seconds_of(text: str) -> float:
@@ -167,16 +185,6 @@ def seconds_of(text: str) -> float:
     if match is None:
         raise Usage(f"{text!r} is no length of time: say 90s, 30m, 12h or 1d")
     return float(match[1]) * UNITS[match[2] or "s"]
-
-
-def _options(window: str, hold: bool, budget_ms: float, most_ms: float, verify: bool) -> dict[str, Any]:
-    return {
-        "reverse_seconds": seconds_of(window),
-        "pause_budget_ms": budget_ms,
-        "most_pause_ms": most_ms,
-        "verify": verify,
-        "hold": hold,
-    }
 
 
 def _path(service: Placement, name: str) -> str:
@@ -199,6 +207,18 @@ def _ask(root: Any, name: str, verb: str, json: bool, question: str | None = Non
                 yes=False,
             )
         _brief(service.call("POST", f"{path}:{verb}"), json)
+
+
+def _preview(found: dict[str, Any], json: bool) -> None:
+    """Exit code 1 when something is in the way."""
+    if json:
+        output.as_json(found)
+    else:
+        from console.previews import draw
+
+        output.draw(draw(found))
+    if found["obstacles"]:
+        raise typer.Exit(EXIT_REFUSED)
 
 
 def _planned(service: Placement, made: dict[str, Any], wait: bool, patience_seconds: float, json: bool) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 from console.commands.moves import Follower, seconds_of
 from console.errors import Usage
 from console.moves import draw, lines, progress, status
+from directory.control.contract import TableSize
 from directory.values import MoveChange
 from runtime.tasks import Tasks
 from tests.console.conftest import Cellway, Ran
@@ -17,6 +18,7 @@ from tests.placement.carrying import Carrier
 from tests.placement.carrying import carrier as carrier
 from tests.placement.carrying import two_cells as two_cells
 from tests.placement.conftest import Client
+from tests.placement.fake_cell import FakeCell
 from tests.waiting import eventually
 
 HALF_WAY = {
@@ -178,6 +180,37 @@ async def test_a_tenant_goes_back(operator: Cellway, two_cells: None, carrier: C
     assert (back["reverses"], back["destination"], back["reason"]) == (name, "cell-1", "slower")
     assert (await operator("moves", "show", "acme", "--json")).json["move_id"] == back["move_id"]
     assert f"reverses  {name}" in (await operator("moves", "show", back["move_id"])).out
+
+
+async def test_a_move_is_looked_at_before_it_is(
+    operator: Cellway, two_cells: None, carrier: Carrier, cell: FakeCell
+) -> None:
+    """Exit code 0 when nothing is in the way, else 1 and what there is to do; nothing is begun."""
+    words = ("moves", "start", "acme", "--to", "cell-2", "--plan")
+    ran = await operator(*words)
+    assert (ran.code, ran.err) == (0, "")
+    shown = ran.out.splitlines()
+    for line in (
+        "tenant  acme, cell-1 → cell-2",
+        "holds   3,000 rows in 1 of 1 tables, 1.2 MB",
+        "time    about 10.3s until it lives there, by what is usual: no move was measured yet",
+        "pause   no move was measured yet",
+        "✓ nothing is in the way; nothing was begun",
+    ):
+        assert line in [each.strip() for each in shown], ran.out
+    assert [line.split() for line in shown if line.startswith("shop.orders")] == [
+        ["shop.orders", "3,000", "1.2", "MB"]
+    ]
+    assert (await operator(*words, "--json")).json["rows"] == 3000
+    assert "nothing to --wait for" in (await operator(*words, "--wait")).err
+    cell.sizes = [TableSize(relation="shop.orders", rows=400_000, bytes=10, estimated=True)]
+    await carrier.directory.change_cell("cell-2", "cordon")
+    ran = await operator(*words)
+    assert (ran.code, "✗ cell cell-2 is cordoned" in ran.out, "~400,000" in ran.out) == (1, True, True)
+    ran = await operator(*words, "--json")
+    assert (ran.code, len(ran.json["obstacles"])) == (1, 1)
+    assert (await operator("moves", "start", "nobody", "--to", "cell-2", "--plan")).code == 4
+    assert await carrier.moves.moves() == []
 
 
 @pytest.mark.parametrize(

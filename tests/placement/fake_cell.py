@@ -47,6 +47,7 @@ class FakeCell:
 
     `broken` are tenants whose orders fail or hang while the cell is well; `deletions_left` is how many calls a
     deletion needs before the last one. `dies_before` an onboarding: the next one is answered 500, and not begun.
+    `is_old`: it is of before anybody asked what a tenant holds.
     """
 
     def __init__(self, cell_id: str, region: str = "eu") -> None:
@@ -59,6 +60,7 @@ class FakeCell:
         self.checks: list[Check] = [Check(name="row security", ok=True)]
         self.tables = [ORDERS]
         self.sizes = [TableSize(relation=ORDERS.relation, rows=3000, bytes=1_234_567)]
+        self.is_old = False
         self.called = asyncio.Event()
         self.told = 0
         self.broken: dict[str, Literal["failing", "hanging"]] = {}
@@ -174,10 +176,10 @@ class FakeCell:
         return _answer(report)
 
     async def _schema(self, _request: web.Request) -> web.Response:
-        return _answer(SchemaReport(tables=self.tables))
+        return _missing() if self.is_old else _answer(SchemaReport(tables=self.tables))
 
     async def _size(self, request: web.Request) -> web.Response:
-        known = request.match_info["tenant"] in self.tenants
+        known = request.match_info["tenant"] in self.tenants and not self.is_old
         return _answer(TenantSize(tables=self.sizes)) if known else _missing()
 
     async def _delete(self, request: web.Request) -> web.Response:
