@@ -144,7 +144,7 @@ def _endpoints(
         *Orchestrations(directory, control, tokens).endpoints(),
         *Jobs(directory, control, tokens).endpoints(),
         *MoveHandlers(stores.moves, survey, tokens).endpoints(),
-        *Previews(survey).endpoints(),
+        *Previews(stores.moves, survey).endpoints(),
         *CellHandlers(directory, cells, tokens).endpoints(),
         *InstanceHandlers(stores.registry).endpoints(),
         *CheckHandlers(Doctor(directory, stores.feed, control)).endpoints(),

@@ -16,7 +16,7 @@ from directory.rules.comparing import obstacles, too_large
 from directory.rules.tables import Schema
 from directory.truth import Directory
 from directory.values import Cell, NewMove
-from placement.rules.predicting import Measured, Prediction, measured, predict
+from placement.rules.predicting import Measured, Prediction, is_there_already, measured, predict
 
 SCHEMA_SECONDS = 3.0
 """For a cell to say what its tables are made of, which it reads from its catalog."""
@@ -76,9 +76,9 @@ class Survey:
             else:
                 sizes = held
                 found += _too_large(here, held)
-        return Preview(
-            None if source is None else source.cell_id, sizes, await self._predicted(sizes or ()), found
-        )
+        old = None if new.reverses is None else await self._moves.move(new.reverses)
+        prediction = await self._predicted(() if is_there_already(old) else sizes or ())
+        return Preview(None if source is None else source.cell_id, sizes, prediction, found)
 
     async def _ends(self, new: NewMove) -> tuple[Cell | None, Cell]:
         tenant = await self._directory.tenant(new.tenant_id)

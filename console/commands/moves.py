@@ -37,6 +37,10 @@ Budget = Annotated[float, typer.Option(help="Switch when writes are expected to 
 MostPause = Annotated[float, typer.Option(help="Give a switch up, and try again, when they pause longer.")]
 Verify = Annotated[bool, typer.Option("--verify/--no-verify", help="Compare everything before the switch.")]
 Reason = Annotated[str, typer.Option(help="Why, for people.")]
+Plan = Annotated[
+    bool,
+    typer.Option("--plan", help="Begin nothing: show what would be carried, how long, and what is in the way."),
+]
 Wait = Annotated[bool, typer.Option("--wait", help="Follow it until the tenant lives there, or it is held.")]
 Patience = Annotated[str, typer.Option("--timeout", help="Follow it no longer than this: 90s, 30m, 12h.")]
 
@@ -51,11 +55,15 @@ class Manner:
     most_pause_ms: MostPause = 1000.0
     verify: Verify = True
     reason: Reason = ""
+    plan: Plan = False
     wait: Wait = False
     timeout: Patience = "12h"
 
     def body(self) -> dict[str, Any]:
         """As placement is told. Usage."""
+        if self.plan and self.wait:
+            raise Usage("--plan begins nothing, so there is nothing to --wait for")
+        seconds_of(self.timeout)
         options = {
             "reverse_seconds": seconds_of(self.reverse_window),
             "pause_budget_ms": self.pause_budget_ms,
@@ -72,25 +80,13 @@ def start(
     tenant: Tenant,
     to: Annotated[str, typer.Option(help="The cell that it goes to.")],
     manner: Manner,
-    plan: Annotated[
-        bool,
-        typer.Option(
-            "--plan", help="Begin nothing: show what would be carried, how long, and what is in the way."
-        ),
-    ] = False,
     root: Root = HERE,
     json: Json = False,
 ) -> None:
     """Move a tenant to another cell. It goes on being served meanwhile."""
     body = {"tenant_id": tenant, "destination": to, **manner.body()}
-    if plan and manner.wait:
-        raise Usage("--plan begins nothing, so there is nothing to --wait for")
-    patience_seconds = seconds_of(manner.timeout)
     with placement(root) as service:
-        if plan:
-            _preview(service.call("POST", "/v1/moves:preview", body), json)
-        else:
-            _planned(service, service.call("POST", "/v1/moves", body), manner.wait, patience_seconds, json)
+        _begin(service, "/v1/moves:preview" if manner.plan else "/v1/moves", body, manner, json)
 
 
 @app.command("list", epilog=EXIT_CODES)
@@ -173,10 +169,11 @@ def confirm_(name: Name, yes: Yes = False, root: Root = HERE, json: Json = False
 @spread
 def reverse(name: Name, manner: Manner, root: Root = HERE, json: Json = False) -> None:
     """Move a tenant back to where it came from, while the way back is kept."""
-    body, patience_seconds = manner.body(), seconds_of(manner.timeout)
+    body = manner.body()
     with placement(root) as service:
-        made = service.call("POST", _path(service, name) + ":reverse", body)
-        _planned(service, made, manner.wait, patience_seconds, json)
+        _begin(
+            service, _path(service, name) + (":previewReverse" if manner.plan else ":reverse"), body, manner, json
+        )
 
 
 def seconds_of(text: str) -> float:
@@ -221,13 +218,16 @@ def _preview(found: dict[str, Any], json: bool) -> None:
         raise typer.Exit(EXIT_REFUSED)
 
 
-def _planned(service: Placement, made: dict[str, Any], wait: bool, patience_seconds: float, json: bool) -> None:
-    if wait:
-        _followed(service, made, patience_seconds, json, until_held=True)
-        return
-    _brief(made, json)
-    if not json:
-        output.line(f"It goes on by itself. Follow it: cellway moves watch {made['move_id']}")
+def _begin(service: Placement, path: str, body: dict[str, Any], manner: Manner, json: bool) -> None:
+    answer = service.call("POST", path, body)
+    if manner.plan:
+        _preview(answer, json)
+    elif manner.wait:
+        _followed(service, answer, seconds_of(manner.timeout), json, until_held=True)
+    else:
+        _brief(answer, json)
+        if not json:
+            output.line(f"It goes on by itself. Follow it: cellway moves watch {answer['move_id']}")
 
 
 def _followed(

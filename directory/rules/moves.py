@@ -218,7 +218,7 @@ def refusals(
 def check_free(tenant_id: str, unfinished: Iterable[str]) -> None:
     """NotAllowed when another move of the tenant is not finished."""
     for other in unfinished:
-        raise NotAllowed(f"tenant {tenant_id} has an unfinished move: {other}; let it end, or cancel it")
+        raise NotAllowed(f"tenant {tenant_id} has an unfinished move: {other}; let it end, confirm or cancel it")
 
 
 def check_destination(cell_id: str, state: CellState, free: bool) -> None:

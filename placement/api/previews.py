@@ -5,7 +5,8 @@ from typing import Self
 from pydantic import Field
 
 from directory import values
-from placement.api.moves import NewMove
+from directory.moves import Moves
+from placement.api.moves import NewMove, ReverseMove, move_of
 from placement.surveying import Preview, Survey
 from runtime.api.endpoint import Call, Endpoint, Output, Reply
 
@@ -60,22 +61,35 @@ class MovePreview(Output):
 
 
 class Previews:
-    """The handler."""
+    """The handlers."""
 
-    def __init__(self, survey: Survey) -> None:
+    def __init__(self, moves: Moves, survey: Survey) -> None:
+        self._moves = moves
         self._survey = survey
 
     def endpoints(self) -> list[Endpoint[None]]:
-        """One."""
+        """Of a move, and of the way back."""
         return [
             Endpoint(
                 "POST", "/v1/moves:preview", self.preview, "See what a move would be, without planning it",
                 "previewMove", {200: MovePreview}, body=NewMove, errors=(404,), tag="moves",
+            ),
+            Endpoint(
+                "POST", "/v1/moves/{move}:previewReverse", self.preview_reverse,
+                "See what the way back of a move would be", "previewReverse", {200: MovePreview},
+                body=ReverseMove, errors=(404,), tag="moves",
             ),
         ]  # fmt: skip
 
     async def preview(self, call: Call[None]) -> Reply:
         """200, also when there are obstacles."""
         body: NewMove = call.body
-        new = body.value()
+        return await self._previewed(body.value())
+
+    async def preview_reverse(self, call: Call[None]) -> Reply:
+        """The same."""
+        body: ReverseMove = call.body
+        return await self._previewed(body.value(await self._moves.move(move_of(call))))
+
+    async def _previewed(self, new: values.NewMove) -> Reply:
         return Reply(body=MovePreview.of(new, await self._survey.preview(new)))

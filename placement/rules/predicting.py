@@ -1,8 +1,8 @@
 """How long a move would take, and how long its tenant could not write: by what earlier moves took. Pure.
 
-A move takes some time whatever it moves: somebody takes it up, both cells are prepared, changes are carried over,
-the tenant is switched. Then its rows take theirs, to be copied and compared, by their number or by their bytes,
-whichever is longer. Medians of what was measured, so that one move on a bad day foretells nothing.
+A move takes some time whatever it moves: both cells are prepared, changes carried over, the tenant is switched.
+And its rows take theirs, to be copied and compared, by their number or by their bytes, whichever is longer. All of
+it by medians of what was measured, so that one move on a bad day foretells nothing.
 """
 
 from collections.abc import Sequence
@@ -23,6 +23,8 @@ ENOUGH_BYTES = 5_000_000
 CARRYING: tuple[MovePhase, ...] = ("COPYING", "VERIFYING")
 """Where all of the tenant's rows are gone through."""
 BEFORE_IT_LIVES_THERE: tuple[MovePhase, ...] = (*UNDECIDED, "COMMITTED")
+WAY_BACK = "way_back"
+"""In a move's progress: not null while the rows that it left are kept fresh."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Prediction:
 
 
 def measured(move: Move, events: Sequence[MoveEvent]) -> Measured | None:
-    """Without the time for which an operator had it wait. None: it brought nothing, or did not get so far."""
+    """Without the time for which it waited for a mover, or for an operator. None: it brought no rows."""
     rows, size = move.progress.get("rows_copied"), move.progress.get("bytes_copied", 0)
     if not isinstance(rows, int) or not isinstance(size, int) or not rows:
         return None
@@ -59,11 +61,16 @@ def measured(move: Move, events: Sequence[MoveEvent]) -> Measured | None:
         if event.phase not in BEFORE_IT_LIVES_THERE:
             break
         held = event.phase == "READY" and move.options.hold
-        if wish != "pause" and not held:
+        if event.phase != "PLANNED" and wish != "pause" and not held:
             seconds = (later.at - event.at).total_seconds()
             total += seconds
             carrying += seconds if event.phase in CARRYING else 0.0
     return Measured(rows, size, carrying, total)
+
+
+def is_there_already(old: Move | None) -> bool:
+    """Whether a reverse of it goes on from the rows that it left, and so copies none."""
+    return old is not None and old.progress.get(WAY_BACK) is not None
 
 
 def predict(rows: int, size_bytes: int, known: Sequence[Measured], pauses_ms: Sequence[float]) -> Prediction:

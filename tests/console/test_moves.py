@@ -131,7 +131,8 @@ async def test_a_move_is_followed_until_the_tenant_lives_there(
     await carrier.bring(move.move_id, "COPYING", MoveChange(progress=HALF_WAY))
     rows = {"cell.accounts": 3000, "cell.jobs": 0}
     proof = {"equal": True, "snapshot": "7:9:", "rows": rows, "sums": {}, "seconds": 0.2}
-    await carrier.bring(move.move_id, "REVERSIBLE", MoveChange(pause_ms=12.34, proof=proof, progress={}))
+    await carrier.bring(move.move_id, "DRAINING", MoveChange(pause_ms=12.34, proof=proof, progress={}))
+    await carrier.bring(move.move_id, "REVERSIBLE")
     ran: Ran = await asyncio.wait_for(following, 20)
     assert ran.code == 0, ran
     assert ran.out.splitlines()[0].split()[2] in ("PLANNED", "PREPARED", "CAPTURING", "COPYING")
@@ -175,6 +176,8 @@ async def test_a_tenant_goes_back(operator: Cellway, two_cells: None, carrier: C
     name = await started(operator)
     early = await operator("moves", "reverse", "acme")
     assert (early.code, "while PLANNED" in early.err) == (1, True)
+    preview = await operator("moves", "reverse", "acme", "--plan", "--json")
+    assert (preview.code, any("while PLANNED" in why for why in preview.json["obstacles"])) == (1, True)
     await carrier.bring(name, "REVERSIBLE")
     back = (await operator("moves", "reverse", "acme", "--reason", "slower", "--json")).json
     assert (back["reverses"], back["destination"], back["reason"]) == (name, "cell-1", "slower")

@@ -190,6 +190,26 @@ async def test_a_preview_says_what_would_be_carried_and_for_how_long(
     assert 0.3 <= preview["duration_seconds"] < 5
 
 
+async def test_a_reverse_is_looked_at_before_it_is(placement: Client, cells: Cells, carrier: Carrier) -> None:
+    """By its own rules: that cell takes the tenant also when it takes nobody else. The way back stays free."""
+    name = (await placement("POST", "/v1/moves", ACME)).body["move_id"]
+    path = f"/v1/moves/{name}:previewReverse"
+    early = (await placement("POST", path, {})).body
+    assert any("reverse is not possible while PLANNED" in why for why in early["obstacles"]), early
+    await carrier.bring(name, "REVERSIBLE")
+    await carrier.directory.change_cell("cell-1", "cordon")
+    cells.destination.tenants["acme"] = cells.source.tenants["acme"]
+    found = (await placement("GET", f"/v1/moves/{name}")).body
+    copied = (await placement("POST", path, {})).body
+    assert (copied["obstacles"], copied["source"], copied["destination"]) == ([], "cell-2", "cell-1")
+    await carrier.moves.note(name, found["token"], MoveChange(progress={"way_back": "7"}))
+    kept = (await placement("POST", path, {})).body
+    assert (kept["rows"], kept["duration_seconds"] < copied["duration_seconds"]) == (3000, True)
+    assert (await placement("GET", f"/v1/moves/{name}")).body["phase"] == "REVERSIBLE"
+    assert [move["move_id"] for move in (await placement("GET", "/v1/moves")).body["moves"]] == [name]
+    assert (await placement("POST", "/v1/moves/mv-nothing:previewReverse", {})).status == 404
+
+
 async def test_a_cell_of_before_this_could_be_asked_is_no_reason_to_refuse(
     placement: Client, cells: Cells
 ) -> None:
