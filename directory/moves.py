@@ -29,8 +29,17 @@ class Moves(Protocol):
         the tenant is deleted, lives there already or has another unfinished move, or the cell takes nobody.
         """
 
+    async def check(self, new: NewMove) -> Sequence[str]:
+        """Everything for which `plan` would say NotAllowed just now; empty: it would plan. Nothing is written.
+
+        NotFound; BadMove.
+        """
+
     async def move(self, move_id: str) -> Move:
         """NotFound."""
+
+    async def latest(self, limit: int = 100) -> Sequence[Move]:
+        """Moves that have switched, however they ended, the latest first: what they measured is known."""
 
     async def moves(
         self,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from directory.errors import DirectoryError
+from directory.errors import DirectoryError, NotAllowed
 from directory.rules.moves import MoveStep
 from directory.values import Move, MoveChange, MoveOptions, NewMove, Wish
 from runtime import database
@@ -64,7 +64,7 @@ class Side:
             tenant_id, cell_id, back = rest
             reverses = self.moves[-1] if back and self.moves else None
             options = MoveOptions(reverse_seconds=REVERSE_SECONDS)
-            return desk.plan(NewMove(tenant_id, cell_id, options, reverses=reverses))
+            return self._plan(NewMove(tenant_id, cell_id, options, reverses=reverses))
         if name == "claim":
             return moves.claim("mover", LEASE_SECONDS, rest[0])
         if name == "ask":
@@ -79,6 +79,17 @@ class Side:
             return self._advance(*rest)
         token = self.tokens[-1 - rest[1] % len(self.tokens)] if self.tokens else 0
         return self._carry(name, rest[0], token, rest[2:])
+
+    async def _plan(self, new: NewMove) -> Move:
+        """Just as was told before."""
+        told = await self.stage.desk.check(new)
+        try:
+            planned = await self.stage.desk.plan(new)
+        except NotAllowed as refusal:
+            assert str(refusal) == told[0]  # noqa: PT017 any other error is the caller's
+            raise
+        assert list(told) == []
+        return planned
 
     async def _carry(self, name: str, move_id: str, token: int, rest: list[Any]) -> Any:
         moves = self.stage.moves

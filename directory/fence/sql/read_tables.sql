@@ -22,7 +22,7 @@ SELECT t.relation,
            CROSS JOIN unnest(chosen.indkey[0:chosen.indnkeyatts - 1]) WITH ORDINALITY AS k (number, place)
            JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number
        ), '{}') AS key
-FROM cellway.tables t
+FROM unnest($1::text[], $2::text[], $3::boolean[]) AS t (relation, tenant_column, bound)
 LEFT JOIN pg_class c ON c.oid = to_regclass(t.relation)
 LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
 ORDER BY t.relation

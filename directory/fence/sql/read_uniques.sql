@@ -8,7 +8,7 @@ SELECT t.relation,
            LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number AND k.number > 0
            ORDER BY k.place
        ) AS columns
-FROM cellway.tables t
+FROM unnest($1::text[]) AS t (relation)
 JOIN pg_index i ON i.indrelid = to_regclass(t.relation) AND (i.indisunique OR i.indisexclusion)
 JOIN pg_class x ON x.oid = i.indexrelid
 LEFT JOIN pg_constraint o ON o.conindid = i.indexrelid AND o.contype IN ('p', 'u', 'x')
