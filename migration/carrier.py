@@ -19,11 +19,11 @@ from directory.rules.moves import BEFORE_FENCING, ENDED, URGENT, MoveStep
 from directory.truth import Directory
 from directory.values import Move, MoveChange
 from migration import fences, metrics, removing, stepping, switching, verifying
-from migration.catalog import read_schema
+from migration.catalog import read_fingerprint, read_schema
 from migration.copying import copy_table
 from migration.databases import Databases
 from migration.ends import End
-from migration.errors import Lost, Obstacle, Unavailable
+from migration.errors import Lost, Obstacle, Unavailable, translated
 from migration.fences import Notes
 from migration.rules import chunks
 from migration.rules.chunks import Progress
@@ -47,7 +47,7 @@ BACK_SECONDS = 30.0
 BEGINNING = "3:3:"
 """A snapshot that sees nothing: all that was logged came after it."""
 WAY_BACK = "way_back"
-"""In a move's progress: the history of the server whose log leads back; None: there is no way back but a copy."""
+"""In a move's progress: history and tables of the server whose log leads back; None: only a copy would."""
 TAKEN_BACK = "taken_back"
 """In a reverse's notes: the rows are those that the reversed move left, and brought on."""
 HELD_SECONDS = 1.0
@@ -195,7 +195,7 @@ class Carrier:
                 here, there = await asyncio.gather(read_schema(one), read_schema(other))
             if found := obstacles(here, there):
                 raise Obstacle("; ".join(str(each) for each in found))
-            self._schema = here
+            self._schema = replace(here, other=there.fingerprint)
         return self._schema
 
     # Before the switch
@@ -225,12 +225,12 @@ class Carrier:
             return False
         reversed_move, source = await self._moves.move(self.move.reverses), await self._source()
         history = reversed_move.progress.get(WAY_BACK)
-        if history is None or history != await _history(source):
-            return False  # nobody kept it fresh, or its source is not the server that it was
+        if history is None or history != await _way_back(source):
+            return False  # nobody kept it fresh, or its source has another history, or other tables, since
         copied = {
             chunks.progress_key(relation): chunks.Progress(done=True).as_json() for relation in schema.tables
         }
-        notes = {"history": history, TAKEN_BACK: True, **copied}
+        notes = {"history": history.partition(" ")[0], "schemas": schema.pair, TAKEN_BACK: True, **copied}
         await fences.hand_over(destination, self.move.token, self.move.reverses, self.move.move_id, notes)
         self._notes = await fences.take(destination, self.move.token)
         return True
@@ -277,11 +277,11 @@ class Carrier:
         if notes.snapshot is None:
             await self._capture()  # a source that was restored from elsewhere may not know of it
             async with source.reading() as reader, destination.writing(self.move.token) as writing:
-                notes = Notes(await reader.snapshot(), {"history": await reader.history()})
+                notes = Notes(await reader.snapshot(), {"history": await reader.history(), "schemas": schema.pair})
                 await fences.persist(source, self.move.token)
                 await writing.note(notes.snapshot, notes.progress)
             self._notes = notes
-        since = str(notes.snapshot)
+        since, _ = self._since(schema)
         done = {relation: chunks.progress_of(notes.progress, relation) for relation in schema.tables}
         began, before = time.monotonic(), sum(each.rows for each in done.values())
 
@@ -314,22 +314,32 @@ class Carrier:
             raise RuntimeError("the destination was not taken up")
         return self._notes
 
+    def _since(self, schema: Schema) -> tuple[str, str]:
+        """The snapshot from which the destination goes on, and its history.
+
+        Lost: there is none, or what is there was brought between tables that were others.
+        """
+        notes = self._known()
+        if notes.snapshot is None:
+            raise Lost(f"{self.move.destination} has nothing to go on from")
+        if notes.progress.get("schemas") != schema.pair:
+            raise Lost("the schema of an end changed since its rows were copied")
+        return notes.snapshot, notes.progress["history"]
+
     async def _step(self) -> Stepped:
         """Bring the destination to now. Lost; Obstacle; Unavailable; Superseded."""
         self._obey()
         schema, source, destination = await self._fitting(), await self._source(), await self._destination()
-        notes = self._known()
-        if notes.snapshot is None:
-            raise Lost(f"{destination.name} has nothing to go on from")
+        since, history = self._since(schema)
         began = time.monotonic()
         async with source.reading() as reader, destination.writing(self.move.token) as writing:
             stepped = await stepping.step(
-                *(reader, writing, schema, notes.snapshot),
-                history=notes.progress["history"],
+                *(reader, writing, schema, since),
+                history=history,
                 persist=partial(fences.persist, source, self.move.token),
             )
         seconds = time.monotonic() - began
-        self._notes = replace(notes, snapshot=stepped.snapshot)
+        self._notes = replace(self._known(), snapshot=stepped.snapshot)
         metrics.STEP_SECONDS.observe(seconds)
         metrics.ROWS.labels("step").inc(stepped.rows)
         await removing.forget_logged(source, self.move.token, stepped.snapshot)
@@ -356,19 +366,17 @@ class Carrier:
 
     async def _verifying(self) -> None:
         schema, source, destination = await self._fitting(), await self._source(), await self._destination()
-        notes = self._known()
+        since, history = self._since(schema)
         self._obey()
-        if notes.snapshot is None:
-            raise Lost(f"{destination.name} has nothing to go on from")
         began = time.monotonic()
         async with source.reading() as reader:
             async with destination.writing(self.move.token) as writing:
                 stepped = await stepping.step(
-                    *(reader, writing, schema, notes.snapshot),
-                    history=notes.progress["history"],
+                    *(reader, writing, schema, since),
+                    history=history,
                     persist=partial(fences.persist, source, self.move.token),
                 )
-            self._notes = replace(notes, snapshot=stepped.snapshot)
+            self._notes = replace(self._known(), snapshot=stepped.snapshot)
             async with destination.reading() as other:
                 verified = await verifying.verify(reader, other, schema)
                 await verifying.refuse_dangling(other, schema)
@@ -447,7 +455,7 @@ class Carrier:
 
     async def _activate(self, **change: Any) -> None:
         """From which server's log the way back could be gone."""
-        history = await _history(await self._destination()) if self.move.options.reverse_seconds else None
+        history = await _way_back(await self._destination()) if self.move.options.reverse_seconds else None
         await self._record("activate", progress={WAY_BACK: history}, **change)
 
     # After it
@@ -480,7 +488,10 @@ class Carrier:
             schema = await read_schema(connection)
         try:
             async with destination.reading() as reader, source.writing(self.move.token) as writing:
-                since, history = notes.snapshot or BEGINNING, self.move.progress[WAY_BACK]
+                since = notes.snapshot or BEGINNING
+                history, _, fingerprint = self.move.progress[WAY_BACK].partition(" ")
+                if fingerprint != schema.fingerprint:
+                    raise Lost(f"the schema of {destination.name} changed since the tenant came")
                 persist = partial(fences.persist, destination, self.move.token)
                 stepped = await stepping.step(reader, writing, schema, since, history=history, persist=persist)
         except Lost as lost:
@@ -537,6 +548,9 @@ class Carrier:
         await self._record("reversed" if home == self.move.source else "keep")
 
 
-async def _history(end: End) -> str:
+async def _way_back(end: End) -> str:
+    """What stays as it is while the log there leads back: the server's history, and the tables."""
     async with end.reading() as reader:
-        return await reader.history()
+        history = await reader.history()
+        with translated(reader.where):
+            return f"{history} {await read_fingerprint(reader.connection)}"

@@ -1,12 +1,13 @@
 """Reads from a database's catalog which tables belong to tenants, and what they are made of."""
 
-from directory.fence.catalog import Listed, NoPlainTable, read_tables
+from directory.fence.catalog import Listed, NoPlainTable, read_encoding, read_tables
 from migration.errors import Obstacle
 from migration.rules.tables import Schema, Sequence
 from runtime.database import Connection
 from runtime.queries import Queries
 
 QUERIES = Queries("migration")
+DIFFERENCE = QUERIES["read_difference"].format(fingerprint=QUERIES["read_fingerprint"])
 
 
 async def read_listed(connection: Connection) -> list[Listed]:
@@ -19,6 +20,8 @@ async def read_schema(connection: Connection) -> Schema:
 
     Obstacle: one of them is gone, or is no plain table.
     """
+    # First: what changes while the rest is read is noticed later, and never taken for what was read.
+    fingerprint = await read_fingerprint(connection)
     try:
         tables = await read_tables(connection, await read_listed(connection))
     except NoPlainTable as error:
@@ -27,7 +30,8 @@ async def read_schema(connection: Connection) -> Schema:
     return Schema(
         tables,
         tuple(Sequence(row["relation"], row["table"], row["column"], row["ascending"]) for row in sequences),
-        await read_fingerprint(connection),
+        fingerprint,
+        await read_encoding(connection),
     )
 
 

@@ -84,7 +84,9 @@ class Switch:
         return stepped
 
     async def _step(self, since: str, history: str) -> Stepped:
-        async with self._source.reading() as reader, self._destination.writing(self.move.token) as writing:
+        # Nobody alters a table in the meantime: there is no next step that would notice.
+        reading = self._source.reading(standing=self._schema.tables)
+        async with reading as reader, self._destination.writing(self.move.token) as writing:
             persist = partial(fences.persist, self._source, self.move.token)
             stepped = await step(reader, writing, self._schema, since, history=history, persist=persist)
             positions = await sequences.read_positions(reader, self._schema)

@@ -3,7 +3,7 @@
 from cell.control.tenants import TABLES, known_fence
 from cell.database import transaction
 from directory.control.contract import SchemaReport, TenantSize
-from directory.fence.catalog import QUERIES, Listed, read_tables
+from directory.fence.catalog import QUERIES, Listed, read_encoding, read_tables
 from directory.fence.sizes import read_sizes
 from runtime.database import Pool
 
@@ -24,4 +24,5 @@ async def schema(pool: Pool) -> SchemaReport:
     """Of all tables of tenants."""
     async with transaction(pool) as connection:
         await connection.execute(QUERIES["pin_types"])
-        return SchemaReport(tables=list((await read_tables(connection, LISTED)).values()))
+        tables = await read_tables(connection, LISTED)
+        return SchemaReport(tables=list(tables.values()), encoding=await read_encoding(connection))

@@ -153,10 +153,11 @@ class SchemaReport(_Value):
     """What the tables are made of whose rows belong to tenants: a tenant's rows have to fit where it goes."""
 
     tables: list[Table]
+    encoding: str
 
     def value(self) -> Schema:
         """To be compared with another cell's."""
-        return Schema({table.relation: table for table in self.tables})
+        return Schema({table.relation: table for table in self.tables}, encoding=self.encoding)
 
 
 class FenceReport(_Value):

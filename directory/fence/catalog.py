@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from directory.rules.tables import Column, ForeignKey, Table, Unique
+from directory.rules.tables import Check, Column, ForeignKey, Table, Unique
 from runtime.database import Connection
 from runtime.queries import Queries
 
@@ -38,12 +38,18 @@ async def read_tables(connection: Connection, listed: Sequence[Listed]) -> dict[
     columns = _by_relation(await connection.fetch(QUERIES["read_columns"], relations))
     uniques = _by_relation(await connection.fetch(QUERIES["read_uniques"], relations))
     foreign_keys = _by_relation(await connection.fetch(QUERIES["read_foreign_keys"], relations))
+    checks = _by_relation(await connection.fetch(QUERIES["read_checks"], relations))
     tables = {}
     for row in found:
         relation = row["relation"]
         if row["kind"] not in _TABLE_KINDS:
             raise NoPlainTable(
-                f"{relation} is listed in cellway.tables, but is no plain table: release it, and capture its parts"
+                f"{relation} is listed in cellway.tables, but is no plain table: "
+                + (
+                    "it is gone, or has another name: release it there, and capture what is there now"
+                    if row["kind"] is None
+                    else "a writer may name the whole or a part, and capture sees one of them: make it one table"
+                )
             )
         tables[relation] = Table(
             relation=relation,
@@ -55,8 +61,17 @@ async def read_tables(connection: Connection, listed: Sequence[Listed]) -> dict[
             columns=tuple(_column(column) for column in columns.get(relation, ())),
             uniques=tuple(_unique(unique) for unique in uniques.get(relation, ())),
             foreign_keys=tuple(_foreign_key(foreign_key) for foreign_key in foreign_keys.get(relation, ())),
+            checks=tuple(Check(check["name"], check["definition"]) for check in checks.get(relation, ())),
+            unlogged=row["unlogged"],
+            unfit=row["unfit"],
         )
     return tables
+
+
+async def read_encoding(connection: Connection) -> str:
+    """Of the database's texts."""
+    encoding: str = await connection.fetchval(QUERIES["read_encoding"])
+    return encoding
 
 
 def _by_relation(rows: list[asyncpg.Record]) -> dict[str, list[asyncpg.Record]]:
@@ -76,11 +91,16 @@ def _column(row: asyncpg.Record) -> Column:
         nullable=row["nullable"],
         filled=row["filled"],
         generated=row["generated"],
+        expression=row["expression"] or "",
+        folding=row["folding"],
+        operators=tuple(row["operators"]) or ("=", ">", "<="),
+        labels=tuple(row["labels"]),
+        made_of=row["made_of"],
     )
 
 
 def _unique(row: asyncpg.Record) -> Unique:
-    return Unique(row["name"], tuple(row["columns"]), row["deferrable"])
+    return Unique(row["name"], tuple(row["columns"]), row["deferrable"], row["definition"])
 
 
 def _foreign_key(row: asyncpg.Record) -> ForeignKey:

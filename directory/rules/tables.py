@@ -4,6 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+TEXTS = frozenset({"text", "varchar"})
+"""Hashed by their bytes: a collation may hold different texts for equal."""
+EXACT = TEXTS | {
+    *("bool", "bytea", "uuid", "int2", "int4", "int8", "date", "time", "timetz", "timestamp", "timestamptz"),
+    *("inet", "cidr", "macaddr", "macaddr8", "pg_lsn"),
+}
+"""Types whose own hash tells all their values apart, and is the same in every database.
+
+All others are hashed as text: jsonb holds 1.0 for 1.00; an enum hashes the number of its label, which each
+database chooses; an array forgets its bounds; json, xml, point, tsvector and bit have no hash.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -23,6 +35,21 @@ class Column:
     """It gets a value when none is given: default or identity."""
     generated: bool
     """Made of other columns, so it is never copied."""
+    expression: str = ""
+    """From which it is made."""
+    folding: bool = False
+    """Its collation holds different texts for equal."""
+    operators: tuple[str, ...] = ("=", ">", "<=")
+    """By which its index compares it: equal, greater, no greater."""
+    labels: tuple[str, ...] = ()
+    """Of an enum."""
+    made_of: str = ""
+    """What its domain demands, or the parts of its composite type."""
+
+    @property
+    def exact(self) -> bool:
+        """Values that it holds for equal have one text."""
+        return self.base in EXACT and not self.folding
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +60,16 @@ class Unique:
     columns: tuple[str, ...]
     """Empty name: an expression."""
     deferrable: bool
+    definition: str = ""
+    """What it holds to be the same, in which rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A condition that every row satisfies."""
+
+    name: str
+    definition: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +111,10 @@ class Table:
     """What tells a row from all others, in the index's order, as the log writes it. Empty: nothing does."""
     uniques: tuple[Unique, ...] = ()
     foreign_keys: tuple[ForeignKey, ...] = ()
+    checks: tuple[Check, ...] = ()
+    unlogged: bool = False
+    unfit: str = ""
+    """Why some of its changes would not be captured: partition, inherits, rules, subscribed, uncaptured."""
     _by_name: Mapping[str, Column] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -98,7 +139,7 @@ class Table:
     @property
     def format(self) -> Literal["binary", "text"]:
         """How COPY writes its rows."""
-        return "binary" if all(column.binary for column in self.copied) else "text"
+        return "binary" if all(column.binary and column.base != "xml" for column in self.copied) else "text"
 
     @property
     def tenantless(self) -> tuple[Unique, ...]:
@@ -114,6 +155,15 @@ class Schema:
     sequences: tuple[Sequence, ...] = ()
     fingerprint: str = ""
     """Changes with whatever of the above changes."""
+    encoding: str = ""
+    """Of the database's texts."""
+    other: str = ""
+    """The fingerprint of the schema that it was compared with; empty: with none."""
+
+    @property
+    def pair(self) -> str:
+        """Of both ends: rows that were brought between others are not good to go on from."""
+        return f"{self.fingerprint} | {self.other}"
 
     def __repr__(self) -> str:
         return f"<Schema {len(self.tables)} tables, {self.fingerprint[:12]}>"

@@ -21,4 +21,5 @@ async def schema(pool: Pool) -> SchemaReport:
     """Of all tables of tenants. Unavailable; Obstacle: one of them is gone, or is no plain table."""
     async with transaction(pool) as connection:
         await connection.execute(SQL["begin"])
-        return SchemaReport(tables=list((await read_schema(connection)).tables.values()))
+        found = await read_schema(connection)
+        return SchemaReport(tables=list(found.tables.values()), encoding=found.encoding)

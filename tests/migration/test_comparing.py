@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from directory.fence import GUARD_TABLE
 from migration.catalog import read_schema
 from migration.errors import Obstacle
 from migration.rules.comparing import obstacles
@@ -30,7 +31,9 @@ async def _schema(place: Place, ddl: str) -> Schema:
 
 
 def _made_as(ddl: str) -> str:
-    return f"DROP TABLE public.t; {ddl}"
+    guarded = GUARD_TABLE.format(table="public.t")
+    captured = "SELECT cellway.capture_table('public.t'::regclass, 'tenant')"
+    return f"SELECT cellway.release_table('public.t'); DROP TABLE public.t; {ddl}; {guarded} {captured}"
 
 
 @pytest.mark.parametrize(

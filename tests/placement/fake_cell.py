@@ -176,7 +176,7 @@ class FakeCell:
         return _answer(report)
 
     async def _schema(self, _request: web.Request) -> web.Response:
-        return _missing() if self.is_old else _answer(SchemaReport(tables=self.tables))
+        return _missing() if self.is_old else _answer(SchemaReport(tables=self.tables, encoding="UTF8"))
 
     async def _size(self, request: web.Request) -> web.Response:
         known = request.match_info["tenant"] in self.tenants and not self.is_old
