@@ -19,6 +19,7 @@ from migration import metrics
 from migration.carrier import Carrier, Paused
 from migration.databases import Databases
 from migration.errors import Obstacle, Superseded, Unavailable
+from migration.pacing import Paces
 from runtime import logs
 from runtime.backoff import Backoff
 from runtime.tasks import Tasks
@@ -42,13 +43,14 @@ class Mover:
         moves: Moves,
         directory: Directory,
         databases: Databases,
+        paces: Paces,
         *,
         most: int,
         most_of_a_cell: int,
         lease_seconds: float,
         look_seconds: float,
     ) -> None:
-        self._moves, self._directory, self._databases = moves, directory, databases
+        self._moves, self._directory, self._databases, self._paces = moves, directory, databases, paces
         self._most, self._most_of_a_cell = most, most_of_a_cell
         self._lease_seconds, self._look_seconds = lease_seconds, look_seconds
         self._owner = f"{socket.gethostname()[:40]}-{secrets.token_hex(3)}"
@@ -70,6 +72,7 @@ class Mover:
         """Let go of everything: somebody else, or this program's successor, goes on at once."""
         carried = set(self._carried)
         await self._tasks.close()
+        await self._paces.close()
         if carried:
             log.info("moves_left", moves=len(carried))
 
@@ -88,7 +91,7 @@ class Mover:
     async def _carry(self, move: Move) -> None:
         with logs.bound(move=move.move_id, tenant=move.tenant_id, token=move.token):
             log.info("move_claimed", phase=move.phase, source=move.source, destination=move.destination)
-            carrier = Carrier(self._moves, self._directory, self._databases, move)
+            carrier = Carrier(self._moves, self._directory, self._databases, self._paces, move)
             renewing = self._tasks.spawn(f"lease of {move.move_id}", self._renew(carrier, asyncio.current_task()))
             try:
                 await self._until_let_go(carrier)
