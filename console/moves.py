@@ -62,7 +62,7 @@ def progress(found: Document) -> str:
 def _spared(known: Document, waits: float) -> str:
     now, usual = _number(known.get("commit_ms")), _number(known.get("usual_commit_ms"))
     why = f": commits there take {now:g} ms, usually {usual:g}" if now is not None and usual is not None else ""
-    return f"waits {waits:.0%} of the time, to spare its source{why}"
+    return f"waits {waits * 100:.0f} % of the time, to spare its source{why}"
 
 
 def status(found: Document) -> str:

@@ -98,6 +98,7 @@ class Source:
         self.probing: asyncio.Task[Any] | None = None
         self._bounds = bounds
         self._blind = False
+        """It cannot be looked at now: it is away, or does not let us."""
         self._flying: dict[object, int] = {}
         """Chunks on their way, each with how often the limit had been lowered before it began."""
         self._began, self._lowered = 0, 0
@@ -124,11 +125,9 @@ class Source:
 
     async def probe(self, dsn: Callable[[], str]) -> None:
         """For the life of one connection. Unavailable: whoever copies from it will see as much."""
-        if self._blind:
-            await asyncio.Event().wait()
         try:
             async with probing(dsn(), self.cell_id) as connection:
-                warm = False
+                warm = self._blind = False
                 while not connection.is_closed():
                     began, before = self._began, len(self._flying)
                     seconds = await commit_seconds(connection, self.cell_id)
@@ -138,8 +137,15 @@ class Source:
                     await asyncio.sleep(self._between_seconds(seconds))
         except Blind as error:
             log.warning("source_not_paced", cell=self.cell_id, reason=str(error))
-            self._blind = True
-            self._change()
+            self._see_nothing()
+            await asyncio.Event().wait()
+        except BaseException:
+            self._see_nothing()
+            raise
+
+    def _see_nothing(self) -> None:
+        self._blind = True
+        self._change()
 
     def sampled(self, seconds: float, chunks: int) -> None:
         """A commit took so long, while so many chunks were on their way."""
