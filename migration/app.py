@@ -60,6 +60,7 @@ async def assemble(settings: MigrationSettings) -> Program:
         most_of_a_cell=settings.moves_of_a_cell,
         lease_seconds=settings.lease_seconds,
         look_seconds=settings.look_seconds,
+        keep_seconds=settings.keep_moves_days * 86_400,
     )
 
     async def directory_answers() -> str | None:

@@ -31,6 +31,10 @@ OBSTACLE_SECONDS = 30.0
 URGENT_SECONDS = 1.0
 """At most, until a move for which its tenant waits is tried again, and until the directory is asked again."""
 LET_GO_AGAIN_SECONDS = 0.2
+FORGET_SECONDS = 600.0
+"""About so often moves that ended long ago are removed,"""
+FORGET_MOST = 200
+"""so many in one transaction."""
 RENEWALS = 3
 """In the time of a lease, so that one may fail."""
 
@@ -49,10 +53,11 @@ class Mover:
         most_of_a_cell: int,
         lease_seconds: float,
         look_seconds: float,
+        keep_seconds: float,
     ) -> None:
         self._moves, self._directory, self._databases, self._paces = moves, directory, databases, paces
         self._most, self._most_of_a_cell = most, most_of_a_cell
-        self._lease_seconds, self._look_seconds = lease_seconds, look_seconds
+        self._lease_seconds, self._look_seconds, self._keep_seconds = lease_seconds, look_seconds, keep_seconds
         self._owner = f"{socket.gethostname()[:40]}-{secrets.token_hex(3)}"
         self._tasks = Tasks()
         self._carried: set[str] = set()
@@ -66,6 +71,7 @@ class Mover:
 
     async def start(self) -> None:
         """Look for something to do from now on."""
+        self._tasks.keep("forget moves", self._forget, Backoff(initial_seconds=1.0, cap_seconds=FORGET_SECONDS))
         self._tasks.keep("look for moves", self._look, Backoff(initial_seconds=0.2, cap_seconds=URGENT_SECONDS))
 
     async def stop(self) -> None:
@@ -87,6 +93,13 @@ class Mover:
         if len(self._carried) >= self._most:
             self._free.clear()
         self._tasks.spawn(f"move {move.move_id}", self._carry(move))
+
+    async def _forget(self) -> None:
+        """Whoever comes first removes what is due; the others find nothing."""
+        if forgotten := await self._moves.forget_ended(self._keep_seconds, FORGET_MOST):
+            log.info("moves_forgotten", moves=forgotten)
+        if forgotten < FORGET_MOST:
+            await asyncio.sleep(FORGET_SECONDS * random.uniform(0.7, 1.0))  # noqa: S311 jitter
 
     async def _carry(self, move: Move) -> None:
         with logs.bound(move=move.move_id, tenant=move.tenant_id, token=move.token):

@@ -34,3 +34,6 @@ class MigrationSettings(Settings):
     least_pace: float = Field(
         default=0.1, gt=0.0, le=1.0, description="of the time, in which a cell is copied from all the same"
     )
+    keep_moves_days: float = Field(
+        default=90.0, ge=1.0, le=3650.0, description="how long moves that have ended can be looked at"
+    )
