@@ -107,3 +107,37 @@ async def test_nobody_slips_in_while_others_are_forgotten(place: Place) -> None:
     for row in again:  # it came before
         assert done[int(row["move_id"].rpartition("-")[2])] is None
     assert await refused(place, 20, "mv-20")
+
+
+async def test_a_mover_that_stands_still_while_it_forgets_hinders_no_other(place: Place) -> None:
+    """What it holds belongs to moves of long ago; whoever comes for one of these waits, and is then told."""
+    await place.take(3, move="mv-3")
+    await place.take(4, move="mv-4")
+    await age(place, "mv-1", "mv-3", "mv-4")
+    async with place.session("capture_mover") as stopped, stopped.transaction():
+        await stopped.execute("SELECT cellway.take('mv-5', 'acme', 5)")
+        await place.take(6, move="mv-6")
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await place.take(2, move="mv-3")
+    assert await known(place) == {"mv-5", "mv-6"}
+    assert await refused(place, 2, "mv-3")
+
+
+async def test_a_move_that_is_taken_up_or_carried_just_now_is_not_forgotten(place: Place) -> None:
+    """However long nobody had come for it."""
+    await place.take(3, move="mv-3")
+    await age(place, "mv-1", "mv-3")
+    async with place.session("capture_mover") as other, other.transaction():
+        await other.execute("SELECT cellway.take('mv-3', 'acme', 4)")
+        async with place.moving():  # of mv-1
+            await place.take(5, move="mv-5")
+    assert await known(place) == {"mv-1", "mv-3", "mv-5"}
+
+
+async def test_a_look_from_before_the_lock_does_not_count(place: Place) -> None:
+    """A snapshot that was there first could miss what was forgotten since."""
+    async with place.session("capture_mover") as connection:
+        with pytest.raises(asyncpg.PostgresError) as late:
+            async with connection.transaction(isolation="repeatable_read"):
+                await connection.execute("SELECT cellway.take('mv-8', 'acme', 8)")
+        assert late.value.sqlstate == SUPERSEDED

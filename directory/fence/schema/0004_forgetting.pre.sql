@@ -12,9 +12,11 @@ ALTER TABLE cellway.forgotten FORCE ROW LEVEL SECURITY;
 CREATE POLICY forgotten_owner ON cellway.forgotten TO CURRENT_USER USING (true) WITH CHECK (true);
 
 -- A mover takes a move up: from then on those with a lower token are refused, and those that were at work have
--- ended (the caller sets lock_timeout). Says how far the rows are. One that is new here makes room for itself: a few
--- are forgotten that nobody has taken up for 90 days, but not while the fence is held for them, or rows arrive that
--- they may have left.
+-- ended (the caller sets lock_timeout). Says how far the rows are. READ COMMITTED, so that each look is taken after
+-- the lock.
+-- One that is new here makes room for itself: a few are forgotten that nobody has taken up for 90 days, but not while
+-- the fence is held for them, or rows arrive that they may have left. Each with its lock, so that whoever comes for it
+-- sees it, or else the token that is kept. Who stands still meanwhile hinders nobody.
 CREATE OR REPLACE FUNCTION cellway.take(
     move text, tenant text, new_token bigint, OUT snapshot text, OUT progress jsonb
 ) RETURNS record
@@ -22,7 +24,10 @@ CREATE OR REPLACE FUNCTION cellway.take(
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    late bigint;
+    late    bigint;
+    old     text;
+    went    bigint;
+    highest bigint := 0;
 BEGIN
     PERFORM pg_advisory_xact_lock(cellway.move_key(move));
     UPDATE cellway.moves m SET token = new_token, updated_at = now()
@@ -31,26 +36,32 @@ BEGIN
     IF FOUND THEN
         RETURN;
     END IF;
-    -- One at a time, so that none comes between what is forgotten and the token that is kept of it.
-    SELECT f.token INTO late FROM cellway.forgotten f FOR UPDATE;
+    SELECT f.token INTO late FROM cellway.forgotten f;
     INSERT INTO cellway.moves AS m (move_id, tenant_id, token)
-    SELECT move, tenant, new_token WHERE new_token > late
+    SELECT move, tenant, new_token
+    WHERE new_token > late AND current_setting('transaction_isolation') = 'read committed'
     ON CONFLICT (move_id) DO NOTHING
     RETURNING m.snapshot, m.progress INTO take.snapshot, take.progress;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'a later mover is known' USING ERRCODE = 'CW003',
             DETAIL = coalesce((SELECT m.token FROM cellway.moves m WHERE m.move_id = move), late)::text;
     END IF;
-    WITH old AS (
+    IF NOT pg_try_advisory_xact_lock(hashtextextended('forgetting moves', 0)) THEN
+        RETURN;
+    END IF;
+    FOR old IN
         SELECT o.move_id FROM cellway.moves o
         WHERE o.updated_at < now() - interval '90 days'
           AND NOT EXISTS (SELECT FROM cellway.fence f
                           WHERE f.tenant_id = o.tenant_id AND (f.move_id = o.move_id OR f.state = 'importing'))
-        LIMIT 20 FOR UPDATE SKIP LOCKED
-    ), gone AS (
-        DELETE FROM cellway.moves o USING old WHERE o.move_id = old.move_id RETURNING o.token
-    )
-    UPDATE cellway.forgotten f SET token = greatest(f.token, (SELECT max(g.token) FROM gone g))
-    WHERE EXISTS (SELECT FROM gone);
+        LIMIT 20
+    LOOP
+        IF pg_try_advisory_xact_lock(cellway.move_key(old)) THEN
+            DELETE FROM cellway.moves o WHERE o.move_id = old AND o.updated_at < now() - interval '90 days'
+            RETURNING o.token INTO went;
+            highest := greatest(highest, went);
+        END IF;
+    END LOOP;
+    UPDATE cellway.forgotten f SET token = highest WHERE f.token < highest;
 END
 $$;
