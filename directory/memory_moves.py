@@ -201,6 +201,19 @@ class MemoryMoves:
         switches.update(dict.fromkeys(cells, (move_id, now + timedelta(seconds=seconds))))
         return True
 
+    async def forget_ended(self, kept_seconds: float, most: int) -> int:
+        before = self._clock.now() - timedelta(seconds=kept_seconds)
+        moves = [kept.move for kept in self._directory.moves.values()]
+        reversed_moves = {move.reverses for move in moves}
+        old = sorted(
+            (move.ended_at, move.move_id)
+            for move in moves
+            if move.ended_at is not None and move.ended_at <= before and move.move_id not in reversed_moves
+        )[:most]
+        for _, move_id in old:
+            del self._directory.moves[move_id]
+        return len(old)
+
     async def fresh_epoch(self) -> int:
         return self._directory.next_epoch()
 

@@ -96,6 +96,12 @@ class Moves(Protocol):
         NotFound; Stale.
         """
 
+    async def forget_ended(self, kept_seconds: float, most: int) -> int:
+        """Remove moves that ended so long ago, with all that is kept of them, the oldest first; how many.
+
+        One that another move is the reverse of goes after that one, whether that has ended or not.
+        """
+
     async def fresh_epoch(self) -> int:
         """Greater than all before."""
 

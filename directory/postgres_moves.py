@@ -173,6 +173,11 @@ class PostgresMoves:
                 await connection.execute(SQL["free_switches"], move_id)
             return len(taken) == len(cells)
 
+    @repeated
+    async def forget_ended(self, kept_seconds: float, most: int) -> int:
+        async with self._transactions.begun() as connection:
+            return int(await connection.fetchval(SQL["forget_moves"], float(kept_seconds), most))
+
     async def fresh_epoch(self) -> int:
         async with self._transactions.begun() as connection:
             return int(await connection.fetchval(SQL["next_epoch"]))

@@ -268,6 +268,12 @@ def a_move(phase: str = "COPYING", **more: Any) -> dict[str, Any]:
         ({"rows_copied": "many", "rows_total": None, "unheard_of": 1}, ""),
         (HALF_WAY, "45 %, 1,350 of 3,000 rows, 1.2 MB, 50 rows/s, 33.0s left"),
         ({**HALF_WAY, "rows_per_second": 0}, "45 %, 1,350 of 3,000 rows, 1.2 MB"),
+        ({"throttled": 0.01, "commit_ms": 3.1, "usual_commit_ms": 3.0}, ""),
+        ({"throttled": 0.5}, "waits 50 % of the time, to spare its source"),
+        (
+            {"throttled": 0.83, "commit_ms": 12.0, "usual_commit_ms": 3.1},
+            "waits 83 % of the time, to spare its source: commits there take 12 ms, usually 3.1",
+        ),
         ({"lag_keys": 1200, "step_ms": 12.5}, "1,200 changes behind, a step takes 12ms"),
     ],
 )

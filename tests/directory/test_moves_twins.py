@@ -20,6 +20,7 @@ TENANTS = ("acme", "bolt")
 CELLS = ("cell-1", "cell-2", "cell-3")
 EMPTY = "TRUNCATE directory.cells, directory.changes CASCADE; TRUNCATE directory.tenants CASCADE"
 LEASE_SECONDS, WAIT_SECONDS, SWITCH_SECONDS, REVERSE_SECONDS, STEP_SECONDS = 30.0, 15.0, 25.0, 40.0, 11.0
+KEPT_SECONDS = 49.0
 """No sum of steps comes near to another of them: what passes on a real clock meanwhile makes no difference."""
 
 small = st.integers(0, 3)
@@ -32,6 +33,7 @@ OPERATIONS = st.one_of(
     st.tuples(st.sampled_from(["commit", "release"]), small, small, small),
     st.tuples(st.sampled_from(["renew", "let_go", "take_switch", "note"]), small, small),
     st.tuples(st.just("pass_time"), st.integers(1, 5)),
+    st.tuples(st.just("forget"), st.integers(1, 2)),
     st.tuples(st.just("tenant"), st.sampled_from(TENANTS), st.sampled_from(["suspend", "resume", "delete"])),
     st.tuples(st.just("cell"), st.sampled_from(CELLS), st.sampled_from(["cordon", "open", "fail"])),
 )
@@ -69,6 +71,8 @@ class Side:
             return moves.claim("mover", LEASE_SECONDS, rest[0])
         if name == "ask":
             return desk.ask(*rest)
+        if name == "forget":
+            return moves.forget_ended(KEPT_SECONDS, rest[0])
         if name == "pass_time":
             return self.stage.pass_time(rest[0] * STEP_SECONDS)
         if name == "tenant":
@@ -117,7 +121,7 @@ class Side:
 
     def _told(self, result: Any) -> str:
         if not isinstance(result, Move):
-            return str(result) if isinstance(result, bool | None) else ""
+            return str(result) if isinstance(result, bool | int | None) else ""
         if result.move_id not in self.moves:
             self.moves.append(result.move_id)
         if result.token and result.token not in self.tokens:
