@@ -76,7 +76,7 @@ bench-jobs: $(VENV)/installed-dev $(VENV)/peers/installed ## Jobs a second and t
 bench-onboarding: $(VENV)/installed-dev compile ## How long a new customer waits for the first namespace: alone, and 200 at once
 	$(BIN)/python -m loadtests.onboarding
 
-bench-migration: $(VENV)/installed-dev compile ## Copying and verifying rows beside peers; what clients notice of moves (needs psql)
+bench-migration: $(VENV)/installed-dev compile ## Copying and verifying rows beside peers; what clients notice of moves (needs psql, pgcopydb)
 	$(BIN)/python -m loadtests.migration
 
 autobahn: $(VENV)/installed-dev compile ## WebSocket cases of Autobahn, straight and through the router (PYTHON2=python2.7; ALL=1 for slow ones)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from directory.errors import NotFound, Stale
+from directory.errors import NotAllowed, NotFound, Stale
 from directory.memory import KeptMove, MemoryDirectory
 from directory.moves import NOTHING
 from directory.rules import moves as rules
@@ -30,20 +30,22 @@ class MemoryMoves:
     # By whoever wants a tenant elsewhere
 
     async def plan(self, new: NewMove) -> Move:
+        for refusal in self._refusals(new):
+            raise refusal
+        if new.reverses is not None:
+            self._take_way_back(self._kept(new.reverses))
+        return self._insert(new, rules.check_movable(new, self._directory.get_tenant(new.tenant_id)))
+
+    async def check(self, new: NewMove) -> Sequence[str]:
+        return [str(refusal) for refusal in self._refusals(new)]
+
+    def _refusals(self, new: NewMove) -> Sequence[NotAllowed]:
         rules.check_options(new.options)
         tenant = self._directory.get_tenant(new.tenant_id)
         cell = self._directory.get_cell(new.destination)
-        old = None if new.reverses is None else self._kept(new.reverses)
-        unfinished = (move.move_id for move in self._directory.unfinished_moves(new.tenant_id))
-        rules.check_free(new.tenant_id, (move_id for move_id in unfinished if move_id != new.reverses))
-        if old is not None:
-            rules.check_way_back(new, old.move, cell.state)
-        source = rules.check_movable(new, tenant)
-        if old is None:
-            rules.check_destination(new.destination, cell.state, cell.free_tenants > 0)
-        else:
-            self._take_way_back(old)
-        return self._insert(new, source)
+        old = None if new.reverses is None else self._kept(new.reverses).move
+        unfinished = [move.move_id for move in self._directory.unfinished_moves(new.tenant_id)]
+        return rules.refusals(new, tenant, unfinished, cell.state, cell.free_tenants > 0, old)
 
     def _take_way_back(self, old: KeptMove) -> None:
         now, phase = self._clock.now(), rules.after(old.move.phase, "reverse")
@@ -102,6 +104,10 @@ class MemoryMoves:
             and cell_id in (None, kept.move.source, kept.move.destination)
             and unfinished in (None, kept.move.ended_at is None)
         ][:limit]
+
+    async def latest(self, limit: int = 100) -> Sequence[Move]:
+        known = sorted(self._directory.moves.items(), reverse=True)
+        return [kept.move for _, kept in known if kept.move.pause_ms is not None][:limit]
 
     async def events(self, move_id: str, after: int = 0, limit: int = 1000) -> Sequence[MoveEvent]:
         return self._kept(move_id).events[after : after + limit]
@@ -194,6 +200,19 @@ class MemoryMoves:
             return False
         switches.update(dict.fromkeys(cells, (move_id, now + timedelta(seconds=seconds))))
         return True
+
+    async def forget_ended(self, kept_seconds: float, most: int) -> int:
+        before = self._clock.now() - timedelta(seconds=kept_seconds)
+        moves = [kept.move for kept in self._directory.moves.values()]
+        reversed_moves = {move.reverses for move in moves}
+        old = sorted(
+            (move.ended_at, move.move_id)
+            for move in moves
+            if move.ended_at is not None and move.ended_at <= before and move.move_id not in reversed_moves
+        )[:most]
+        for _, move_id in old:
+            del self._directory.moves[move_id]
+        return len(old)
 
     async def fresh_epoch(self) -> int:
         return self._directory.next_epoch()

@@ -29,8 +29,17 @@ class Moves(Protocol):
         the tenant is deleted, lives there already or has another unfinished move, or the cell takes nobody.
         """
 
+    async def check(self, new: NewMove) -> Sequence[str]:
+        """Everything for which `plan` would say NotAllowed just now; empty: it would plan. Nothing is written.
+
+        NotFound; BadMove.
+        """
+
     async def move(self, move_id: str) -> Move:
         """NotFound."""
+
+    async def latest(self, limit: int = 100) -> Sequence[Move]:
+        """Moves that have switched, however they ended, the latest first: what they measured is known."""
 
     async def moves(
         self,
@@ -85,6 +94,12 @@ class Moves(Protocol):
         """Be the only one that switches in both of its cells, for `seconds`; False: somebody else is.
 
         NotFound; Stale.
+        """
+
+    async def forget_ended(self, kept_seconds: float, most: int) -> int:
+        """Remove moves that ended so long ago, with all that is kept of them, the oldest first; how many.
+
+        One that another move is the reverse of goes after that one, whether that has ended or not.
         """
 
     async def fresh_epoch(self) -> int:

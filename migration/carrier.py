@@ -25,6 +25,7 @@ from migration.databases import Databases
 from migration.ends import End
 from migration.errors import Lost, Obstacle, Unavailable, translated
 from migration.fences import Notes
+from migration.pacing import Paces
 from migration.rules import chunks
 from migration.rules.chunks import Progress
 from migration.rules.comparing import obstacles
@@ -73,8 +74,8 @@ class Paused(Exception):
 class Carrier:
     """One claim's time with a move."""
 
-    def __init__(self, moves: Moves, directory: Directory, databases: Databases, move: Move) -> None:
-        self._moves, self._directory, self._databases = moves, directory, databases
+    def __init__(self, moves: Moves, directory: Directory, databases: Databases, paces: Paces, move: Move) -> None:
+        self._moves, self._directory, self._databases, self._paces = moves, directory, databases, paces
         self.move = self.claimed = move
         self._exits = AsyncExitStack()
         self._ends: dict[str, End] = {}
@@ -295,14 +296,17 @@ class Carrier:
                 rows_copied=rows,
                 bytes_copied=sum(each.bytes for each in done.values()),
                 rows_per_second=round((rows - before) / max(0.001, time.monotonic() - began)),
+                **turns.told(),
             )
 
-        for relation, table in schema.tables.items():
-            if not done[relation].done:
-                done[relation] = await copy_table(
-                    *(source, destination, self.move.token, table, schema, since, done[relation]),
-                    before_chunk=partial(told, relation),
-                )
+        async with self._paces.copying(source.name) as turns:
+            for relation, table in schema.tables.items():
+                if not done[relation].done:
+                    done[relation] = await copy_table(
+                        *(source, destination, self.move.token, table, schema, since, done[relation]),
+                        before_chunk=partial(told, relation),
+                        turns=turns,
+                    )
         async with destination.writing(self.move.token) as writing:
             await writing.note()  # from here on it is known to be there, so it has to be on the disk
         rows = sum(each.rows for each in done.values())

@@ -46,6 +46,10 @@ PINNED: Mapping[str, str] = {
     # A mover that was killed holds nothing for longer than this (ms), though its statement was a long one.
     "client_connection_check_interval": "1000",
     "jit": "off",
+    # A move uses the processors that its connections say, and leaves the others to those who are served.
+    "max_parallel_workers_per_gather": "0",
+    # Chunks in the order of their index rather than sorted: the planner cannot know how few rows are between bounds.
+    "random_page_cost": "1.1",
 }
 _EXPORTED = re.compile(r"[0-9A-F]{1,16}-[0-9A-F]{1,16}-[0-9]{1,10}")
 

@@ -15,3 +15,13 @@ PAUSE_SECONDS = Histogram(
     buckets=(0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0),
 )  # fmt: skip
 RELEASED = Counter("cellway_migration_released", "Switches given up because they took too long or failed")
+COMMIT_SECONDS = Histogram(
+    "cellway_migration_source_commit_seconds",
+    "How long commits took at sources, by the servers' clocks, and whether something was copied meanwhile",
+    ["copying"],
+    buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0),
+)
+PACE = Gauge(
+    "cellway_migration_pace", "Chunks copied at once out of a cell; below 1: for this share of the time", ["cell"]
+)
+WAITED = Counter("cellway_migration_waited_seconds", "How long chunks waited, to spare their sources")

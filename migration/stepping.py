@@ -23,14 +23,13 @@ from migration.catalog import DIFFERENCE, QUERIES, read_fingerprint
 from migration.ends import Reader, Writing
 from migration.errors import Lost, Obstacle, translated
 from migration.rules import statements
+from migration.rules.comparing import MOST_KEYLESS_ROWS
 from migration.rules.tables import Schema, Table
 from migration.streams import Pipe, both, receive, send
 from migration.verifying import refuse_dangling
 
 BATCH_KEYS = 10_000
 BATCHES_AHEAD = 2
-MOST_KEYLESS_ROWS = 200_000
-"""Of a tenant, in a table without a key: any write there means that all of them are copied again."""
 
 
 @dataclass(frozen=True, slots=True)

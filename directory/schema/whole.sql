@@ -128,6 +128,7 @@ CREATE INDEX moves_by_source ON directory.moves (source, move_id);
 CREATE INDEX moves_by_destination ON directory.moves (destination, move_id);
 CREATE INDEX moves_by_reversed ON directory.moves (reverses) WHERE reverses IS NOT NULL;
 CREATE INDEX moves_to_carry ON directory.moves (move_id) WHERE ended_at IS NULL;
+CREATE INDEX moves_by_end ON directory.moves (ended_at) WHERE ended_at IS NOT NULL;
 
 CREATE TABLE directory.move_events (
     move_id text        COLLATE "C" NOT NULL REFERENCES directory.moves,
@@ -178,4 +179,5 @@ GRANT SELECT ON directory.moves, directory.move_events, directory.move_decisions
 GRANT UPDATE (phase, phase_at, token, owner, lease_until, claim_after, attempt, epochs, progress, proof, pause_ms,
               error, updated_at, ended_at) ON directory.moves TO directory_mover;
 GRANT INSERT ON directory.move_events, directory.move_decisions TO directory_mover;
+GRANT DELETE ON directory.moves, directory.move_events, directory.move_decisions TO directory_mover;
 GRANT INSERT, UPDATE, DELETE ON directory.move_switches TO directory_mover;

@@ -8,6 +8,8 @@ DECLARE
 BEGIN
     IF (SELECT f.captured FROM cellway.fence f WHERE f.tenant_id = tenant) AND current_setting('app.epoch') <> '' THEN
         PERFORM set_config('cellway.captured', tenant, true);
+    ELSIF current_setting('cellway.captured', true) <> '' THEN
+        PERFORM set_config('cellway.captured', '', true);
     END IF;
     RETURN NULL;
 END

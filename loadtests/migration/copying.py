@@ -1,9 +1,11 @@
-"""One tenant's rows into another database: ours, a pipe of two psql, and native logical replication."""
+"""One tenant's rows into another database: ours, a pipe of two psql, native logical replication, and pgcopydb."""
 
 import asyncio
 import os
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 
 from loadtests.migration.stage import MOVER, TENANT, TOKEN, Stage
 from loadtests.router.errors import CannotMeasure
@@ -79,6 +81,38 @@ async def replication(stage: Stage) -> float:
     return seconds
 
 
+FILTER = "[include-only-table]\npublic.single\n"
+
+
+async def pgcopydb(stage: Stage) -> float:
+    """A table of the tenant's rows alone, because it takes whole tables. Seconds, its start included."""
+    with tempfile.TemporaryDirectory(prefix="cellway-pgcopydb-") as name:
+        (filters := Path(name) / "filters.ini").write_text(FILTER, encoding="utf-8")
+        ends = ("--source", stage.source.dsn("shop"), "--target", stage.destination.dsn("shop"))
+        began = time.perf_counter()
+        copying = await asyncio.create_subprocess_exec(
+            *(
+                program("pgcopydb"),
+                "copy",
+                "table-data",
+                *ends,
+                "--filters",
+                str(filters),
+                "--dir",
+                f"{name}/work",
+            ),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        async with asyncio.timeout(SECONDS):
+            _, said = await copying.communicate()
+        seconds = time.perf_counter() - began
+    if copying.returncode:
+        raise CannotMeasure(f"pgcopydb ended with {copying.returncode}: {said.decode(errors='replace')[-500:]}")
+    await _counted(stage, "single")
+    return seconds
+
+
 async def _counted(stage: Stage, table: str) -> None:
     async with stage.admin(stage.destination) as there:
         rows = await there.fetchval(f"SELECT count(*) FROM {table}")  # noqa: S608 a name of ours
@@ -90,7 +124,7 @@ async def measure(stage: Stage, rounds: int) -> dict[str, float]:
     """Rows a second of each way: the best of some rounds, in turn, so that all meet the same machine."""
     best: dict[str, float] = {}
     for _ in range(rounds):
-        for name, way in (("ours", ours), ("psql", psql), ("replication", replication)):
+        for name, way in (("ours", ours), ("psql", psql), ("replication", replication), ("pgcopydb", pgcopydb)):
             await stage.clear()
             rate = stage.rows / await way(stage)
             best[name] = max(best.get(name, 0.0), rate)

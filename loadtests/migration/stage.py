@@ -71,7 +71,8 @@ class Stage:
         async with self.admin(self.destination) as there:
             await there.execute(
                 "ALTER TABLE orders DISABLE TRIGGER cellway_guard; TRUNCATE orders; "
-                "ALTER TABLE orders ENABLE ALWAYS TRIGGER cellway_guard; TRUNCATE plain; CHECKPOINT"
+                "ALTER TABLE orders ENABLE ALWAYS TRIGGER cellway_guard; TRUNCATE plain; "
+                "TRUNCATE single; CHECKPOINT"
             )
         async with self.admin(self.source) as here:
             await here.execute("CHECKPOINT")
@@ -96,7 +97,7 @@ async def prepare(stage: Stage) -> None:
         owner = await asyncpg.connect(stage.dsn(server, OWNER), timeout=10)
         try:
             await upgrade(owner, fence.COMPONENT, fence.UPGRADES)
-            await owner.execute(TABLE.format(name="orders") + TABLE.format(name="plain"))
+            await owner.execute("".join(TABLE.format(name=name) for name in ("orders", "plain", "single")))
             await owner.execute(fence.GUARD_TABLE.format(table="public.orders"))
             await owner.execute("SELECT cellway.capture_table('public.orders', 'tenant_id')")
             await owner.execute(
@@ -113,4 +114,6 @@ async def prepare(stage: Stage) -> None:
         await here.execute("ALTER TABLE orders DISABLE TRIGGER ALL")
         await here.execute(FILL, stage.rows, TENANT, OTHER, timeout=600)
         await here.execute("ALTER TABLE orders ENABLE ALWAYS TRIGGER cellway_guard")
-        await here.execute("VACUUM ANALYZE orders")
+        await here.execute("INSERT INTO single SELECT * FROM orders WHERE tenant_id = $1", TENANT, timeout=600)
+        for table in ("orders", "single"):
+            await here.execute(f"VACUUM ANALYZE {table}")

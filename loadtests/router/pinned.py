@@ -16,7 +16,14 @@ from runtime.embedded.logfile import LogFile
 
 PROXY_CORE, CLIENT_CORE = 0, 1
 STOP_STEPS = ((signal.SIGTERM, 3.0), (signal.SIGKILL, 3.0))
-DEBIAN_PACKAGES = {"nginx": "nginx", "haproxy": "haproxy", "wrk": "wrk", "taskset": "util-linux"}
+DEBIAN_PACKAGES = {
+    "nginx": "nginx",
+    "haproxy": "haproxy",
+    "wrk": "wrk",
+    "taskset": "util-linux",
+    "psql": "postgresql-client",
+    "pgcopydb": "pgcopydb",
+}
 
 
 def program(name: str) -> str:

@@ -70,9 +70,9 @@ def next_bound(table: Table, *, first: bool) -> str:
     """The key of the last row of a chunk of $1 rows, after $2 unless first. No row: the rest is the chunk."""
     after = "" if first else f" AND {_beyond(table, 1, '$2::text[]')}"
     return (
-        "-- Where the next chunk ends.\n"
-        f"SELECT {_texts(table, table.order)} FROM {table.relation} WHERE {_of_tenant(table)}{after} "
-        f"ORDER BY {_order(table)} OFFSET $1::bigint - 1 LIMIT 1"
+        "-- Where the next chunk ends. What is passed over is not turned into texts.\n"
+        f"SELECT {_texts(table, table.order)} FROM (SELECT {_order(table)} FROM {table.relation} "
+        f"WHERE {_of_tenant(table)}{after} ORDER BY {_order(table)} OFFSET $1::bigint - 1 LIMIT 1) last"
     )
 
 

@@ -165,6 +165,66 @@ async def test_every_kind_of_write_is_logged_by_its_keys(place: Place) -> None:
     assert await place.logged(since) == [orders[1], ("public.lines", ["1"]), ("public.lines", ["2"])]
 
 
+async def test_a_transaction_for_two_tenants_is_logged_for_the_captured_one_alone(place: Place) -> None:
+    """Whoever was captured earlier in a transaction says nothing of who comes later."""
+    since = await place.capture()
+    insert = "INSERT INTO public.notes VALUES (current_setting('app.tenant'), 'a')"
+    async with place.session("capture_app") as connection, connection.transaction():
+        for tenant, epoch in (("acme", 7), ("other", 8)):
+            await connection.execute("SELECT cellway.enter($1, $2)", tenant, epoch)
+            await connection.execute(insert)
+            await connection.execute(ORDER, 1.0)
+    at = "2026-01-02 01:04:05.678901+00"
+    expected = [('public."Order s"', ["acme", at, "1"]), ("public.notes", None)]
+    assert await place.logged(since) == expected
+    assert await place.logged(since, "other") == []
+
+
+async def test_columns_of_an_adopted_table_may_have_the_names_of_our_variables(place: Place) -> None:
+    """Whatever a service calls its columns, its writes pass."""
+    async with place.session("capture_owner") as owner:
+        await owner.execute(
+            "CREATE TABLE public.odd (tenants bigint, captured int PRIMARY KEY, ours text, went text, tg_op text);"
+            "GRANT ALL ON public.odd TO capture_app; SELECT cellway.adopt_table('public.odd', 'tenants')"
+        )
+    await place.take(tenant="42", move="mv-2")
+    async with place.moving(move="mv-2") as connection:
+        await connection.execute("SELECT cellway.set_captured(true)")
+    since = await place.snapshot()
+    async with place.session("capture_app") as app:
+        await app.execute("INSERT INTO public.odd VALUES (42, 1), (42, 2)")
+        await app.execute("UPDATE public.odd SET captured = 3 WHERE captured = 2")
+        await app.execute("DELETE FROM public.odd WHERE captured = 1")
+    assert await place.logged(since, "42") == [("public.odd", [number]) for number in ("1", "2", "3")]
+
+
+async def test_a_database_of_before_captures_by_rows_once_it_is_upgraded(postgres_server: PostgresServer) -> None:
+    """Each table that had capture has it anew, and a move that was under way goes on."""
+    name = f"capture_{secrets.token_hex(4)}"
+    await database.bootstrap(postgres_server.admin_dsn, name, ROLES[0], dict.fromkeys(ROLES, PASSWORD), ROLES[2:])
+    place = Place(postgres_server, name)
+    async with place.session(ROLES[0]) as owner:
+        await upgrade(owner, fence.COMPONENT, fence.UPGRADES[:2])
+        await owner.execute(SCHEMA)
+        await owner.execute(GUARD_TABLE.format(table='public."Order s"'))
+        await owner.execute("""SELECT cellway.capture_table('public."Order s"', 'tenant_id')""")
+        await owner.execute("SELECT cellway.adopt_table('public.bills', 'Kunde')")
+        await owner.execute("SELECT cellway.set_fence('acme', 7, 'active', NULL)")
+        await owner.execute("SELECT cellway.set_fence('42', 9, 'active', NULL)")
+    await place.take()
+    since = await place.capture()
+    async with place.session(ROLES[0]) as owner:
+        await upgrade(owner, fence.COMPONENT, fence.UPGRADES)
+        kinds = await owner.fetch(
+            "SELECT tgrelid::regclass::text, bool_and(tgtype & 1 = 1), bool_and(tgenabled = 'A'), count(*) "
+            "FROM pg_trigger WHERE tgname LIKE 'cellway_capture%' GROUP BY 1 ORDER BY 1"
+        )
+    assert [tuple(row) for row in kinds] == [('"Order s"', True, True, 3), ("bills", False, True, 3)]
+    async with place.writing() as connection:
+        await connection.execute(ORDER, 1.0)
+    assert [relation for relation, _ in await place.logged(since)] == ['public."Order s"']
+
+
 async def test_who_logged_first_and_commits_last_is_found(place: Place) -> None:
     """Between two snapshots counts what became visible, not what was written down."""
     since = await place.capture()

@@ -38,6 +38,14 @@ CREATE TABLE cellway.moves (
     updated_at timestamptz NOT NULL DEFAULT now()
 );
 
+-- The highest token that was forgotten. Tokens only grow, so who comes with a lower one, for a move that is not known
+-- here, is late.
+CREATE TABLE cellway.forgotten (
+    one   boolean PRIMARY KEY DEFAULT true CHECK (one),
+    token bigint  NOT NULL DEFAULT 0
+);
+INSERT INTO cellway.forgotten DEFAULT VALUES;
+
 -- Keys that were written, by transaction. What a later snapshot sees and an earlier one does not is read again
 -- there: the order of these rows means nothing. A key that is null: any row of the tenant in that table.
 CREATE TABLE cellway.log (
@@ -52,9 +60,12 @@ ALTER TABLE cellway.moves ENABLE ROW LEVEL SECURITY;
 ALTER TABLE cellway.moves FORCE ROW LEVEL SECURITY;
 ALTER TABLE cellway.log ENABLE ROW LEVEL SECURITY;
 ALTER TABLE cellway.log FORCE ROW LEVEL SECURITY;
+ALTER TABLE cellway.forgotten ENABLE ROW LEVEL SECURITY;
+ALTER TABLE cellway.forgotten FORCE ROW LEVEL SECURITY;
 -- Nobody sees them but through the functions below, which run as this owner.
 CREATE POLICY moves_owner ON cellway.moves TO CURRENT_USER USING (true) WITH CHECK (true);
 CREATE POLICY log_owner ON cellway.log TO CURRENT_USER USING (true) WITH CHECK (true);
+CREATE POLICY forgotten_owner ON cellway.forgotten TO CURRENT_USER USING (true) WITH CHECK (true);
 
 -- The lock that orders writers against a flip of the fence: writers share it until they commit, a flip excludes them.
 CREATE FUNCTION cellway.lock_key(tenant text) RETURNS bigint
@@ -74,8 +85,8 @@ $$;
 -- Refuses a statement unless this database may write for the session's tenant at the session's epoch.
 -- READ COMMITTED takes a fresh snapshot for the look at the fence, after the lock, so a plain read is current.
 -- Higher levels keep their old snapshot; there FOR SHARE makes a flip since then a serialization failure.
--- Tells capture, in this transaction, of the tenant whose writes are captured. TRUNCATE would take other tenants'
--- rows along, and tells nobody whose.
+-- Tells capture of the tenant whose writes are captured, and takes back what it told of another one in the same
+-- transaction. TRUNCATE would take other tenants' rows along, and tells nobody whose.
 CREATE FUNCTION cellway.guard() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -103,8 +114,12 @@ BEGIN
         IF NOT cellway.is_mover(at_state, at_move) THEN
             RAISE EXCEPTION 'the fence refuses a write' USING ERRCODE = 'CW001', DETAIL = coalesce(known, 0)::text;
         END IF;
-    ELSIF is_captured THEN
+        is_captured := false;
+    END IF;
+    IF is_captured THEN
         PERFORM set_config('cellway.captured', tenant, true);
+    ELSIF current_setting('cellway.captured', true) <> '' THEN
+        PERFORM set_config('cellway.captured', '', true);
     END IF;
     RETURN NULL;
 END
@@ -225,106 +240,164 @@ AS $$
     FROM (SELECT 'capture ' || cellway.name_of(relation) AS said) named
 $$;
 
--- Installs capture on one table, whose guard is there or whose tenants are found in its rows. Run by its owner.
--- ENABLE ALWAYS, so that a replication role does not slip past it.
-CREATE FUNCTION cellway.install_capture(relation regclass, tenant_column name, is_bound boolean) RETURNS void
+-- SQL for a row's key as the log has it; `prefix`: what stands before each column. No key: null.
+CREATE FUNCTION cellway.key_text(relation regclass, prefix text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce('ARRAY[' || string_agg(format('%s%I::text', prefix, c.name), ', ' ORDER BY c.place) || ']',
+                    'NULL::text[]')
+    FROM unnest(cellway.key_of(relation)) WITH ORDINALITY c(name, place)
+$$;
+
+-- Settings under which keys are written alike whatever the writer's are; the cheap types look the same under all.
+CREATE FUNCTION cellway.key_settings(relation regclass) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN EXISTS (
+        SELECT FROM pg_attribute a WHERE a.attrelid = relation AND a.attname = ANY (cellway.key_of(relation))
+        AND a.atttypid NOT IN ('text'::regtype, 'varchar'::regtype, 'uuid'::regtype, 'int8'::regtype,
+                               'int4'::regtype, 'int2'::regtype, 'bool'::regtype))
+    THEN 'SET datestyle = ''ISO, YMD'' SET timezone = ''UTC'' SET intervalstyle = ''postgres'' '
+         'SET extra_float_digits = 1 SET bytea_output = ''hex'''
+    ELSE '' END
+$$;
+
+-- One of capture's triggers. ENABLE ALWAYS, so that a replication role does not slip past it. Replacing one that is
+-- there waits for writers, and not for readers.
+CREATE FUNCTION cellway.put_capture(relation regclass, event text, how text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    said text := cellway.name_of(relation);
+BEGIN
+    EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER %s ON %s %s EXECUTE FUNCTION cellway.%I()',
+                   'cellway_capture_' || event, event, said, how, cellway.capture_name(relation));
+    EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', said, 'cellway_capture_' || event);
+END
+$$;
+
+-- Capture on a table with the guard, whose writers bind their tenant. Run by its owner; again: anew. The guard has
+-- said before, in the same statement, whether the tenant is captured; and the shorter the condition is, the less
+-- those pay whom it does not concern: it is parsed for each statement.
+CREATE FUNCTION cellway.capture_table(relation regclass, tenant_column name) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $make$
 DECLARE
-    said    text := cellway.name_of(relation);
-    called  text := cellway.capture_name(relation);
-    columns name[] := cellway.key_of(relation);
-    -- Written alike whatever the writer's settings are; the cheap types look the same under all of them.
-    pinned  text := '';
-    key     text := 'NULL::text[]';
-    wanted  text := 'WHERE %I::text = ANY (captured)';
-    admit   text := 'captured := ARRAY[current_setting(''app.tenant'')];';
-    event   text;
+    said  text := cellway.name_of(relation);
+    known CONSTANT text := 'WHEN (current_setting(''cellway.captured'', true) <> '''')';
+    event text;
 BEGIN
-    IF columns IS NOT NULL THEN
-        SELECT 'ARRAY[' || string_agg(format('%I::text', c.name), ', ' ORDER BY c.place) || ']'
-        INTO key FROM unnest(columns) WITH ORDINALITY c(name, place);
-        IF EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = relation AND a.attname = ANY (columns)
-                   AND a.atttypid NOT IN ('text'::regtype, 'varchar'::regtype, 'uuid'::regtype, 'int8'::regtype,
-                                          'int4'::regtype, 'int2'::regtype, 'bool'::regtype)) THEN
-            pinned := 'SET datestyle = ''ISO, YMD'' SET timezone = ''UTC'' SET intervalstyle = ''postgres'' '
-                      'SET extra_float_digits = 1 SET bytea_output = ''hex''';
-        END IF;
-    END IF;
-    IF NOT is_bound THEN
-        admit := format($f$
-    IF TG_OP = 'INSERT' THEN
-        tenants := ARRAY(SELECT DISTINCT %1$I::text FROM came WHERE %1$I IS NOT NULL);
-    ELSIF TG_OP = 'DELETE' THEN
-        tenants := ARRAY(SELECT DISTINCT %1$I::text FROM went WHERE %1$I IS NOT NULL);
+    IF cellway.key_of(relation) IS NULL THEN
+        -- Nothing tells its rows apart, so it is read again as a whole.
+        EXECUTE format($f$
+CREATE OR REPLACE FUNCTION cellway.%1$I() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $body$
+BEGIN
+    INSERT INTO cellway.log (tenant_id, relation, key) VALUES (current_setting('cellway.captured'), %2$L, NULL);
+    RETURN NULL;
+END
+$body$$f$, cellway.capture_name(relation), said);
     ELSE
-        tenants := ARRAY(SELECT %1$I::text FROM came WHERE %1$I IS NOT NULL
-                         UNION SELECT %1$I::text FROM went WHERE %1$I IS NOT NULL);
-    END IF;
-    captured := cellway.admit(tenants);
-    IF captured = '{}' THEN
-        RETURN NULL;
-    END IF;$f$, tenant_column);
-    END IF;
-    wanted := format(wanted, tenant_column);
-    EXECUTE format($f$
-CREATE FUNCTION cellway.%1$I() RETURNS trigger
+        EXECUTE format($f$
+CREATE OR REPLACE FUNCTION cellway.%1$I() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp %2$s
 AS $body$
 DECLARE
-    tenants  text[];
-    captured text[];
+    captured text := current_setting('cellway.captured');
+    went     text[];
+    came     text[];
 BEGIN
-    %3$s
-    IF TG_OP = 'INSERT' THEN
-        INSERT INTO cellway.log (tenant_id, relation, key)
-        SELECT DISTINCT %4$I::text, %5$L, %6$s FROM came %7$s;
-    ELSIF TG_OP = 'DELETE' THEN
-        INSERT INTO cellway.log (tenant_id, relation, key)
-        SELECT DISTINCT %4$I::text, %5$L, %6$s FROM went %7$s;
-    ELSE
-        INSERT INTO cellway.log (tenant_id, relation, key)
-        SELECT %4$I::text, %5$L, %6$s FROM came %7$s UNION SELECT %4$I::text, %5$L, %6$s FROM went %7$s;
+    IF TG_OP <> 'INSERT' AND old.%3$I::text = captured THEN
+        went := %5$s;
+        INSERT INTO cellway.log (tenant_id, relation, key) VALUES (captured, %4$L, went);
+    END IF;
+    IF TG_OP <> 'DELETE' AND new.%3$I::text = captured THEN
+        came := %6$s;
+        IF came IS DISTINCT FROM went THEN
+            INSERT INTO cellway.log (tenant_id, relation, key) VALUES (captured, %4$L, came);
+        END IF;
     END IF;
     RETURN NULL;
 END
-$body$$f$, called, pinned, admit, tenant_column, said, key, wanted);
-    EXECUTE format('REVOKE EXECUTE ON FUNCTION cellway.%I() FROM PUBLIC', called);
+$body$$f$, cellway.capture_name(relation), cellway.key_settings(relation), tenant_column, said,
+           cellway.key_text(relation, 'old.'), cellway.key_text(relation, 'new.'));
+    END IF;
+    EXECUTE format('REVOKE EXECUTE ON FUNCTION cellway.%I() FROM PUBLIC', cellway.capture_name(relation));
     FOREACH event IN ARRAY ARRAY['insert', 'update', 'delete'] LOOP
-        EXECUTE format('CREATE TRIGGER %I AFTER %s ON %s REFERENCING %s FOR EACH STATEMENT %s '
-                       'EXECUTE FUNCTION cellway.%I()',
-            'cellway_capture_' || event, event, said,
-            CASE event WHEN 'insert' THEN 'NEW TABLE AS came' WHEN 'delete' THEN 'OLD TABLE AS went'
-                       ELSE 'NEW TABLE AS came OLD TABLE AS went' END,
-            -- The guard has said before, in the same statement, whether this tenant is captured.
-            CASE WHEN is_bound THEN 'WHEN (current_setting(''cellway.captured'', true) = '
-                                    'current_setting(''app.tenant'', true))' ELSE '' END, called);
-        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', said, 'cellway_capture_' || event);
+        PERFORM cellway.put_capture(relation, event,
+            CASE WHEN cellway.key_of(relation) IS NULL THEN 'FOR EACH STATEMENT ' ELSE 'FOR EACH ROW ' END || known);
     END LOOP;
-    INSERT INTO cellway.tables (relation, tenant_column, bound) VALUES (said, tenant_column, is_bound);
+    INSERT INTO cellway.tables AS t (relation, tenant_column, bound) VALUES (said, tenant_column, true)
+    ON CONFLICT ON CONSTRAINT tables_pkey DO UPDATE SET tenant_column = excluded.tenant_column, bound = true;
 END
 $make$;
 
--- For a table with the guard, whose writers bind their tenant.
-CREATE FUNCTION cellway.capture_table(relation regclass, tenant_column name) RETURNS void
-    LANGUAGE sql
-    SET search_path = pg_catalog, pg_temp
-AS $$ SELECT cellway.install_capture(relation, tenant_column, true) $$;
-
--- For a table of a service that binds nothing: guard and capture at once, by the tenants that its rows name.
+-- For a table of a service that binds nothing: guard and capture at once, by the tenants that the rows of a statement
+-- name. Its columns may be called as anything, so what is ours has a label.
 CREATE FUNCTION cellway.adopt_table(relation regclass, tenant_column name) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
-AS $$
+AS $make$
+DECLARE
+    said text := cellway.name_of(relation);
 BEGIN
-    PERFORM cellway.install_capture(relation, tenant_column, false);
-    EXECUTE format('CREATE TRIGGER cellway_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT '
-                   'EXECUTE FUNCTION cellway.guard()', cellway.name_of(relation));
-    EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER cellway_truncate', cellway.name_of(relation));
+    EXECUTE format($f$
+CREATE OR REPLACE FUNCTION cellway.%1$I() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp %2$s
+AS $body$
+#variable_conflict use_column
+<<ours>>
+DECLARE
+    tenants  text[];
+    captured text[];
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        tenants := ARRAY(SELECT DISTINCT %3$I::text FROM came WHERE %3$I IS NOT NULL);
+    ELSIF TG_OP = 'DELETE' THEN
+        tenants := ARRAY(SELECT DISTINCT %3$I::text FROM went WHERE %3$I IS NOT NULL);
+    ELSE
+        tenants := ARRAY(SELECT %3$I::text FROM came WHERE %3$I IS NOT NULL
+                         UNION SELECT %3$I::text FROM went WHERE %3$I IS NOT NULL);
+    END IF;
+    captured := cellway.admit(ours.tenants);
+    IF captured = '{}' THEN
+        RETURN NULL;
+    END IF;
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO cellway.log (tenant_id, relation, key)
+        SELECT DISTINCT %3$I::text, %4$L, %5$s FROM came WHERE %3$I::text = ANY (ours.captured);
+    ELSIF TG_OP = 'DELETE' THEN
+        INSERT INTO cellway.log (tenant_id, relation, key)
+        SELECT DISTINCT %3$I::text, %4$L, %5$s FROM went WHERE %3$I::text = ANY (ours.captured);
+    ELSE
+        INSERT INTO cellway.log (tenant_id, relation, key)
+        SELECT %3$I::text, %4$L, %5$s FROM came WHERE %3$I::text = ANY (ours.captured)
+        UNION SELECT %3$I::text, %4$L, %5$s FROM went WHERE %3$I::text = ANY (ours.captured);
+    END IF;
+    RETURN NULL;
 END
-$$;
+$body$$f$, cellway.capture_name(relation), cellway.key_settings(relation), tenant_column, said,
+           cellway.key_text(relation, ''));
+    EXECUTE format('REVOKE EXECUTE ON FUNCTION cellway.%I() FROM PUBLIC', cellway.capture_name(relation));
+    PERFORM cellway.put_capture(relation, 'insert', 'REFERENCING NEW TABLE AS came FOR EACH STATEMENT');
+    PERFORM cellway.put_capture(relation, 'update',
+                                'REFERENCING NEW TABLE AS came OLD TABLE AS went FOR EACH STATEMENT');
+    PERFORM cellway.put_capture(relation, 'delete', 'REFERENCING OLD TABLE AS went FOR EACH STATEMENT');
+    EXECUTE format('CREATE OR REPLACE TRIGGER cellway_truncate BEFORE TRUNCATE ON %s FOR EACH STATEMENT '
+                   'EXECUTE FUNCTION cellway.guard()', said);
+    EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER cellway_truncate', said);
+    INSERT INTO cellway.tables AS t (relation, tenant_column, bound) VALUES (said, tenant_column, false)
+    ON CONFLICT ON CONSTRAINT tables_pkey DO UPDATE SET tenant_column = excluded.tenant_column, bound = false;
+END
+$make$;
 
 -- Takes capture away again, and what `adopt_table` put there; a guard that was there before stays.
 CREATE FUNCTION cellway.release_table(relation regclass) RETURNS void
@@ -351,22 +424,57 @@ CREATE FUNCTION cellway.move_key(move text) RETURNS bigint
 AS $$ SELECT hashtextextended('move:' || move, 0) $$;
 
 -- A mover takes a move up: from then on those with a lower token are refused, and those that were at work have
--- ended (the caller sets lock_timeout). Says how far the rows are.
-CREATE FUNCTION cellway.take(move text, tenant text, new_token bigint, OUT snapshot text, OUT progress jsonb)
-    RETURNS record
+-- ended (the caller sets lock_timeout). Says how far the rows are. READ COMMITTED, so that each look is taken after
+-- the lock.
+-- One that is new here makes room for itself: a few are forgotten that nobody has taken up for 90 days, but not while
+-- the fence is held for them, or rows arrive that they may have left. Each with its lock, so that whoever comes for it
+-- sees it, or else the token that is kept. Who stands still meanwhile hinders nobody.
+CREATE FUNCTION cellway.take(
+    move text, tenant text, new_token bigint, OUT snapshot text, OUT progress jsonb
+) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    late    bigint;
+    old     text;
+    went    bigint;
+    highest bigint := 0;
 BEGIN
     PERFORM pg_advisory_xact_lock(cellway.move_key(move));
-    INSERT INTO cellway.moves AS m (move_id, tenant_id, token) VALUES (move, tenant, new_token)
-    ON CONFLICT (move_id) DO UPDATE SET token = excluded.token, updated_at = now()
-        WHERE m.token <= excluded.token AND m.tenant_id = excluded.tenant_id
+    UPDATE cellway.moves m SET token = new_token, updated_at = now()
+    WHERE m.move_id = move AND m.token <= new_token AND m.tenant_id = tenant
+    RETURNING m.snapshot, m.progress INTO take.snapshot, take.progress;
+    IF FOUND THEN
+        RETURN;
+    END IF;
+    SELECT f.token INTO late FROM cellway.forgotten f;
+    INSERT INTO cellway.moves AS m (move_id, tenant_id, token)
+    SELECT move, tenant, new_token
+    WHERE new_token > late AND current_setting('transaction_isolation') = 'read committed'
+    ON CONFLICT (move_id) DO NOTHING
     RETURNING m.snapshot, m.progress INTO take.snapshot, take.progress;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'a later mover is known' USING ERRCODE = 'CW003',
-            DETAIL = (SELECT m.token::text FROM cellway.moves m WHERE m.move_id = move);
+            DETAIL = coalesce((SELECT m.token FROM cellway.moves m WHERE m.move_id = move), late)::text;
     END IF;
+    IF NOT pg_try_advisory_xact_lock(hashtextextended('forgetting moves', 0)) THEN
+        RETURN;
+    END IF;
+    FOR old IN
+        SELECT o.move_id FROM cellway.moves o
+        WHERE o.updated_at < now() - interval '90 days'
+          AND NOT EXISTS (SELECT FROM cellway.fence f
+                          WHERE f.tenant_id = o.tenant_id AND (f.move_id = o.move_id OR f.state = 'importing'))
+        LIMIT 20
+    LOOP
+        IF pg_try_advisory_xact_lock(cellway.move_key(old)) THEN
+            DELETE FROM cellway.moves o WHERE o.move_id = old AND o.updated_at < now() - interval '90 days'
+            RETURNING o.token INTO went;
+            highest := greatest(highest, went);
+        END IF;
+    END LOOP;
+    UPDATE cellway.forgotten f SET token = highest WHERE f.token < highest;
 END
 $$;
 

@@ -21,7 +21,7 @@ SELECT t.relation,
            'WHERE ' || pg_get_expr(i.indpred, i.indrelid),
            CASE WHEN i.indnullsnotdistinct THEN 'NULLS NOT DISTINCT' END
        ) AS definition
-FROM cellway.tables t
+FROM unnest($1::text[]) AS t (relation)
 JOIN pg_index i ON i.indrelid = to_regclass(t.relation) AND (i.indisunique OR i.indisexclusion)
 JOIN pg_class x ON x.oid = i.indexrelid
 LEFT JOIN pg_constraint o ON o.conindid = i.indexrelid AND o.contype IN ('p', 'u', 'x')

@@ -2,7 +2,7 @@
 WITH RECURSIVE columns AS (
     SELECT t.relation, a.attname, a.attnum, a.attrelid, a.atttypid, a.atttypmod, a.attnotnull, a.atthasdef,
            a.attidentity, a.attgenerated, a.attcollation
-    FROM cellway.tables t
+    FROM unnest($1::text[]) AS t (relation)
     JOIN pg_attribute a ON a.attrelid = to_regclass(t.relation) AND a.attnum > 0 AND NOT a.attisdropped
 ),
 beneath AS (

@@ -24,7 +24,7 @@ SELECT t.relation,
             ) THEN 'uncaptured'
             ELSE '' END AS unfit,
        coalesce(k.names, '{}') AS key
-FROM cellway.tables t
+FROM unnest($1::text[], $2::text[], $3::boolean[]) AS t (relation, tenant_column, bound)
 LEFT JOIN pg_class c ON c.oid = to_regclass(t.relation)
 LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN LATERAL (
