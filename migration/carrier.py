@@ -28,7 +28,7 @@ from migration.fences import Notes
 from migration.pacing import Paces
 from migration.rules import chunks
 from migration.rules.chunks import Progress
-from migration.rules.comparing import obstacles
+from migration.rules.comparing import obstacles, spelled_otherwise
 from migration.rules.tables import Schema
 from migration.stepping import Stepped
 from migration.switching import Switch
@@ -194,7 +194,7 @@ class Carrier:
             source, destination = await self._source(), await self._destination()
             async with source.connected() as one, destination.connected() as other:
                 here, there = await asyncio.gather(read_schema(one), read_schema(other))
-            if found := obstacles(here, there):
+            if found := (*obstacles(here, there), *spelled_otherwise(here, self.move.tenant_id)):
                 raise Obstacle("; ".join(str(each) for each in found))
             self._schema = replace(here, other=there.fingerprint)
         return self._schema

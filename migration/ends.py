@@ -48,7 +48,7 @@ PINNED: Mapping[str, str] = {
     "jit": "off",
     # A move uses the processors that its connections say, and leaves the others to those who are served.
     "max_parallel_workers_per_gather": "0",
-    # Chunks in the order of their index rather than sorted: the planner cannot know how few rows are between bounds.
+    # Chunks in the order of their index, not sorted: the planner cannot know how few rows are between bounds.
     "random_page_cost": "1.1",
 }
 _EXPORTED = re.compile(r"[0-9A-F]{1,16}-[0-9A-F]{1,16}-[0-9]{1,10}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from uuid import UUID
 
 from directory.rules.tables import Column, ForeignKey, Schema, Table
 
@@ -36,6 +37,28 @@ def too_large(table: Table, rows: int) -> Finding | None:
         f"has no key, and {rows:,} rows of this tenant, which would all be copied again after every write",
         "give it a primary key",
     )
+
+
+def spelled_otherwise(schema: Schema, tenant_id: str) -> tuple[Finding, ...]:
+    """Columns that write this tenant in another way: its rows are there, and capture would not know them."""
+    return tuple(
+        Finding(
+            f"{table.relation}.{table.tenant}",
+            f"is of type {column.type}, which does not write a tenant as {tenant_id}",
+            "call the tenant in the directory as its rows do, or make the column a text",
+        )
+        for table in schema.tables.values()
+        if _written(column := table[table.tenant], tenant_id) != tenant_id
+    )
+
+
+def _written(column: Column, tenant_id: str) -> str:
+    try:
+        if column.base == "uuid":
+            return str(UUID(tenant_id))
+        return str(int(tenant_id)) if column.base in ("int2", "int4", "int8") else tenant_id
+    except ValueError:
+        return ""
 
 
 def _findings(source: Schema, destination: Schema) -> Iterator[Finding]:

@@ -2,7 +2,6 @@
 """Schemas that nobody thought of, written to by chance: after every step the ends are equal."""
 
 import asyncio
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any

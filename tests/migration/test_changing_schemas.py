@@ -14,6 +14,7 @@ from migration import stepping
 from migration.carrier import Carrier
 from migration.databases import Databases
 from migration.errors import Obstacle
+from migration.pacing import Paces
 from runtime import database
 from runtime.embedded.postgres import PostgresServer
 from tests.directory.examples import new_tenant, open_cell
@@ -61,6 +62,7 @@ class Stage:
     """As movers have them."""
     directory: PostgresDirectory
     databases: Databases
+    paces: Paces
 
     async def begin(self, *, verify: bool) -> Move:
         """A move that waits before its switch."""
@@ -70,7 +72,7 @@ class Stage:
         """As a mover does after each rest, with all that it knew forgotten."""
         move = await self.carried.claim("test", 30.0, 4)
         assert move is not None
-        claimed = Carrier(self.carried, self.directory, self.databases, move)
+        claimed = Carrier(self.carried, self.directory, self.databases, self.paces, move)
         try:
             await claimed.carry()
         finally:
@@ -104,7 +106,10 @@ async def stage(
         await connection.execute(f"SET app.epoch = {epoch}")
         await connection.execute(ROWS)
     carried, known = PostgresMoves(movers), PostgresDirectory(movers)
-    yield Stage(**places, moves=moves, carried=carried, directory=known, databases=Databases(tmp_path))
+    databases = Databases(tmp_path)
+    paces = Paces(databases)
+    yield Stage(**places, moves=moves, carried=carried, directory=known, databases=databases, paces=paces)
+    await paces.close()
     pool.terminate()
     movers.terminate()
 

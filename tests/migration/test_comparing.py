@@ -8,7 +8,7 @@ import pytest
 from directory.fence import GUARD_TABLE
 from migration.catalog import read_schema
 from migration.errors import Obstacle
-from migration.rules.comparing import obstacles
+from migration.rules.comparing import obstacles, spelled_otherwise
 from migration.rules.tables import Schema
 from runtime.embedded.postgres import PostgresServer
 from tests.migration.cells import Place, journey, new_place
@@ -190,6 +190,27 @@ async def test_what_one_end_demands_and_the_other_does_not_is_said(place: Place,
     said = [str(each) for each in obstacles(source, destination)]
     assert [each for each in said if not found or not re.search(found, each)] == []
     assert bool(said) == bool(found)
+
+
+@pytest.mark.parametrize(
+    ("type_", "right", "wrong"),
+    [
+        ("uuid", "6b7e4a51-6b5c-4b0e-9d5a-0d0a3c1f0001", "6b7e4a516b5c4b0e9d5a0d0a3c1f0001"),
+        ("bigint", "42", "042"),
+        ("integer", "7", "seven"),
+        ("text", "042", ""),
+    ],
+)
+async def test_a_tenant_is_called_as_its_rows_call_it(place: Place, type_: str, right: str, wrong: str) -> None:
+    """One whose name is another text for the same value has rows, and none of its changes would be captured."""
+    schema = await _schema(place, _made_as(TABLE.replace("tenant text", f"tenant {type_}")))
+    alone = replace(schema, tables={"public.t": schema.tables["public.t"]})
+    assert spelled_otherwise(alone, right) == ()
+    if wrong:
+        (found,) = spelled_otherwise(alone, wrong)
+        assert str(found).startswith(
+            f"public.t.tenant: is of type {type_}, which does not write a tenant as {wrong}"
+        )
 
 
 async def test_texts_of_another_encoding_are_said(postgres_server: PostgresServer, place: Place) -> None:
