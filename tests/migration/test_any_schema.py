@@ -166,7 +166,7 @@ def small_chunks() -> Iterator[None]:
 
 
 @settings(
-    max_examples=int(os.environ.get("N", 6)),
+    max_examples=6,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(drawn=tables(), history=HISTORIES, adopted=st.booleans())
