@@ -16,7 +16,8 @@ from directory.moves import Moves
 from directory.truth import Directory
 from directory.values import Move, MoveChange
 from migration import metrics
-from migration.carrier import Carrier, Paused
+from migration.carrier import Carrier
+from migration.claim import Paused
 from migration.databases import Databases
 from migration.errors import Obstacle, Superseded, Unavailable
 from runtime import logs

@@ -19,9 +19,10 @@ from directory.moves import NOTHING
 from directory.postgres_moves import PostgresMoves
 from directory.rules.moves import MoveStep
 from directory.values import Move, MoveChange
-from migration import carrier, copying, fences, removing, stepping, switching
+from migration import copying, fences, removing, stepping, switching
 from migration.app import build
 from migration.ends import End, Writing
+from migration.phases import before
 from migration.settings import MigrationSettings
 from runtime import program
 from tests.cell.crashes.forks import keep
@@ -143,13 +144,13 @@ def prepare(points: Points) -> None:
         return await receive(writing, table, bytes_of_pipe())  # type: ignore[arg-type]
 
     copying.receive = received
-    copy_table = carrier.copy_table
+    copy_table = before.copy_table
 
     async def table_copied(source: End, destination: End, token: int, table: Any, *args: Any, **more: Any) -> Any:
         points.reach(place_of(source.tenant_id, f"table {table.name}.before"))
         return await copy_table(source, destination, token, table, *args, **more)
 
-    carrier.copy_table = table_copied
+    before.copy_table = table_copied
     stepping.step, copying.copy_chunk = stepped, copied
     Writing.note = noted  # type: ignore[method-assign, assignment]
     copying._Cutting._chunk = chunked  # type: ignore[method-assign]
