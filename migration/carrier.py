@@ -8,7 +8,7 @@ directory, in one transaction with its effect.
 from collections.abc import Awaitable, Callable, Mapping
 
 from directory.moves import Moves
-from directory.rules.moves import ENDED, URGENT
+from directory.rules.moves import ENDED, is_urgent
 from directory.truth import Directory
 from directory.values import Move, MovePhase
 from migration.claim import Cancelled, Claim
@@ -34,8 +34,6 @@ WORK: Mapping[MovePhase, Callable[[Claim], Awaitable[float | None]]] = {
     "ABORTING": aborting.aborting,
     "REVERSING": after.reversing,
 }
-RELEASED = ("CATCHING_UP", "ABORTING")
-"""What a move goes on with when its switch was decided against."""
 
 
 class Carrier:
@@ -74,8 +72,7 @@ class Carrier:
     @property
     def tenant_waits(self) -> bool:
         """Whether the tenant may be unable to write until this move is carried on."""
-        released = self.move.phase in RELEASED and "released" in self.move.epochs and not self._claim.is_open
-        return released or self.move.phase in URGENT
+        return is_urgent(self.move)
 
     def heed(self, move: Move) -> None:
         """What was read of it meanwhile: an operator may have asked for something."""

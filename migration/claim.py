@@ -39,8 +39,6 @@ class Claim:
         self.move = move
         self.notes: Notes | None = None
         """How far the destination is, as far as this claim has brought it."""
-        self.is_open = False
-        """The source's fence is where the last decision wants it."""
         self._databases = databases
         self._exits = AsyncExitStack()
         self._ends: dict[str, End] = {}

@@ -1,15 +1,15 @@
 """A move that is given up before its commit leaves the source as it was, and nothing in the destination."""
 
-from migration import fences, removing
+from migration import fences, removing, switching
 from migration.catalog import read_schema
 from migration.claim import Claim
-from migration.phases import before, way_back
+from migration.phases import way_back
 
 
 async def aborting(claim: Claim) -> None:
     """The source first: it is in use, and the destination may be away for long."""
     source = await claim.source()
-    await before.reopen(claim)
+    await switching.open_source(claim)
     if not await way_back.given_back(claim):
         await fences.capture(source, claim.move.token, wanted=False)
         await removing.forget_logged(source, claim.move.token)

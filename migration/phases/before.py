@@ -135,23 +135,13 @@ async def _empty(claim: Claim, destination: End, schema: Schema) -> None:
 
 async def catching_up(claim: Claim) -> None:
     """Step by step, until few keys are left."""
-    await reopen(claim)
+    await switching.open_source(claim)
     for _ in range(MOST_STEPS):
         if (await step(claim)).keys <= SMALL_KEYS:
             wanted = claim.move.options.verify and not claim.move.proof.get("equal")
             await claim.record("verify" if wanted else "ready")
             return
     raise Unavailable("the tenant writes faster than its rows can be brought to the destination")
-
-
-async def reopen(claim: Claim) -> None:
-    """After a switch that was decided against, the source serves the tenant, whoever died before it could."""
-    if "released" in claim.move.epochs:
-        source = await claim.source()
-        known = await fences.look(source)
-        if known is None or known.epoch < claim.move.epochs["released"]:
-            await switching.open_source(source, claim.move)
-    claim.is_open = True
 
 
 async def step(claim: Claim) -> Stepped:

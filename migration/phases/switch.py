@@ -7,7 +7,6 @@ from migration import fences, switching
 from migration.claim import Claim
 from migration.errors import Unavailable
 from migration.phases import before, way_back
-from migration.switching import Switch
 from runtime import logs
 
 log = logs.get("migration")
@@ -39,39 +38,23 @@ async def ready(claim: Claim) -> float | None:
         log.info("writers_in_the_way", cell=claim.move.source, reason=str(error))
         return AGAIN_SECONDS
     await before.step(claim)
-    await _run(claim)
+    switched = await switching.attempt(claim)
+    if claim.move.phase != "COMMITTED":
+        claim.notes = None
+        raise Unavailable(f"the switch was given up after {switched.pause_ms:.0f} ms: {switched.reason}")
+    claim.notes = replace(await claim.known(), snapshot=None)
+    await _activate(claim, pause_ms=round(switched.pause_ms, 1))
     return None
-
-
-async def _run(claim: Claim) -> None:
-    since, history = await claim.since()
-    switch = Switch(
-        *(claim.moves, claim.move, await claim.source(), await claim.destination(), await claim.fitting())
-    )
-    try:
-        switched = await switch.run(await claim.assigned(), since, history)
-    except Exception:
-        claim.move, claim.is_open = switch.move, False  # for whoever asks how urgent it is
-        raise
-    claim.entered(switched.move)
-    if switched.committed:
-        claim.notes = replace(await claim.known(), snapshot=None)
-        await _activate(claim, pause_ms=round(switched.pause_ms, 1))
-        return
-    claim.notes = None
-    raise Unavailable(f"the switch was given up after {switched.pause_ms:.0f} ms: {switched.reason}")
 
 
 async def undecided(claim: Claim) -> None:
     """Somebody died between fence and decision: decide against it, and begin the switch anew."""
-    source = await claim.source()
-    claim.entered(await switching.release(claim.moves, claim.move, await claim.assigned(), source))
-    claim.is_open = True
+    await switching.decide_against(claim, await claim.assigned())
 
 
 async def committed(claim: Claim) -> None:
     """Somebody died between decision and opening."""
-    await switching.open_destination(await claim.destination(), claim.move)
+    await switching.open_destination(claim)
     await _activate(claim, text="opened by a successor")
 
 

@@ -21,6 +21,7 @@ from directory.rules.moves import MoveStep
 from directory.values import Move, MoveChange
 from migration import copying, fences, removing, stepping, switching
 from migration.app import build
+from migration.claim import Claim
 from migration.ends import End, Writing
 from migration.phases import before
 from migration.settings import MigrationSettings
@@ -104,7 +105,7 @@ def prepare(points: Points) -> None:
     removing.remove_rows, removing.forget_logged = removed, forgotten  # type: ignore[assignment]
 
     step, copy_chunk, note = stepping.step, copying.copy_chunk, Writing.note
-    chunk, switch_step = copying._Cutting._chunk, switching.Switch._step
+    chunk, switch_step = copying._Cutting._chunk, switching._step
 
     async def stepped(reader: Any, writing: Writing, *args: Any, **more: Any) -> Any:
         points.reach(place_of(tenant_of(writing), "step.before"))
@@ -128,9 +129,9 @@ def prepare(points: Points) -> None:
         await chunk(self)
         points.reach(place_of(self._source.tenant_id, f"chunk of {self._table.name}.after"))
 
-    async def last_stepped(self: switching.Switch, *args: Any) -> Any:
-        result = await switch_step(self, *args)
-        points.reach(place_of(self._source.tenant_id, "last step.after"))
+    async def last_stepped(claim: Claim) -> Any:
+        result = await switch_step(claim)
+        points.reach(place_of(claim.move.tenant_id, "last step.after"))
         return result
 
     receive = copying.receive
@@ -154,7 +155,7 @@ def prepare(points: Points) -> None:
     stepping.step, copying.copy_chunk = stepped, copied
     Writing.note = noted  # type: ignore[method-assign, assignment]
     copying._Cutting._chunk = chunked  # type: ignore[method-assign]
-    switching.Switch._step = last_stepped  # type: ignore[method-assign]
+    switching._step = last_stepped
 
 
 def main() -> None:

@@ -1,12 +1,14 @@
 """What may happen between the fence and the destination's opening, while the tenant's clients wait."""
 
 import asyncio
+import time
 
 import asyncpg
+import pytest
 
 from tests.cell.crashes.points import WAIT_AND_DIE
-from tests.migration.failpoints.tenants import writing
-from tests.migration.failpoints.world import SECONDS, World
+from tests.migration.failpoints.tenants import Client, writing
+from tests.migration.failpoints.world import SECONDS, Part, World
 from tests.waiting import eventually
 
 ONLY_COMMITS_WAIT = """
@@ -67,6 +69,51 @@ async def test_clients_wait_no_longer_than_the_directory_is_away(world: World) -
     await world.lives(client, "destination")
 
 
+async def test_a_pause_is_over_in_time_though_the_destination_answers_nothing(world: World) -> None:
+    """It stands still in the pause: decided against in `most_pause_ms`, the source is open at once."""
+    client = await world.tenant()
+    async with writing(client):
+        name = world.lay(client, "fence.after")
+        move = await world.plan(client, pause_budget_ms=300, most_pause_ms=300)
+        await world.arrives(name)
+        with world.frozen("destination"):
+            world.points.go_on(name)
+            await refused(client)
+            began = time.monotonic()
+            await client.goes_on(seconds=10.0)
+            assert time.monotonic() - began < 1.0
+        await world.reaches(move, "REVERSIBLE")
+        await client.goes_on()
+    await world.lives(client, "destination")
+
+
+@pytest.mark.parametrize("part", ["source", "directory"])
+async def test_a_pause_is_over_soon_after_what_it_waits_for_answers_again(world: World, part: Part) -> None:
+    """Nobody decides without the directory, nor writes without the source; but nobody waits for a lease."""
+    client = await world.tenant()
+    async with writing(client):
+        name = world.lay(client, "fence.after")
+        move = await world.plan(client, pause_budget_ms=300, most_pause_ms=300)
+        await world.arrives(name)
+        with world.frozen(part):
+            world.points.go_on(name)
+            if part == "directory":
+                await refused(client)
+            await asyncio.sleep(2.0)
+        began = time.monotonic()
+        await client.goes_on(seconds=10.0)
+        assert time.monotonic() - began < 2.0
+        await world.reaches(move, "REVERSIBLE")
+        await client.goes_on()
+    await world.lives(client, "destination")
+
+
+async def refused(client: Client) -> None:
+    """A write has met the fence."""
+    before = sum(stream.refused for stream in client.streams)
+    await eventually(lambda: sum(stream.refused for stream in client.streams) > before, every=0.01)
+
+
 async def test_a_commit_whose_answer_is_lost_is_read_again(world: World) -> None:
     """The directory dies when it has committed, and nobody was told: the move goes forward."""
     client = await world.tenant()
@@ -99,7 +146,7 @@ async def test_a_commit_whose_answer_is_lost_is_read_again(world: World) -> None
 
 
 async def test_a_switch_that_writers_hold_up_is_given_up_and_tried_again(world: World) -> None:
-    """A transaction outlives the pause: the source is open again, and the switch comes when it has ended."""
+    """A transaction outlives the pause: the source is open again beside it, and the switch comes after it."""
     client = await world.tenant()
     async with writing(client):
         name = world.lay(client, "fence.after")
@@ -115,6 +162,7 @@ async def test_a_switch_that_writers_hold_up_is_given_up_and_tried_again(world: 
                 return (await world.home(client)).epoch > epoch
 
             await eventually(released)
+            await client.goes_on(seconds=5.0)
         await client.goes_on()
         await world.reaches(move, "REVERSIBLE")
         await client.goes_on()

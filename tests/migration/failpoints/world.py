@@ -5,8 +5,8 @@ import itertools
 import os
 import secrets
 import signal
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -157,6 +157,21 @@ class World:
             if process := self.points.stopped(reached.stem):
                 with suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
+
+    @contextmanager
+    def frozen(self, part: str) -> Iterator[None]:
+        """All its processes stand still: connections stay, and nothing answers."""
+        child = self.servers[part].child
+        assert child is not None
+        children = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
+        processes = [child.pid, *map(int, children)]
+        for process in processes:
+            os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in processes:
+                os.kill(process, signal.SIGCONT)
 
     async def restart(self, part: str) -> None:
         """Kill it; it is back at once."""
