@@ -85,7 +85,7 @@ def prepare(points: Points) -> None:
 
         return done()
 
-    flip, capture = fences.flip, fences.capture
+    flip, capture, hand_over = fences.flip, fences.capture, fences.hand_over
     remove_rows, forget_logged = removing.remove_rows, removing.forget_logged
 
     def flipped(end: End, token: int, epoch: int, state: fences.State, **more: Any) -> Awaitable[Any]:
@@ -101,7 +101,11 @@ def prepare(points: Points) -> None:
     def forgotten(end: End, *args: Any, **more: Any) -> Awaitable[Any]:
         return around(end, f"forgotten at {end.name}", lambda: forget_logged(end, *args, **more))
 
+    def handed_over(end: End, *args: Any, **more: Any) -> Awaitable[Any]:
+        return around(end, f"handed over at {end.name}", lambda: hand_over(end, *args, **more))
+
     fences.flip, fences.capture = flipped, captured  # type: ignore[assignment]
+    fences.hand_over = handed_over  # type: ignore[assignment]
     removing.remove_rows, removing.forget_logged = removed, forgotten  # type: ignore[assignment]
 
     step, copy_chunk, note = stepping.step, copying.copy_chunk, Writing.note

@@ -108,6 +108,54 @@ async def test_a_pause_is_over_soon_after_what_it_waits_for_answers_again(world:
     await world.lives(client, "destination")
 
 
+@pytest.mark.parametrize(("place", "part"), [("commit.before", "destination"), ("commit.before", "directory")])
+async def test_a_connection_that_hangs_is_not_waited_for(world: World, place: str, part: Part) -> None:
+    """What a tenant waits for is tried again on another one."""
+    client = await world.tenant()
+    async with writing(client):
+        name = world.lay(client, place)
+        move = await world.plan(client)
+        await world.arrives(name)
+        async with world.hanging(part):
+            world.points.go_on(name)
+            await client.goes_on(seconds=6.0)
+        await world.reaches(move, "REVERSIBLE")
+        await client.goes_on()
+    await world.lives(client, "destination")
+
+
+async def test_a_source_whose_connection_hangs_is_opened_through_another(world: World) -> None:
+    """After a decision against the switch, while the transaction that led to it goes on."""
+    client = await world.tenant()
+    async with writing(client):
+        name, deciding = world.lay(client, "fence.after"), world.lay(client, "release.before")
+        move = await world.plan(client, pause_budget_ms=100, most_pause_ms=300)
+        await world.arrives(name)
+        epoch = (await world.home(client)).epoch
+        async with world.places["source"].session("engine_app") as long, long.transaction():
+            await long.execute("SELECT cellway.enter($1, $2)", client.tenant_id, epoch)
+            await long.execute("UPDATE ledger.stock SET body = body WHERE item = 1")
+            world.points.go_on(name)
+            await world.arrives(deciding)
+            async with world.hanging("source"):
+                world.points.go_on(deciding)
+                await opened(world, client, seconds=4.0)
+        await client.goes_on()
+        await world.reaches(move, "REVERSIBLE")
+    await world.lives(client, "destination")
+
+
+async def opened(world: World, client: Client, seconds: float) -> None:
+    """The source serves the tenant at the epoch at which it was given back."""
+
+    async def is_open() -> bool:
+        here, home = await world.state(client, "source"), await world.home(client)
+        assert (here.epoch, here.fence) == (home.epoch, "active")
+        return True
+
+    await eventually(is_open, seconds=seconds)
+
+
 async def refused(client: Client) -> None:
     """A write has met the fence."""
     before = sum(stream.refused for stream in client.streams)
@@ -162,7 +210,7 @@ async def test_a_switch_that_writers_hold_up_is_given_up_and_tried_again(world: 
                 return (await world.home(client)).epoch > epoch
 
             await eventually(released)
-            await client.goes_on(seconds=5.0)
+            await opened(world, client, seconds=3.0)
         await client.goes_on()
         await world.reaches(move, "REVERSIBLE")
         await client.goes_on()
