@@ -1,6 +1,7 @@
 """One claim's time with a move: what is known of it, what the directory is told, and the two databases."""
 
 import asyncio
+import time
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from types import TracebackType
@@ -39,6 +40,8 @@ class Claim:
         self.move = move
         self.notes: Notes | None = None
         """How far the destination is, as far as this claim has brought it."""
+        self._since = time.monotonic()
+        """When the phase was entered, or taken up."""
         self._databases = databases
         self._exits = AsyncExitStack()
         self._ends: dict[str, End] = {}
@@ -65,13 +68,24 @@ class Claim:
     def entered(self, move: Move) -> None:
         """It is in another phase, as was recorded."""
         log.info("phase_entered", move=move.move_id, before=self.move.phase, phase=move.phase)
+        now = time.monotonic()
         metrics.PHASES.labels(move.phase).inc()
-        self.move = move
+        metrics.PHASE_SECONDS.labels(self.move.phase).observe(now - self._since)
+        self.move, self._since = move, now
 
     async def tell(self, **progress: Any) -> None:
         """How far it is within the phase."""
         change = MoveChange(progress=progress)
         self.move = await self.moves.note(self.move.move_id, self.move.token, change)
+
+    async def is_held_up(self, error: str) -> None:
+        """What is in its way, for whoever looks at it."""
+        if error != self.move.error:
+            self.move = await self.moves.note(self.move.move_id, self.move.token, MoveChange(error=error))
+
+    async def goes_on(self) -> None:
+        """Nothing is in its way any more. The next phase says so too."""
+        await self.is_held_up("")
 
     async def assigned(self) -> int:
         """The epoch at which the tenant is in the source. Obstacle: it is not."""

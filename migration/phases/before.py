@@ -67,10 +67,11 @@ async def _capture(claim: Claim) -> None:
             await fences.capture(source, claim.move.token, wanted=True, lock_ms=CAPTURE_LOCK_MS)
         except Unavailable as error:
             log.info("writers_in_the_way", cell=source.name, reason=str(error))
+            await claim.is_held_up(await fences.tell_writers(source))
             await asyncio.sleep(CAPTURE_LOCK_MS / 1000)  # they go first, or all would wait behind us
         else:
             return
-    raise Unavailable(f"{source.name} has transactions of this tenant that do not end")
+    raise Unavailable(await fences.tell_writers(source))
 
 
 async def copying(claim: Claim) -> None:
@@ -93,6 +94,8 @@ async def copying(claim: Claim) -> None:
         claim.obey()
         done[relation] = progress
         rows = sum(each.rows for each in done.values())
+        if rows > before:
+            await claim.goes_on()
         await claim.tell(
             tables=len(done),
             tables_copied=sum(each.done for each in done.values()),

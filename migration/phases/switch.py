@@ -24,6 +24,7 @@ async def ready(claim: Claim) -> float | None:
     """Keep the difference small until the switch may begin; then switch."""
     stepped = await before.step(claim)
     if claim.move.options.hold and claim.move.wish != "switch":
+        await claim.goes_on()
         return HELD_SECONDS
     if stepped.keys > before.SMALL_KEYS:
         await claim.record("catch_up")
@@ -36,6 +37,7 @@ async def ready(claim: Claim) -> float | None:
         await fences.await_writers(await claim.source(), lock_ms=lock_ms)
     except Unavailable as error:
         log.info("writers_in_the_way", cell=claim.move.source, reason=str(error))
+        await claim.is_held_up(f"the switch waits: {await fences.tell_writers(await claim.source())}")
         return AGAIN_SECONDS
     await before.step(claim)
     switched = await switching.attempt(claim)

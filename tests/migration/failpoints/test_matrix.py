@@ -68,7 +68,7 @@ async def test_a_move_ends_well_whoever_dies(world: World, place: str, part: Par
 
 @pytest.mark.parametrize(("place", "part"), TAKEN_BACK_CASES[:: 1 if ALL else 13])
 async def test_the_way_back_is_taken_whoever_dies(world: World, place: str, part: Part) -> None:
-    """From the rows that were left there and kept fresh: none is copied again, and nothing of either move is left."""
+    """From the rows that were left there and kept fresh: none is copied again, and nothing else is left."""
     client = await world.tenant()
     async with writing(client):
         move = await world.plan(client)
