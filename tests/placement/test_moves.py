@@ -198,7 +198,7 @@ def test_every_phase_has_a_next_action_and_an_end_has_nothing_to_say() -> None:
         (a_move("REVERSIBLE", "pause"), "paused: resume it, or confirm or reverse it"),
         (a_move("COPYING", "cancel"), "it is being cancelled: the tenant stays in cell-1"),
         (a_move("COPYING", owner=""), "a mover takes it up again, if one runs: cellway status"),
-        (a_move("COPYING", owner="", error="cell-2 does not answer"), "it is tried again by itself, after a rest"),
+        (replace(a_move("COPYING", owner=""), error="away"), "it is tried again by itself, after a rest"),
         (a_move("READY", hold=True), "held: say switch when it suits"),
         (a_move("READY", "switch", hold=True), "it switches at the next good moment"),
         (a_move("REVERSIBLE", "switch"), "the way back is kept: confirm or reverse"),
