@@ -164,8 +164,8 @@ class MemoryMoves:
     async def let_go(self, move_id: str, token: int, wait_seconds: float, known: Wish | None = None) -> None:
         kept = self._held(move_id, token)
         now = self._clock.now()
-        waits = wait_seconds if known in (None, kept.move.wish) else 0.0
-        kept.lease_until, kept.claim_after = None, now + timedelta(seconds=waits) if wait_seconds else None
+        waits = wait_seconds if known in (None, kept.move.wish) and kept.move.phase != "REVERSING" else 0.0
+        kept.lease_until, kept.claim_after = None, now + timedelta(seconds=waits) if waits else None
         kept.move = replace(kept.move, owner="", updated_at=now)
         self._free_switches(move_id)
 

@@ -68,7 +68,8 @@ class Moves(Protocol):
     async def let_go(self, move_id: str, token: int, wait_seconds: float, known: Wish | None = None) -> None:
         """Give the lease and the switch up; not claimed before `wait_seconds`, or somebody's wish. 0: at once.
 
-        `known`: the wish with which it was claimed; another one came meanwhile, and is acted on at once.
+        `known`: the wish with which it was claimed; another one came meanwhile, and is acted on at once. So is a
+        reverse that came meanwhile, once it has ended.
         NotFound; Stale.
         """
 

@@ -460,6 +460,18 @@ async def test_a_reverse_takes_the_way_back_while_the_first_move_waits(stage: St
     assert (await stage.moves.record(first.move_id, first.token, "reversed")).ended_at is not None
 
 
+async def test_a_reverse_that_came_while_the_way_back_was_kept_fresh_ends_the_first_move_at_once(
+    stage: Stage,
+) -> None:
+    """Whoever kept it fresh had not heard of it, and would let the move rest until the next time."""
+    await stage.prepare("acme")
+    first = await stage.bring(await stage.claimed(), "REVERSIBLE")
+    planned = await stage.desk.plan(NewMove("acme", "cell-1", reverses=first.move_id))
+    await stage.moves.let_go(first.move_id, first.token, 3600.0)
+    await stage.bring(await stage.claim(planned.move_id), "REVERSIBLE")
+    assert (await stage.claim(first.move_id)).phase == "REVERSING"
+
+
 async def test_a_reverse_that_was_aborted_leaves_the_way_back_open(stage: Stage) -> None:
     """It can be tried again."""
     await stage.prepare("acme")
