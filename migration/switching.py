@@ -33,7 +33,8 @@ log = logs.get("migration.switch")
 FENCE_SHARE = 0.4
 """Of the longest pause, how long the fence may wait for the source's writers."""
 TRY_SECONDS = 1.0
-"""For one try at what a tenant waits for: a connection that hangs must not be what it waits for."""
+"""For the first try at what a tenant waits for: a connection that hangs must not be what it waits for. The next one
+has twice as long, so that what is only slow comes to an end."""
 TRY_AGAIN_SECONDS = 0.05
 MOST_SECONDS = 5.0
 """Then it is let go: another mover may reach what this one does not."""
@@ -143,15 +144,18 @@ async def open_destination(claim: Claim) -> None:
 
 async def _urgently(work: Callable[[], Awaitable[ResultT]]) -> ResultT:
     """Because the tenant waits for it: each try with a deadline, and the next one at once."""
-    began, tries = time.monotonic(), 0
+    began, seconds, is_told = time.monotonic(), TRY_SECONDS, False
     while True:
         try:
-            async with asyncio.timeout(TRY_SECONDS):
+            async with asyncio.timeout(seconds):
                 return await work()
         except (Unavailable, DirectoryAway, TimeoutError) as error:
-            reason, tries = str(error) or f"no answer within {TRY_SECONDS:g} s", tries + 1
-            if tries == 1:
+            reason = str(error) or f"no answer within {seconds:g} s"
+            if isinstance(error, TimeoutError):
+                seconds *= 2
+            if not is_told:
                 log.warning("tenant_waits", reason=reason)
             if time.monotonic() - began > MOST_SECONDS:
                 raise Unavailable(f"the tenant waits for it: {reason}") from error
+        is_told = True
         await asyncio.sleep(TRY_AGAIN_SECONDS)
