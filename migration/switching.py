@@ -33,7 +33,7 @@ log = logs.get("migration.switch")
 FENCE_SHARE = 0.4
 """Of the longest pause, how long the fence may wait for the source's writers."""
 TRY_SECONDS = 1.0
-"""For the first try at what a tenant waits for: a connection that hangs must not be what it waits for. The next one
+"""For a try at what a tenant waits for: a connection that hangs must not be what it waits for. The next one
 has twice as long, so that what is only slow comes to an end."""
 TRY_AGAIN_SECONDS = 0.05
 MOST_SECONDS = 5.0
