@@ -2,10 +2,14 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
 
+from directory.values import Move
+from runtime.database import Connection
 from tests.cell.crashes.points import WAIT_AND_DIE
 from tests.migration.failpoints.tenants import Client, writing
 from tests.migration.failpoints.world import SECONDS, Part, World
@@ -165,7 +169,36 @@ async def refused(client: Client) -> None:
 async def test_a_commit_whose_answer_is_lost_is_read_again(world: World) -> None:
     """The directory dies when it has committed, and nobody was told: the move goes forward."""
     client = await world.tenant()
-    server = world.servers["directory"]
+    async with commits_wait(world) as admin, writing(client):
+        move = await world.plan(client)
+        await eventually(lambda: waits(admin, "wait_event = 'SyncRep'"), seconds=SECONDS)
+        await asyncio.to_thread(world.kill, "directory")
+        (world.servers["directory"].data / "postgresql.auto.conf").write_text("")
+        await world.start("directory")
+        assert (await world.home(client)).cell_id == "destination"
+        await client.goes_on(seconds=10.0)
+        await world.reaches(move, "REVERSIBLE")
+        await switched_once(world, move)
+    await world.lives(client, "destination")
+
+
+async def test_a_commit_that_is_late_is_heard_of(world: World) -> None:
+    """It takes longer than the pause may: whoever asks for the opposite is told so, and goes forward at once."""
+    client = await world.tenant()
+    async with commits_wait(world) as admin, writing(client):
+        move = await world.plan(client, pause_budget_ms=300, most_pause_ms=300)
+        await eventually(lambda: waits(admin, "wait_event_type = 'Lock'"), seconds=SECONDS)
+        await admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        await admin.execute("SELECT pg_reload_conf()")
+        await client.goes_on(seconds=5.0)
+        await world.reaches(move, "REVERSIBLE")
+        await switched_once(world, move)
+    await world.lives(client, "destination")
+
+
+@asynccontextmanager
+async def commits_wait(world: World) -> AsyncIterator[Connection]:
+    """For a standby that does not come, until the setting is gone; a connection of the directory's superuser."""
     admin = await asyncpg.connect(world.control.admin_dsn, timeout=5)
     await admin.execute(ONLY_COMMITS_WAIT)
     await admin.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
@@ -174,23 +207,23 @@ async def test_a_commit_whose_answer_is_lost_is_read_again(world: World) -> None
     async def set_up() -> bool:
         return bool(await admin.fetchval("SHOW synchronous_standby_names"))
 
-    async def committing() -> bool:
-        return bool(await admin.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"))
-
     await eventually(set_up)
-    async with writing(client):
-        move = await world.plan(client)
-        await eventually(committing, seconds=SECONDS)
-        await asyncio.to_thread(world.kill, "directory")
+    try:
+        yield admin
+    finally:
         admin.terminate()
-        (server.data / "postgresql.auto.conf").write_text("")
-        await world.start("directory")
-        assert (await world.home(client)).cell_id == "destination"
-        await client.goes_on(seconds=10.0)
-        await world.reaches(move, "REVERSIBLE")
-        phases = [event.phase for event in await world.moves.events(move.move_id)]
-        assert phases.count("COMMITTED") == phases.count("FENCING") == 1
-    await world.lives(client, "destination")
+
+
+async def waits(admin: Connection, how: str) -> bool:
+    """Whether one of the mover's transactions does."""
+    query = f"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'cellway-migration' AND {how}"  # noqa: S608
+    return bool(await admin.fetchval(query))
+
+
+async def switched_once(world: World, move: Move) -> None:
+    """Without a second attempt."""
+    phases = [event.phase for event in await world.moves.events(move.move_id)]
+    assert phases.count("COMMITTED") == phases.count("FENCING") == 1
 
 
 async def test_a_switch_that_writers_hold_up_is_given_up_and_tried_again(world: World) -> None:
