@@ -30,6 +30,7 @@ async def reversible(claim: Claim) -> float | None:
         await claim.record("clean", text="the way back is closed")
     except NotAllowed:
         await way_back.freshen(claim)
+        await claim.goes_on()
         return BACK_SECONDS
     return None
 

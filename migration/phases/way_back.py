@@ -47,7 +47,6 @@ async def freshen(claim: Claim) -> None:
         await claim.tell(**{WAY_BACK: None})
     else:
         await removing.forget_logged(destination, token, stepped.snapshot)
-    await claim.goes_on()
 
 
 async def taken(claim: Claim) -> bool:
