@@ -124,6 +124,7 @@ def _head(found: Document) -> RenderableType:
         "tenant": f"{found['tenant_id']}, {found['source']} → {found['destination']}",
         "phase": Text(f"{found['phase']}{paused}", phase_style(found)),
         "progress": progress(found) or DASH,
+        "mover": DASH if found["end_time"] else found["owner"] or "nobody just now",
         "began": f"{moment(found['create_time'])}{_ended(found)}",
         "pause": _pause(found),
         "way back": f"kept for {duration(options['reverse_seconds'])}",

@@ -84,7 +84,7 @@ class MemoryMoves:
         return planned
 
     async def move(self, move_id: str) -> Move:
-        return self._kept(move_id).move
+        return self._shown(self._kept(move_id))
 
     async def moves(
         self,
@@ -97,7 +97,7 @@ class MemoryMoves:
     ) -> Sequence[Move]:
         known = sorted(self._directory.moves.items())
         return [
-            kept.move
+            self._shown(kept)
             for move_id, kept in known
             if move_id > after
             and tenant_id in (None, kept.move.tenant_id)
@@ -129,7 +129,7 @@ class MemoryMoves:
         free = [kept for kept in self._directory.moves.values() if self._claimable(kept, busy)]
         if not free:
             return None
-        chosen = min(free, key=lambda kept: (rules.CLAIMED_FIRST.index(kept.move.phase), kept.move.move_id))
+        chosen = min(free, key=_order)
         now = self._clock.now()
         chosen.lease_until, chosen.claim_after = now + timedelta(seconds=lease_seconds), None
         chosen.move = replace(chosen.move, token=self._directory.next_epoch(), owner=owner, updated_at=now)
@@ -150,8 +150,6 @@ class MemoryMoves:
             return False
         if kept.claim_after is not None and kept.claim_after > now:
             return False
-        if move.phase == "REVERSIBLE" and move.wish != "confirm" and not (kept.claim_after or kept.lease_until):
-            return self._way_back_over(kept) and self._fits(move, busy)
         if move.phase == "REVERSING" and self._reverse(move) is not None:
             return False
         return self._fits(move, busy)
@@ -160,7 +158,7 @@ class MemoryMoves:
         return kept.phase_at + timedelta(seconds=kept.move.options.reverse_seconds) <= self._clock.now()
 
     def _fits(self, move: Move, busy: set[str]) -> bool:
-        return move.phase in rules.URGENT or busy.isdisjoint((move.source, move.destination))
+        return rules.is_urgent(move) or busy.isdisjoint((move.source, move.destination))
 
     async def renew(self, move_id: str, token: int, lease_seconds: float) -> Move:
         kept = self._held(move_id, token)
@@ -172,8 +170,8 @@ class MemoryMoves:
     async def let_go(self, move_id: str, token: int, wait_seconds: float, known: Wish | None = None) -> None:
         kept = self._held(move_id, token)
         now = self._clock.now()
-        waits = wait_seconds if known in (None, kept.move.wish) else 0.0
-        kept.lease_until, kept.claim_after = None, now + timedelta(seconds=waits) if wait_seconds else None
+        waits = wait_seconds if known in (None, kept.move.wish) and kept.move.phase != "REVERSING" else 0.0
+        kept.lease_until, kept.claim_after = None, now + timedelta(seconds=waits) if waits else None
         kept.move = replace(kept.move, owner="", updated_at=now)
         self._free_switches(move_id)
 
@@ -245,6 +243,10 @@ class MemoryMoves:
             raise NotFound(f"no move {move_id}")
         return self._directory.moves[move_id]
 
+    def _shown(self, kept: KeptMove) -> Move:
+        """Whoever let the lease run out does not carry it any more."""
+        return kept.move if self._is_carried(kept) else replace(kept.move, owner="")
+
     def _held(self, move_id: str, token: int) -> KeptMove:
         kept = self._kept(move_id)
         rules.check_token(kept.move, token)
@@ -297,6 +299,12 @@ class MemoryMoves:
                 detail=_as_json(detail),
             )
         )
+
+
+def _order(kept: KeptMove) -> tuple[bool, int, str]:
+    """In which moves are claimed."""
+    move = kept.move
+    return not rules.is_urgent(move), rules.CLAIMED_FIRST.index(move.phase), move.move_id
 
 
 def _as_json(mapping: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -123,7 +123,8 @@ class PostgresMoves:
             await connection.execute(SQL["lock_claims"])
             order, urgent, back = list(rules.CLAIMED_FIRST), list(rules.URGENT), list(rules.BACK)
             row = await connection.fetchrow(
-                SQL["claim_move"], owner, float(lease_seconds), most_of_a_cell, order, urgent, back
+                *(SQL["claim_move"], owner, float(lease_seconds), most_of_a_cell),
+                *(order, urgent, back, list(rules.REOPENING)),
             )
         return None if row is None else _move(row)
 

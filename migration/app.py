@@ -1,9 +1,11 @@
 """The only place that builds things."""
 
+import asyncio
 from dataclasses import dataclass
 
 from directory.postgres import PostgresDirectory
 from directory.postgres_moves import PostgresMoves
+from migration import streams
 from migration.copying import LANES
 from migration.databases import Databases
 from migration.mover import Mover
@@ -36,6 +38,7 @@ async def build(settings: MigrationSettings) -> Lifecycle:
 async def assemble(settings: MigrationSettings) -> Program:
     """Everything, in the order of its start. Nothing is connected to before it is used."""
     logs.identify(program="migration")
+    asyncio.get_running_loop().set_exception_handler(streams.unheard)
     pool = await database.open_pool(
         settings.directory_dsn,
         name="cellway-migration",

@@ -3,6 +3,10 @@
 from prometheus_client import Counter, Gauge, Histogram
 
 PHASES = Counter("cellway_migration_phases", "Phases that moves have entered, by phase", ["phase"])
+PHASE_SECONDS = Histogram(
+    "cellway_migration_phase_seconds", "How long a mover was at a phase before the next, by phase", ["phase"],
+    buckets=(0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 600.0, 3600.0, 36000.0),
+)  # fmt: skip
 CARRIED = Gauge("cellway_migration_carried", "Moves that this mover carries now")
 LET_GO = Counter("cellway_migration_let_go", "Moves let go before their end, by reason", ["reason"])
 ROWS = Counter("cellway_migration_rows", "Rows brought to destinations, by what brought them", ["by"])

@@ -16,7 +16,8 @@ from directory.moves import Moves
 from directory.truth import Directory
 from directory.values import Move, MoveChange
 from migration import metrics
-from migration.carrier import Carrier, Paused
+from migration.carrier import Carrier
+from migration.claim import Paused
 from migration.databases import Databases
 from migration.errors import Obstacle, Superseded, Unavailable
 from migration.pacing import Paces
@@ -28,8 +29,10 @@ log = logs.get("migration.mover")
 _AGAIN = Backoff(initial_seconds=0.5, cap_seconds=30.0, floor_seconds=0.2)
 OBSTACLE_SECONDS = 30.0
 """Until it is looked at again whether somebody has cleared the way."""
-URGENT_SECONDS = 1.0
-"""At most, until a move for which its tenant waits is tried again, and until the directory is asked again."""
+URGENT_SECONDS = 0.3
+"""At most, until a move for which its tenant waits is tried again."""
+LOOK_AGAIN_SECONDS = 1.0
+"""At most, until a directory that was away is asked again."""
 LET_GO_AGAIN_SECONDS = 0.2
 FORGET_SECONDS = 600.0
 """About so often moves that ended long ago are removed,"""
@@ -72,7 +75,9 @@ class Mover:
     async def start(self) -> None:
         """Look for something to do from now on."""
         self._tasks.keep("forget moves", self._forget, Backoff(initial_seconds=1.0, cap_seconds=FORGET_SECONDS))
-        self._tasks.keep("look for moves", self._look, Backoff(initial_seconds=0.2, cap_seconds=URGENT_SECONDS))
+        self._tasks.keep(
+            "look for moves", self._look, Backoff(initial_seconds=0.2, cap_seconds=LOOK_AGAIN_SECONDS)
+        )
 
     async def stop(self) -> None:
         """Let go of everything: somebody else, or this program's successor, goes on at once."""
@@ -128,7 +133,9 @@ class Mover:
         except (Superseded, Stale, NotFound) as error:
             metrics.LET_GO.labels("superseded").inc()
             log.warning("move_superseded", reason=str(error))
-            return
+            # Only a word that came late, perhaps: then it is ours, and must not wait for its lease to run out.
+            await self._tell(carrier, str(error))
+            wait_seconds = OBSTACLE_SECONDS
         except Obstacle as obstacle:
             metrics.LET_GO.labels("obstacle").inc()
             log.error("move_obstructed", phase=carrier.move.phase, reason=str(obstacle))
@@ -172,7 +179,7 @@ class Mover:
                 await asyncio.sleep(LET_GO_AGAIN_SECONDS)
                 continue
             except DirectoryError as reason:
-                log.info("lease_runs_out", reason=str(reason))
+                log.info("not_ours_to_let_go", reason=str(reason))
             return
 
     async def _renew(self, carrier: Carrier, carrying: "asyncio.Task[None] | None") -> None:

@@ -32,6 +32,9 @@ UNDECIDED: tuple[MovePhase, ...] = (*BEFORE_FENCING, "FENCING", "FINALIZING")
 ENDED: frozenset[MovePhase] = frozenset(("DONE", "ABORTED", "REVERSED"))
 URGENT: tuple[MovePhase, ...] = ("ACTIVATED", "COMMITTED", "FINALIZING", "FENCING")
 """Somebody waits for the tenant: such a move is claimed first, however many of its cells are being carried."""
+REOPENING: tuple[MovePhase, ...] = ("CATCHING_UP", "ABORTING")
+"""What a move goes on with when its switch was decided against. Until whoever carries it says that the source is
+open (epoch `opened` is epoch `released`), somebody waits for that too."""
 BACK: tuple[MovePhase, ...] = ("REVERSIBLE", "REVERSING", "CLEANING")
 """A reverse in one of these has brought the tenant back: what it reversed has nothing more to wait for."""
 CLAIMED_FIRST: tuple[MovePhase, ...] = (
@@ -109,6 +112,16 @@ def move_id(milliseconds: int, random_bits: int) -> str:
     """`mv-` and 20 characters: 50 bits of time (since 1970), then 50 of chance. So they sort by time."""
     number = (milliseconds % 2**TIME_BITS) << RANDOM_BITS | random_bits % 2**RANDOM_BITS
     return "mv-" + "".join(_ALPHABET[number >> shift & 31] for shift in range(95, -1, -5))
+
+
+def is_urgent(move: Move) -> bool:
+    """Whether its tenant may be unable to write until it is carried on."""
+    return move.phase in URGENT or is_to_be_reopened(move)
+
+
+def is_to_be_reopened(move: Move) -> bool:
+    """Whether its source may still have to be opened after a switch that was decided against."""
+    return move.phase in REOPENING and move.epochs.get("released") != move.epochs.get("opened")
 
 
 def after(phase: MovePhase, step: MoveStep) -> MovePhase:

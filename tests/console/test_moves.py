@@ -75,6 +75,7 @@ async def test_a_move_is_shown_with_phases_progress_and_error(
     shown = (await operator("moves", "show", name)).out
     assert "progress  45 %, 1,350 of 3,000 rows, 1.2 MB, 50 rows/s, 33.0s left" in shown
     assert "error     table shop.orders is missing in cell-2" in shown
+    assert "mover     " in shown
     assert "mend what the error says" in shown
     assert "pause     none yet; allowed: 250 ms expected, 1000 ms at most" in shown
     assert "reason    hot cell" in shown
@@ -249,6 +250,7 @@ def a_move(phase: str = "COPYING", **more: Any) -> dict[str, Any]:
         "progress": {},
         "proof": {},
         "pause_ms": None,
+        "owner": "mover-1",
         "error": "",
         "reason": "",
         "reverses": None,

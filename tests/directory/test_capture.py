@@ -262,6 +262,28 @@ async def test_capture_waits_for_writers_who_came_before(place: Place) -> None:
     assert await place.logged(since) == []
 
 
+async def test_opening_waits_for_no_writer_and_closing_for_all(place: Place) -> None:
+    """One admitted before a switch was given up keeps nobody out, and is captured and waited for after it."""
+    await place.capture()
+    before = await place.snapshot()
+    async with place.writing() as writer:
+        await writer.execute(ORDER, 1.0)
+        async with place.session("capture_mover", lock_timeout="200") as mover:
+            await mover.execute("SELECT cellway.set_fence('acme', 8, 'active', NULL)")
+            async with place.writing(epoch=8) as later:
+                await later.execute(ORDER, 2.0)
+            assert [key[-1] for _, key in await place.logged(before) if key] == ["2"]
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await mover.execute("SELECT cellway.set_fence('acme', 9, 'fenced', 'mv-1')")
+    assert [key[-1] for _, key in await place.logged(before) if key] == ["1", "2"]
+    await place.fence("acme", 9, "fenced")
+    await place.fence("acme", 10, "active")
+    async with place.session("capture_mover") as mover:
+        with pytest.raises(asyncpg.PostgresError) as refused:
+            await mover.execute("SELECT cellway.set_fence('acme', 8, 'active', NULL)")
+    assert refused.value.sqlstate == "CW002"
+
+
 async def test_rows_say_whose_they_are_where_nobody_else_does(place: Place) -> None:
     """A service that binds nothing is guarded and captured by the tenants of its rows, old and new."""
     await place.take(tenant="42", move="mv-2")
