@@ -104,7 +104,7 @@ class Source:
         self._began, self._lowered = 0, 0
         self._ended, self._took_seconds = 0.0, 0.0
         """Of the chunk that ended last."""
-        self._lately: deque[float] = deque(maxlen=rules.WINDOW)
+        self._lately: deque[float] = deque(maxlen=rules.WINDOW // 2)
         """Seconds that commits took while something was copied."""
         self._line: deque[object] = deque()
         self._changed = asyncio.Event()

@@ -29,7 +29,7 @@ class MigrationSettings(Settings):
         default=1.1, ge=1.0, le=100.0, description="copies may make a source's commits take so many times as long"
     )
     latency_tolerance_ms: float = Field(
-        default=5.0, ge=0.0, le=10_000.0, description="and so much longer, which clients do not notice"
+        default=3.0, ge=0.0, le=10_000.0, description="and so much longer, which clients do not notice"
     )
     least_pace: float = Field(
         default=0.1, gt=0.0, le=1.0, description="of the time, in which a cell is copied from all the same"

@@ -40,7 +40,7 @@ class Bounds:
 
     rise: float = 1.1
     """Commits may take so many times as long as usual,"""
-    tolerance_seconds: float = 0.005
+    tolerance_seconds: float = 0.003
     """and so much longer: what clients do not notice is no reason to hold a copy."""
     least: float = 0.1
     """Of the time, in which one chunk is copied in any case. 1: a copy is held to one chunk, and never rests."""
