@@ -18,8 +18,10 @@ from runtime.api.problem import ApiError, unauthenticated
 if TYPE_CHECKING:
     from router.passage import Passage
 
-FIRST_PAUSE_SECONDS = 0.01
-"""Between two attempts of a tenant that was seen to move; each next one is twice as long."""
+LEAST_PAUSE_SECONDS = 0.005
+"""Between two attempts of a tenant that was seen to move,"""
+PAUSE_SHARE = 0.125
+"""and as much of the time that it has waited already: so much longer it waits than its next cell takes to open."""
 
 
 async def looked_up(passage: "Passage") -> None:
@@ -103,7 +105,8 @@ def _patience_seconds(passage: "Passage", ends_at: float) -> float:
     if passage.undecided:
         passage.undecided = False
         return left
-    pause_seconds: float = FIRST_PAUSE_SECONDS * 2 ** min(passage.attempts, 10)
+    waited_seconds = lane.holds.limits.seconds - left
+    pause_seconds = max(LEAST_PAUSE_SECONDS, PAUSE_SHARE * waited_seconds)
     return min(left, pause_seconds, lane.refresh_seconds)
 
 

@@ -19,6 +19,9 @@ COMMAND_SECONDS = 10.0
 """No statement of ours needs longer; the server ends it a little earlier than the client gives up."""
 CONNECT_SECONDS = 3.0
 RELEASE_SECONDS = 1.0
+IDLE_SECONDS = 60.0
+"""Unused connections are closed after so long."""
+WARM_SECONDS = 20.0
 SERVERS_SHARE = 0.9
 """Of a command's time: then the server has ended it, so the connection stays usable."""
 MOST_TRIES = 4
@@ -79,7 +82,7 @@ async def open_pool(
         timeout=CONNECT_SECONDS,
         command_timeout=command_seconds,
         reset=_nothing_to_reset if stateless else None,
-        max_inactive_connection_lifetime=60.0,
+        max_inactive_connection_lifetime=IDLE_SECONDS,
         server_settings={
             "application_name": name,
             "statement_timeout": str(int(command_seconds * 1000 * SERVERS_SHARE)),
@@ -88,6 +91,20 @@ async def open_pool(
         },
     )
     return await pool
+
+
+async def keep_warm(pool: Pool) -> None:
+    """One look, and the rest until the next: open all that is closed, while nobody needs any of it.
+
+    Connections that nobody uses are closed after a while, and a crowd that comes at once, as with a tenant that
+    has just moved here, would wait for all of them to be opened.
+    """
+    if pool.get_idle_size() == pool.get_size():
+        with contextlib.suppress(*UNREACHABLE, asyncpg.PostgresError):
+            async with asyncio.timeout(CONNECT_SECONDS), contextlib.AsyncExitStack() as stack:
+                for _ in range(pool.get_max_size()):
+                    await stack.enter_async_context(pool.acquire())
+    await asyncio.sleep(WARM_SECONDS)
 
 
 async def _nothing_to_reset(_connection: "asyncpg.Connection[asyncpg.Record]") -> None:

@@ -1,5 +1,7 @@
 """Builds the tenants' API."""
 
+from functools import partial
+
 from aiohttp import web
 
 from cell.api.context import Tools
@@ -21,7 +23,7 @@ from directory.announcing import announcement, open_consul
 from runtime import admin, logs
 from runtime.api.pages import PageTokens
 from runtime.backoff import Backoff
-from runtime.database import Pool, open_pool
+from runtime.database import Pool, keep_warm, open_pool
 from runtime.lifecycle import Lifecycle, Part
 from runtime.site import Site
 
@@ -70,7 +72,8 @@ async def assemble_api(settings: CellSettings) -> Api:
     lifecycle = Lifecycle(shared.health, settings.drain_seconds)
     lifecycle.add(Part("pools", stop=lambda: close(app_pool, control_pool, relay_pool)))
     lifecycle.add(Part("schema", start=state.start, start_deadline_seconds=90.0))
-    lifecycle.add(Part("tasks", start=lambda: _start_api_tasks(shared, state, notices), stop=shared.tasks.close))
+    start_tasks = partial(_start_api_tasks, shared, state, notices, app_pool)
+    lifecycle.add(Part("tasks", start=start_tasks, stop=shared.tasks.close))
     lifecycle.add(admin_site.part())
     lifecycle.add(site.part())
     if settings.consul_url:
@@ -101,7 +104,8 @@ def _with_control(shared: Shared, control_pool: Pool, pepper: bytes, work: Work)
     return app
 
 
-async def _start_api_tasks(shared: Shared, state: SchemaState, notices: Notices) -> None:
+async def _start_api_tasks(shared: Shared, state: SchemaState, notices: Notices, app_pool: Pool) -> None:
     shared.tasks.keep("schema", state.settle, Backoff(initial_seconds=0.2, cap_seconds=2.0))
     shared.tasks.keep("hints", shared.hinter.run)
+    shared.tasks.keep("connections", partial(keep_warm, app_pool))
     shared.tasks.keep("notices", notices.follow, Backoff(initial_seconds=0.2, cap_seconds=2.0))
