@@ -11,7 +11,7 @@ and in one transaction.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -38,6 +38,15 @@ class Copied:
 
     rows: int
     bytes: int
+
+
+async def without_rows(reader: Reader, tables: Sequence[Table]) -> list[Table]:
+    """Those of which the tenant has none: most, of most tenants."""
+    if not tables:
+        return []
+    with translated(reader.where):
+        held = await reader.connection.fetchval(statements.holds_any(tables))
+    return [table for table, any_rows in zip(tables, held, strict=True) if not any_rows]
 
 
 async def next_chunk(reader: Reader, table: Table, after: tuple[str, ...] | None, rows: int) -> Chunk:
@@ -113,14 +122,8 @@ async def copy_table(
     cutting = _Cutting(source, destination, token, table, progress or Progress(), before_chunk, turns)
     if cutting.progress.done:
         return cutting.progress
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(lanes if table.order else 1):
-                group.create_task(cutting.lane())
-    except BaseExceptionGroup as failed:
-        first = failed.exceptions[0]
-        if not isinstance(first, Clash):
-            raise first from first.__cause__
+    with contextlib.suppress(Clash):
+        await cutting.run(lanes)
     done = cutting.progress
     # Once a step has brought rows of chunks that are yet to come, these clash with them: so all come this way.
     told, take_turn = partial(_told, before_chunk), turns.chunk if turns is not None else _at_once
@@ -190,8 +193,18 @@ class _Cutting:
         """Set when the chunk that was cut last is committed."""
         self._cut_last.set()
 
-    async def lane(self) -> None:
-        """Chunk after chunk, until none is left."""
+    async def run(self, lanes: int) -> None:
+        """Until nothing is left. The first chunk alone: of most tables it is the only one."""
+        await self._told(self.progress)
+        await self._chunk()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(0 if self._at_end else lanes):
+                    group.create_task(self._lane())
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from failed.exceptions[0].__cause__
+
+    async def _lane(self) -> None:
         while not self._at_end:
             await self._told(self.progress)
             await self._chunk()

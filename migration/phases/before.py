@@ -2,19 +2,20 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 from migration import fences, metrics, removing, stepping, switching
 from migration.claim import Claim
-from migration.copying import copy_table
+from migration.copying import copy_table, without_rows
 from migration.ends import End, Reader
 from migration.errors import Lost, Obstacle, Unavailable
 from migration.fences import Notes
 from migration.phases import way_back
 from migration.rules import chunks
 from migration.rules.chunks import Progress
-from migration.rules.tables import Schema
+from migration.rules.tables import Schema, Table
 from migration.stepping import Stepped
 from migration.verifying import refuse_dangling, verify
 from runtime import logs
@@ -26,6 +27,8 @@ MOST_COPIES = 3
 """Beyond, somebody has to look why the ends do not become equal."""
 MOST_STEPS = 100
 """Without getting small enough: the writers are faster than the move."""
+TELL_SECONDS = 0.5
+"""Between two times that the directory is told how far a copy is."""
 CAPTURE_TRIES = 20
 CAPTURE_LOCK_MS = 200
 
@@ -88,11 +91,17 @@ async def copying(claim: Claim) -> None:
         claim.notes = notes
     since, _ = await claim.since()
     done = {relation: chunks.progress_of(notes.progress, relation) for relation in schema.tables}
+    done |= await _passed_over(claim, [table for table in schema.tables.values() if not done[table.relation].done])
     began, before = time.monotonic(), sum(each.rows for each in done.values())
+    told_at = 0.0
 
     async def told(relation: str, progress: Progress) -> None:
+        nonlocal told_at
         claim.obey()
         done[relation] = progress
+        if time.monotonic() - told_at < TELL_SECONDS:
+            return
+        told_at = time.monotonic()
         rows = sum(each.rows for each in done.values())
         if rows > before:
             await claim.goes_on()
@@ -117,7 +126,30 @@ async def copying(claim: Claim) -> None:
         await writing.note()  # from here on it is known to be there, so it has to be on the disk
     rows = sum(each.rows for each in done.values())
     metrics.ROWS.labels("copy").inc(rows - before)
-    await claim.record("catch_up", progress={"tables_copied": len(done), "rows_copied": rows})
+    copied_bytes = sum(each.bytes for each in done.values())
+    await claim.record(
+        "catch_up",
+        progress={
+            "tables": len(done),
+            "tables_copied": len(done),
+            "rows_copied": rows,
+            "bytes_copied": copied_bytes,
+            "rows_per_second": round((rows - before) / max(0.001, time.monotonic() - began)),
+        },
+    )
+
+
+async def _passed_over(claim: Claim, tables: Sequence[Table]) -> dict[str, Progress]:
+    """Tables of which nothing is to be copied, noted as done: what is written there later is captured."""
+    source, destination = await claim.source(), await claim.destination()
+    async with source.reading() as reader:
+        empty = {table.relation: Progress(done=True) for table in await without_rows(reader, tables)}
+    if empty:
+        async with destination.writing(claim.move.token, durable=False) as writing:
+            await writing.note(
+                progress={chunks.progress_key(relation): each.as_json() for relation, each in empty.items()}
+            )
+    return empty
 
 
 async def copy_again(claim: Claim, why: str) -> None:

@@ -110,6 +110,12 @@ def _columns_of(table: Table) -> str:
     return f"SELECT {', '.join(columns)} FROM {table.relation} t"
 
 
+def holds_any(tables: Sequence[Table]) -> str:
+    """Of each table, in order, whether it has a row of the tenant."""
+    looks = ", ".join(f"EXISTS (SELECT FROM {table.relation} WHERE {_of_tenant(table)})" for table in tables)
+    return f"-- Nothing is to be copied of the others.\nSELECT ARRAY[{looks}]"
+
+
 def rows_of_tenant(table: Table) -> str:
     """All of them."""
     return f"{_columns_of(table)} WHERE {_of_tenant(table, 't.')}"
