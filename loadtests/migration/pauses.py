@@ -18,6 +18,8 @@ from loadtests.migration.load import Load, Written, running
 from loadtests.router.errors import CannotMeasure
 
 MOVING_PER_SECOND, OTHER_PER_SECOND = 200.0, 20.0
+WARM_SECONDS = 10.0
+"""Of load before anything is measured."""
 BEFORE_SECONDS = 30.0
 """Without any move, to compare with."""
 MOVE_SECONDS = 120.0
@@ -96,6 +98,9 @@ async def measure(folder: Path, moves: int) -> dict[str, Any]:
         )
         await fleet.call("POST", "/v1/cells/cell-2:open")
         async with running(mover.load, other.load):
+            await asyncio.sleep(WARM_SECONDS)
+            mover.load.written.clear()
+            other.load.written.clear()
             await asyncio.sleep(BEFORE_SECONDS)
             began = time.time()
             switches, by_mover = [], []

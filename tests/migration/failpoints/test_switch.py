@@ -186,7 +186,7 @@ async def test_a_commit_that_is_late_is_heard_of(world: World) -> None:
     """It takes longer than the pause may: whoever asks for the opposite is told so, and goes forward at once."""
     client = await world.tenant()
     async with commits_wait(world) as admin, writing(client):
-        move = await world.plan(client, pause_budget_ms=300, most_pause_ms=300)
+        move = await world.plan(client, pause_budget_ms=300, most_pause_ms=1500)
         await eventually(lambda: waits(admin, "wait_event_type = 'Lock'"), seconds=SECONDS)
         await admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
         await admin.execute("SELECT pg_reload_conf()")
@@ -259,7 +259,7 @@ async def test_a_long_transaction_is_waited_for_before_the_fence(world: World) -
         await client.goes_on()
         async with world.places["source"].session("engine_app") as long:
             name = world.lay(client, "ready.after")
-            move = await world.plan(client, pause_budget_ms=100, most_pause_ms=300)
+            move = await world.plan(client, pause_budget_ms=100, most_pause_ms=10_000)
             await world.arrives(name)
             transaction = long.transaction()
             await transaction.start()
