@@ -13,7 +13,7 @@ from directory.memory import KeptMove, MemoryDirectory
 from directory.moves import NOTHING
 from directory.rules import moves as rules
 from directory.rules.moves import Decision, MoveStep
-from directory.values import Move, MoveChange, MoveEvent, MovePhase, NewMove, Wish
+from directory.values import Move, MoveChange, MoveEvent, MovePhase, NewMove, Term, Wish
 
 
 class MemoryMoves:
@@ -29,8 +29,9 @@ class MemoryMoves:
 
     # By whoever wants a tenant elsewhere
 
-    async def plan(self, new: NewMove) -> Move:
+    async def plan(self, new: NewMove, term: Term | None = None) -> Move:
         rules.check_options(new.options)
+        self._directory.check_term(term)
         tenant = self._directory.get_tenant(new.tenant_id)
         cell = self._directory.get_cell(new.destination)
         old = None if new.reverses is None else self._kept(new.reverses)

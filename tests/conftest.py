@@ -15,6 +15,7 @@ import redis
 from runtime.embedded import ports
 from runtime.embedded.postgres import PostgresServer
 from runtime.embedded.redis import RedisServer
+from tests.consuls import ConsulServer
 from tests.servers import PASSWORD, ControlDatabase, new_control_database
 
 # Machines are noisy, so no example is judged by its time.
@@ -61,6 +62,21 @@ def redis_url(redis_server: RedisServer) -> str:
     with redis.Redis.from_url(redis_server.url) as client:
         client.flushall()
     return redis_server.url
+
+
+@pytest.fixture(scope="session")
+def consul_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsulServer]:
+    """A real Consul, shared; skipped where it is not installed. Whoever kills one takes one of their own."""
+    server = ConsulServer(tmp_path_factory.mktemp("consul")).start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+async def consul_url(consul_server: ConsulServer) -> str:
+    """The address of Consul, once it leads."""
+    await consul_server.ready()
+    return consul_server.url
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
 """The contract of the registry, asked of every implementation: memory, Redis, and a real Consul agent."""
 
 import asyncio
-import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 from directory.announcing import BEAT_SECONDS, Announcer
@@ -17,27 +15,12 @@ from directory.registry import LIVES_SECONDS, Instance, Registry
 from runtime.clock import ManualClock
 from runtime.embedded import ports
 from runtime.tasks import Tasks
-from tests.programs import require_program
-from tests.waiting import START_SECONDS, eventually
+from tests.consuls import ConsulServer
+from tests.waiting import eventually
 
 ROUTER = Instance("router", "router-1", "127.0.0.1", 8080, 8082, {"version": "0.1.0"})
 OTHER = Instance("router", "router-2", "127.0.0.1", 8090, 8092)
 CELL = Instance("cell", "cell-1-a", "127.0.0.1", 9000, 9001, {"cell": "cell-1"})
-
-
-@pytest.fixture(scope="session")
-def consul_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real Consul agent in development mode, on ports that the system chose."""
-    program = require_program("consul", "the registry in Consul")
-    http, server, serf = (ports.free_port("127.0.0.1") for _ in range(3))
-    off = ["-dns-port", "-1", "-grpc-port", "-1", "-serf-wan-port", "-1"]
-    own = ["-http-port", str(http), "-server-port", str(server), "-serf-lan-port", str(serf)]
-    log = (tmp_path_factory.mktemp("consul") / "log").open("wb")
-    with log, subprocess.Popen([program, "agent", "-dev", "-bind", "127.0.0.1", *off, *own], stdout=log) as agent:
-        try:
-            yield f"http://127.0.0.1:{http}"
-        finally:
-            agent.kill()
 
 
 @pytest.fixture(params=["memory", "redis", "consul"])
@@ -49,21 +32,13 @@ async def registry(request: pytest.FixtureRequest) -> AsyncIterator[Registry]:
     elif request.param == "redis":
         found = RedisRegistry(request.getfixturevalue("redis_url"))
     else:
-        url = request.getfixturevalue("consul_url")
-        await eventually(lambda: _leads(url), seconds=START_SECONDS)
-        found = ConsulRegistry(url)
+        server: ConsulServer = request.getfixturevalue("consul_server")
+        await server.ready()
+        found = ConsulRegistry(server.url)
         for instance in (ROUTER, OTHER, CELL):
             await found.withdraw(instance)
     yield found
     await found.close()
-
-
-async def _leads(url: str) -> bool:
-    try:
-        async with aiohttp.ClientSession() as client, client.get(f"{url}/v1/status/leader") as response:
-            return len(await response.text()) > 2
-    except aiohttp.ClientError:
-        return False
 
 
 async def test_an_announced_instance_is_seen_under_its_service(registry: Registry) -> None:
