@@ -107,8 +107,9 @@ def _announced(target: Target) -> list[Part]:
     return [
         Part(
             " ".join([*one["about"].values(), one["service"]]),
-            "announced",
+            "not ready" if one.get("trouble") else "announced",
             f"{one['host']}:{one['port']}",
+            one.get("trouble", ""),
         )
         for one in found
         if one["service"] != "placement"  # it has answered itself

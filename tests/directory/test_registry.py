@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ from directory.consul_registry import ConsulRegistry
 from directory.errors import Unavailable
 from directory.memory_registry import MemoryRegistry
 from directory.redis_registry import RedisRegistry
-from directory.registry import LIVES_SECONDS, Instance, Registry
+from directory.registry import LIVES_SECONDS, Instance, Registry, Sightings
 from runtime.clock import ManualClock
 from runtime.embedded import ports
+from runtime.health import Health
 from runtime.tasks import Tasks
 from tests.consuls import ConsulServer
 from tests.waiting import eventually
@@ -64,6 +66,88 @@ async def test_a_withdrawn_instance_is_gone_at_once(registry: Registry) -> None:
     await registry.withdraw(ROUTER)
     await registry.withdraw(OTHER)
     assert await registry.instances("router") == []
+
+
+async def test_an_instance_that_is_not_ready_is_seen_with_its_trouble(registry: Registry) -> None:
+    """It runs, and people must see it; a later beat says that all is well. What it suspects is told as well."""
+    troubled = replace(ROUTER, trouble="table: empty", suspects=("cell-1", "cell-2"))
+    await registry.announce(troubled)
+    assert await registry.instances("router") == [troubled]
+    await registry.announce(ROUTER)
+    assert await registry.instances("router") == [ROUTER]
+
+
+async def test_whoever_watches_is_told_who_comes_and_goes(registry: Registry) -> None:
+    """At once the first time, and when the time is over; in between only when something changed."""
+    await registry.announce(ROUTER)
+    sightings = registry.watch("router")
+    assert await sightings.next(30) == [ROUTER]
+    for change, seen in (
+        (registry.announce(OTHER), [ROUTER, OTHER]),
+        (registry.announce(replace(OTHER, trouble="late")), [ROUTER, replace(OTHER, trouble="late")]),
+        (registry.withdraw(OTHER), [ROUTER]),
+    ):
+        waiting = asyncio.ensure_future(_until(sightings, seen))
+        await change
+        async with asyncio.timeout(10):
+            await waiting
+    assert await sightings.next(0.1) == [ROUTER]
+    await sightings.close()
+
+
+async def _until(sightings: Sightings, seen: list[Instance]) -> None:
+    """Consul carries what its agent was told to the servers, one piece after another."""
+    while list(await sightings.next(30)) != seen:
+        pass
+
+
+async def test_the_announcer_tells_why_its_process_is_not_ready() -> None:
+    """And whom it suspects, as it is at each beat."""
+    clock, health, suspects = ManualClock(), Health(), ["cell-2"]
+    registry = MemoryRegistry(clock)
+    health.draining = True
+    announcer, tasks = Announcer(registry, ROUTER, clock, health=health, suspects=lambda: suspects), Tasks(clock)
+    tasks.spawn("announcer", announcer.run())
+
+    async def seen() -> list[Instance]:
+        return list(await registry.instances("router"))
+
+    await eventually(seen)
+    assert await seen() == [replace(ROUTER, trouble="draining: fails", suspects=("cell-2",))]
+    health.draining = False
+    suspects.clear()
+
+    async def well() -> bool:
+        clock.advance(1)
+        return await seen() == [ROUTER]
+
+    await eventually(well)
+    await tasks.close()
+
+
+async def test_a_consul_that_forgot_everything_learns_it_again(tmp_path: Path) -> None:
+    """Killed and restarted on the same ports, without a memory. Whoever watches hears nothing wrong meanwhile."""
+    server = ConsulServer(tmp_path).start()
+    await server.ready()
+    registry = ConsulRegistry(server.url)
+    sightings = registry.watch("router")
+    await registry.announce(ROUTER)
+    await eventually(lambda: sightings.next(5))
+    server.kill()
+    with pytest.raises(Unavailable):
+        while True:
+            await sightings.next(5)
+    server.start()
+    await server.ready()
+    await registry.announce(ROUTER)
+
+    async def seen() -> bool:
+        return list(await sightings.next(5)) == [ROUTER]
+
+    await eventually(seen)
+    await sightings.close()
+    await registry.close()
+    server.kill()
 
 
 async def test_an_instance_that_falls_silent_is_forgotten() -> None:
