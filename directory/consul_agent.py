@@ -1,8 +1,8 @@
 """Calls to one Consul agent.
 
-py-consul's client is blocking. Each `Agent` has a thread and a connection of its own, and makes one call at a time:
-however long Consul hangs, it holds up nobody else's threads; and as the thread is a daemon, a process that ends does
-not wait for an answer.
+py-consul's client is blocking. Each `Agent` has a thread and a connection of its own, and makes one call at a
+time: however long Consul hangs, it holds up nobody else's threads; and as the thread is a daemon, a process that
+ends does not wait for an answer.
 """
 
 import asyncio
@@ -33,8 +33,8 @@ _Job = tuple["Future[Any]", Callable[[], Any]]
 class Answer:
     """What Consul says.
 
-    `body` None: there is no such thing. `index` 0: it carried none. `led`: whether the server that answered knows a
-    leader; it heard of it `age_seconds` ago.
+    `body` None: there is no such thing. `index` 0: it carried none. `led`: whether the server that answered knows
+    a leader; it heard of it `age_seconds` ago.
     """
 
     body: Any
@@ -64,7 +64,8 @@ class Agent:
         return await self._call(lambda: self._get(path, params or {}), CALL_SECONDS * 2)
 
     async def read_when_changed(self, path: str, index: int, wait_seconds: float, mode: str = "") -> Answer:
-        """GET once its index is not `index` any more, or the wait is over; `mode`: stale, or consistent. Unavailable.
+        """GET once its index is not `index` any more, or the wait is over; `mode`: stale, or consistent.
+        Unavailable.
 
         With `index` 0 it answers at once.
         """
@@ -112,8 +113,11 @@ class _Line:
         self._name = name
         self._jobs: queue.Queue[_Job | None] = queue.Queue(MOST_WAITING)
         self._thread: threading.Thread | None = None
+        self._closed = False
 
     async def call(self, work: Callable[[], T]) -> T:
+        if self._closed:
+            raise ConnectionError
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             self._thread.start()
@@ -125,6 +129,7 @@ class _Line:
         return await asyncio.wrap_future(future)
 
     def close(self) -> None:
+        self._closed = True
         try:
             self._jobs.put_nowait(None)
         except queue.Full:

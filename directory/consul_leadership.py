@@ -2,9 +2,11 @@
 
 The session ends when it is not renewed for its time to live (Consul may take twice as long, never less), and when
 Consul finds the agent's machine dead. It releases the key (behaviour `release`), which stays with its `LockIndex`.
-That index is no fencing number: whoever deletes the key sets it back. It only tells one locking from the next here.
+That index is no fencing number: whoever deletes the key sets it back. It only tells one locking from the next
+here.
 """
 
+import asyncio
 import base64
 from contextlib import suppress
 from typing import Any
@@ -16,7 +18,7 @@ from directory.leadership import Lock
 from directory.rules.watching import WAIT_SECONDS
 
 PREFIX = "cellway/leaders"
-LOCK_DELAY = "1s"
+LOCK_DELAY_SECONDS = 1
 """How long Consul keeps a key from others when its session has died. Short, because the number is what counts."""
 LEAST_LIVES_SECONDS = 10.0
 """Consul's least time to live of a session, unless it is configured otherwise."""
@@ -62,6 +64,10 @@ class ConsulLeadership:
         return None if entry is None or _session(entry) is None else _owner(entry)
 
     async def wait(self, resource: str, seconds: float) -> None:
+        if _session(await self._entry(resource)) is None:
+            # Free, and kept from everybody for a while, whose end is no change that Consul could tell of.
+            await asyncio.sleep(min(seconds, LOCK_DELAY_SECONDS / 2))
+            return
         watch = self._watches.setdefault(resource, Watch(self._waiting, _path(resource)))
         await watch.next(min(seconds, WAIT_SECONDS))
 
@@ -74,7 +80,7 @@ class ConsulLeadership:
             "Name": f"cellway leader {resource}",
             "TTL": f"{self.lives_seconds:g}s",
             "Behavior": "release",
-            "LockDelay": LOCK_DELAY,
+            "LockDelay": f"{LOCK_DELAY_SECONDS}s",
         }
         return str((await self._agent.write("/v1/session/create", about)).body["ID"])
 

@@ -1,8 +1,8 @@
 """The registry in Consul: one service an instance, named `cellway-<program>`, with two TTL checks.
 
-`beat` passes while the process says that it lives: it decides who is seen, and Consul drops an instance for which it
-has been critical for a minute. `ready` passes while the process is ready, so that Consul's DNS sends nobody to one
-that is not. Each beat registers anew, so an agent that was restarted and forgot everything learns it again.
+`beat` passes while the process says that it lives: it decides who is seen, and Consul drops an instance for which
+it has been critical for a minute. `ready` passes while the process is ready, so that Consul's DNS sends nobody to
+one that is not. Each beat registers anew, so an agent that was restarted and forgot everything learns it again.
 """
 
 from collections.abc import Sequence

@@ -30,7 +30,8 @@ class Watch:
         self._again_at = 0.0
 
     async def next(self, seconds: float = watching.WAIT_SECONDS) -> Any:
-        """What is there: at once the first time, then when it may have changed, or the time is over. None: nothing.
+        """What is there: at once the first time, then when it may have changed, or the time is over. None:
+        nothing.
 
         Unavailable: whoever asks keeps what they have, and asks again after a while. Then it answers at once.
         """

@@ -1,7 +1,7 @@
 """Stands for election to lead a resource, and leads for as long as it can.
 
-What is done as a leader reads `term` first, and carries it with each decision. That the term is still ours may turn
-wrong the moment after: the directory then refuses the decision with `NotLeader`, and nothing has happened.
+What is done as a leader reads `term` first, and carries it with each decision. That the term is still ours may
+turn wrong the moment after: the directory then refuses the decision with `NotLeader`, and nothing has happened.
 """
 
 import random
@@ -20,7 +20,8 @@ log = logs.get("directory.leading")
 
 WAIT_SECONDS = 20.0
 AGAIN_SECONDS = 0.3
-"""Between a wait and the next try, so that a lock which is free and cannot be had yet is not asked for all the time."""
+"""Between a wait and the next try, so that a lock which is free and cannot be had yet is not asked for all the
+time."""
 KEPT_TIMES = 3
 """How often a lock is kept within its life: one failure does no harm."""
 

@@ -29,8 +29,8 @@ MOST_SUSPECTS = 8
 class Instance:
     """One running process. `service` is the program's name; `about`: short facts such as its cell.
 
-    `trouble` says why it is not ready, empty when it is. `suspects`: cells that it gets no answers from just now, as
-    a router finds out before anybody else.
+    `trouble` says why it is not ready, empty when it is. `suspects`: cells that it gets no answers from just now,
+    as a router finds out before anybody else.
     """
 
     service: str

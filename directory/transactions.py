@@ -55,7 +55,8 @@ class Transactions:
     async def begun(self, term: Term | None = None, **kind: Any) -> AsyncIterator[Connection]:
         """One that commits at the end; `kind` is asyncpg's. Unavailable.
 
-        With a `term`, what happens in it is decided by a leader, and no later one begins before its end. NotLeader.
+        With a `term`, what happens in it is decided by a leader, and no later one begins before its end.
+        NotLeader.
         """
         with border():
             async with database.transaction(self._pool, seconds=TRANSACTION_SECONDS, **kind) as connection:

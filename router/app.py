@@ -94,9 +94,11 @@ class Router:
         registry = open_registry(
             settings.directory_redis_url.get_secret_value(), settings.consul_url, settings.consul_token
         )
-        lifecycle.add(announcement(
+        lifecycle.add(
+            announcement(
                 registry, "router", self.site, self.admin, health=self.health, suspects=self.cells.suspects
-            ))
+            )
+        )
         return lifecycle
 
     async def _start_table(self) -> None:

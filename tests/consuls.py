@@ -44,7 +44,13 @@ class ConsulServer:
         if self._servers == 1:
             command += ["-dev"]
         else:
-            command += ["-server", "-bootstrap-expect", str(self._servers), "-data-dir", str(self._folder / "data")]
+            command += [
+                "-server",
+                "-bootstrap-expect",
+                str(self._servers),
+                "-data-dir",
+                str(self._folder / "data"),
+            ]
             command += [word for other in others for word in ("-retry-join", f"{HOST}:{other.serf}")]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)

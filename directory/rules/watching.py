@@ -1,7 +1,8 @@
 """How Consul's blocking queries are continued. Pure.
 
-A query that names the index of the last answer is held back until there is a later one, or its wait is over. Indices
-are not to be trusted blindly: a server that was restored, or begun anew, counts from less; some answers carry none.
+A query that names the index of the last answer is held back until there is a later one, or its wait is over.
+Indices are not to be trusted blindly: a server that was restored, or begun anew, counts from less; some answers
+carry none.
 """
 
 WAIT_SECONDS = 25.0
@@ -12,7 +13,8 @@ MOST_STALE_SECONDS = 5.0
 
 
 def next_index(known: int, answered: int) -> int:
-    """What to ask with next; 0 asks for what is there now. An index that goes backwards, or is none, begins anew."""
+    """What to ask with next; 0 asks for what is there now. An index that goes backwards, or is none, begins
+    anew."""
     return answered if answered >= max(known, 1) else 0
 
 

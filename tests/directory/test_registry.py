@@ -135,8 +135,7 @@ async def test_a_consul_that_forgot_everything_learns_it_again(tmp_path: Path) -
     await eventually(lambda: sightings.next(5))
     server.kill()
     with pytest.raises(Unavailable):
-        while True:
-            await sightings.next(5)
+        await _until(sightings, [])
     server.start()
     await server.ready()
     await registry.announce(ROUTER)

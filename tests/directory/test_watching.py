@@ -12,6 +12,7 @@ from directory.consul_agent import Agent
 from directory.consul_watch import LEAST_SECONDS, UNNUMBERED_SECONDS, Watch
 from directory.errors import Unavailable
 from directory.rules import watching
+from tests.waiting import eventually
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -115,9 +116,7 @@ async def test_an_answer_without_an_index_is_not_asked_for_in_a_hurry(
     assert [asked.get("index") for asked in server.asked] == [None, None]
 
 
-async def test_a_key_that_changes_all_the_time_is_read_some_times_a_second(
-    server: Scripted, watch: Watch
-) -> None:
+async def test_a_key_that_changes_all_the_time_is_read_some_times_a_second(server: Scripted, watch: Watch) -> None:
     """Not as fast as the network allows."""
     server.says(["a"], "5")
     began = time.monotonic()
@@ -173,8 +172,7 @@ async def test_a_server_that_hangs_is_given_up_and_holds_up_nobody_else(server: 
     server.says(["a"])
     began = time.monotonic()
     asking = asyncio.ensure_future(hanging.read_when_changed("/v1/kv/key", 5, 0.1))
-    while not server.asked:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: server.asked)
     assert (await other.read("/v1/kv/key")).body == ["a"]
     with pytest.raises(Unavailable):
         await asking
