@@ -24,7 +24,9 @@ performance { raft_multiplier = 1 }
 
 
 class ConsulServer:
-    """One server. `folder` None: in development mode, where it forgets everything when it ends."""
+    """One of `servers`. Alone it is in development mode, and forgets everything when it ends; with 0 it is no
+    server, but an agent as there is one on each machine.
+    """
 
     def __init__(self, folder: Path, name: str = "alone", servers: int = 1) -> None:
         self._program = require_program("consul", "what Cellway keeps in Consul")
@@ -89,15 +91,17 @@ class ConsulServer:
 
 
 class ConsulCluster:
-    """Three servers."""
+    """Three servers, and the agent that programs talk to."""
 
     def __init__(self, folder: Path) -> None:
         self.servers = [ConsulServer(folder / name, name, 3) for name in ("one", "two", "three")]
+        self.agent = ConsulServer(folder / "agent", "agent", 0)
 
-    def start(self) -> None:
-        """All of them."""
-        for server in self.servers:
+    async def start(self) -> None:
+        """All of them, until the agent knows a leader."""
+        for server in (*self.servers, self.agent):
             self.start_one(server)
+        await self.agent.ready()
 
     def start_one(self, server: ConsulServer) -> None:
         """As a member, also when it was one before."""
@@ -121,5 +125,5 @@ class ConsulCluster:
     def stop(self) -> None:
         """All of them, at once."""
         with ExitStack() as stack:
-            for server in self.servers:
+            for server in (*self.servers, self.agent):
                 stack.callback(server.kill)
