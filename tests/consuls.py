@@ -24,11 +24,15 @@ performance { raft_multiplier = 1 }
 
 
 class ConsulServer:
-    """One of `servers`. Alone it is in development mode, and forgets everything when it ends; with 0 it is no
-    server, but an agent as there is one on each machine.
+    """One of `servers`, with `more` configuration; `token` is sent with its calls. Alone it is in development
+    mode, and forgets everything when it ends; with 0 it is no server, but an agent as there is one on each
+    machine.
     """
 
-    def __init__(self, folder: Path, name: str = "alone", servers: int = 1) -> None:
+    def __init__(
+        self, folder: Path, name: str = "alone", servers: int = 1, more: str = "", token: str = ""
+    ) -> None:
+        self._more, self._headers = more, {"X-Consul-Token": token} if token else {}
         self._program = require_program("consul", "what Cellway keeps in Consul")
         self._folder, self.name, self._servers = folder, name, servers
         self._process: subprocess.Popen[bytes] | None = None
@@ -39,7 +43,7 @@ class ConsulServer:
         """Start, or start again on the same ports."""
         self._folder.mkdir(parents=True, exist_ok=True)
         configuration = self._folder / "configuration.hcl"
-        configuration.write_text(CONFIGURATION, encoding="utf-8")
+        configuration.write_text(CONFIGURATION + self._more, encoding="utf-8")
         command = [self._program, "agent", "-bind", HOST, "-node", self.name, "-config-file", str(configuration)]
         command += ["-dns-port", "-1", "-grpc-port", "-1", "-serf-wan-port", "-1", "-http-port", str(self.http)]
         command += ["-server-port", str(self._server), "-serf-lan-port", str(self.serf)]
@@ -77,9 +81,19 @@ class ConsulServer:
 
     async def get(self, path: str) -> Any:
         """What it answers; None while it does not, or cannot."""
+        return await self._call("GET", path, None)
+
+    async def put(self, path: str, body: Any) -> Any:
+        """The same, for a change."""
+        return await self._call("PUT", path, body)
+
+    async def _call(self, method: str, path: str, body: Any) -> Any:
         timeout = aiohttp.ClientTimeout(2)
         try:
-            async with aiohttp.ClientSession(timeout=timeout) as client, client.get(self.url + path) as response:
+            async with (
+                aiohttp.ClientSession(timeout=timeout, headers=self._headers) as client,
+                client.request(method, self.url + path, json=body) as response,
+            ):
                 return await response.json() if response.status == 200 else None
         except (aiohttp.ClientError, TimeoutError, OSError):
             return None
