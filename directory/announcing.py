@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from directory.errors import Unavailable
+from directory.pointer import Pointer
 from directory.redis_registry import RedisRegistry
 from directory.registry import Instance, Registry
 from runtime import logs
@@ -36,6 +37,13 @@ def open_consul(url: str, token: SecretStr | None) -> Registry:
     from directory.consul_registry import ConsulRegistry
 
     return ConsulRegistry(url, token.get_secret_value() if token else None)
+
+
+def open_pointer(url: str, token: SecretStr | None) -> Pointer:
+    """The version pointer in Consul."""
+    from directory.consul_pointer import ConsulPointer
+
+    return ConsulPointer(url, token.get_secret_value() if token else None)
 
 
 class Listening(Protocol):

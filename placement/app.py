@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from directory.announcing import announcement, open_registry
+from directory.announcing import announcement, open_pointer, open_registry
 from directory.control.client import CellControl
 from directory.leadership import Leadership, Terms
 from directory.leading import open_leadership
+from directory.pointer import Pointer
 from directory.postgres import PostgresDirectory
 from directory.postgres_leadership import PostgresTerms
 from directory.postgres_moves import PostgresMoves
@@ -70,10 +71,13 @@ class Stores:
     registry: Registry
     leadership: Leadership
     terms: Terms
+    pointer: Pointer | None
 
     async def close(self) -> None:
         """Close all connections."""
         await self.leadership.close()
+        if self.pointer is not None:
+            await self.pointer.close()
         await self.registry.close()  # once more: whoever follows it may have asked since the announcement ended
         await self.directory.close()
         await self.control.close()
@@ -100,7 +104,7 @@ async def assemble(settings: PlacementSettings) -> Program:
     witnesses, candidate = Witnesses(stores.registry, reach), leader.candidate(stores.leadership, stores.terms)
     decisions = Decisions(stores.directory, carrier)
     endpoints = _endpoints(settings, stores, cells, creation, decisions, seeds, witnesses)
-    background = Background(ready, publisher, reconciler, cells, candidate, witnesses)
+    background = Background(ready, publisher, reconciler, cells, candidate, witnesses, stores.pointer)
     health = _health(ready, stores.feed)
     health.add("leader", lambda: leader.check(candidate, stores.terms), required=False)
     site = Site(
@@ -138,6 +142,7 @@ async def _stores(settings: PlacementSettings) -> Stores:
     return Stores(
         *(pool, PostgresDirectory(pool), PostgresMoves(pool), feed, control, registry),
         *(leadership, PostgresTerms(pool)),
+        None if settings.consul_url is None else open_pointer(settings.consul_url, settings.consul_token),
     )
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from directory.consul_leadership import ConsulLeadership
+from directory.consul_pointer import ConsulPointer
 from directory.consul_registry import ConsulRegistry
 from directory.errors import Unavailable
+from directory.pointer import Position
 from directory.registry import Instance
 from tests.consuls import ConsulServer
 from tests.waiting import eventually
@@ -23,11 +25,11 @@ acl {{
 }}
 """
 ROUTER = Instance("router", "router-1", "127.0.0.1", 8080, 8082)
-Tokens = dict[str, str]
+POSITION = Position("directory", 7)
 
 
 def _policies(root: Path) -> list[str]:
-    """Of those who announce themselves, and of placement, in this order."""
+    """Of cells, of routers and of placement, in this order."""
     text = (root / "docs" / "operations" / "consul.md").read_text(encoding="utf-8")
     return re.findall(r"```hcl\n(.*?)```", text, re.DOTALL)
 
@@ -52,7 +54,7 @@ async def test_each_program_can_do_its_own_with_the_policy_that_is_documented(
     closed: ConsulServer, project_root: Path
 ) -> None:
     """Announce, watch, lead; a router's token takes no lock, and without one nothing goes."""
-    announcing, placing = [await _token(closed, rules) for rules in _policies(project_root)]
+    announcing, routing, placing = [await _token(closed, rules) for rules in _policies(project_root)]
     router, placement = ConsulRegistry(closed.url, announcing), ConsulRegistry(closed.url, placing)
     await router.announce(ROUTER)
 
@@ -70,10 +72,17 @@ async def test_each_program_can_do_its_own_with_the_policy_that_is_documented(
     assert await leadership.leader("placement") is None
     with pytest.raises(Unavailable, match="token"):
         await stranger.gain("placement", "other")
+    pointer, reading, stranded = (ConsulPointer(closed.url, token) for token in (placing, routing, announcing))
+    await pointer.put(POSITION)
+    assert await reading.next(5) == POSITION
+    with pytest.raises(Unavailable, match="token"):
+        await reading.put(Position("directory", 8))
+    with pytest.raises(Unavailable, match="token"):
+        await stranded.next(5)
     nobody = ConsulRegistry(closed.url)
     with pytest.raises(Unavailable, match="token"):
         await nobody.announce(ROUTER)
     await router.withdraw(ROUTER)
     await sightings.close()
-    for opened in (router, placement, leadership, stranger, nobody):
+    for opened in (router, placement, leadership, stranger, nobody, pointer, reading, stranded):
         await opened.close()
