@@ -2,7 +2,10 @@
 
 `beat` passes while the process says that it lives: it decides who is seen, and Consul drops an instance for which
 it has been critical for a minute. `ready` passes while the process is ready, so that Consul's DNS sends nobody to
-one that is not. Each beat registers anew, so an agent that was restarted and forgot everything learns it again.
+one that is not.
+
+Each beat says how both are. To register anew would not do: Consul lets a check that it knows keep its state, which
+is critical after an agent was restarted, or the process frozen. An agent that forgot everything is told anew.
 """
 
 from collections.abc import Sequence
@@ -10,6 +13,7 @@ from typing import Any
 
 from directory.consul_agent import Agent
 from directory.consul_watch import Watch
+from directory.errors import Unavailable
 from directory.registry import LIVES_SECONDS, MOST_SUSPECTS, Instance, Sightings
 from directory.rules.watching import WAIT_SECONDS
 
@@ -24,11 +28,32 @@ class ConsulRegistry:
     def __init__(self, url: str, token: str | None = None) -> None:
         self._url, self._token = url, token
         self._agent = Agent(url, token, "consul registry")
+        self._registered: dict[str, Instance] = {}
+        """As the agent was told last."""
 
     async def announce(self, instance: Instance) -> None:
+        if self._registered.get(instance.instance_id) == instance:
+            try:
+                await self._beat(instance)
+            except Unavailable:
+                # It may not know these checks any more, and says so by 404 or 500.
+                del self._registered[instance.instance_id]
+            else:
+                return
         await self._agent.write("/v1/agent/service/register", _registration(instance))
+        await self._beat(instance)
+        self._registered[instance.instance_id] = instance
+
+    async def _beat(self, instance: Instance) -> None:
+        for name, passes in (("beat", True), ("ready", not instance.trouble)):
+            said = {"Status": _status(passes)}
+            if (
+                await self._agent.write(f"/v1/agent/check/update/{name}:{instance.instance_id}", said)
+            ).body is None:
+                raise Unavailable("Consul knows no such check")
 
     async def withdraw(self, instance: Instance) -> None:
+        self._registered.pop(instance.instance_id, None)
         await self._agent.write(f"/v1/agent/service/deregister/{instance.instance_id}")
 
     async def instances(self, service: str) -> Sequence[Instance]:
@@ -55,6 +80,10 @@ class _Watching:
         self._agent.close()
 
 
+def _status(passes: bool) -> str:
+    return "passing" if passes else "critical"
+
+
 def _path(service: str) -> str:
     return f"/v1/health/service/cellway-{service}"
 
@@ -66,14 +95,14 @@ def _registration(instance: Instance) -> dict[str, Any]:
         "CheckID": f"beat:{instance.instance_id}",
         "Name": "the process says that it lives",
         "TTL": ttl,
-        "Status": "passing",
+        "Status": _status(True),
         "DeregisterCriticalServiceAfter": FORGET_AFTER,
     }
     ready = {
         "CheckID": f"ready:{instance.instance_id}",
         "Name": "the process is ready",
         "TTL": ttl,
-        "Status": "critical" if instance.trouble else "passing",
+        "Status": _status(not instance.trouble),
         "Notes": instance.trouble[:MOST_TROUBLE],
     }
     return {
@@ -102,7 +131,8 @@ def _says_ready(check: dict[str, Any]) -> bool:
 
 def _instance(service: str, entry: dict[str, Any]) -> Instance:
     known, meta = entry["Service"], dict(entry["Service"]["Meta"] or {})
-    trouble = next((check["Notes"] for check in entry["Checks"] if _says_ready(check)), "")
+    unready = (check for check in entry["Checks"] if _says_ready(check) and check["Status"] != "passing")
+    trouble = next((check["Notes"] or "not ready" for check in unready), "")
     about = {name: value for name, value in meta.items() if name not in OWN}
     suspects = tuple(meta.get("suspects", "").split())
     place = known["Address"], known["Port"], int(meta["admin_port"])

@@ -50,13 +50,9 @@ class ConsulServer:
         if self._servers == 1:
             command += ["-dev"]
         else:
-            command += [
-                "-server",
-                "-bootstrap-expect",
-                str(self._servers),
-                "-data-dir",
-                str(self._folder / "data"),
-            ]
+            if self._servers:
+                command += ["-server", "-bootstrap-expect", str(self._servers)]
+            command += ["-data-dir", str(self._folder / "data"), "-retry-interval", "1s"]
             command += [word for other in others for word in ("-retry-join", f"{HOST}:{other.serf}")]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)

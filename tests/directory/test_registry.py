@@ -149,6 +149,25 @@ async def test_a_consul_that_forgot_everything_learns_it_again(tmp_path: Path) -
     server.kill()
 
 
+async def test_a_process_that_fell_silent_is_seen_again_as_soon_as_it_beats(consul_server: ConsulServer) -> None:
+    """It was frozen, or its agent was restarted: Consul keeps such a check critical, whatever registers anew."""
+    await consul_server.ready()
+    registry = ConsulRegistry(consul_server.url)
+    silent = registry.watch("silent")
+    for trouble in ("", "table: empty"):
+        instance = replace(ROUTER, instance_id="router-silent", service="silent", trouble=trouble)
+        await registry.announce(instance)
+        for known in (registry, ConsulRegistry(consul_server.url)):
+            await registry._agent.write("/v1/agent/check/update/beat:router-silent", {"Status": "critical"})
+
+            await _until(silent, [])
+            await known.announce(instance)
+            await _until(silent, [instance])
+    await registry.withdraw(instance)
+    await silent.close()
+    await registry.close()
+
+
 async def test_an_instance_that_falls_silent_is_forgotten() -> None:
     """After a while, not at the first late beat."""
     clock = ManualClock()
