@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -295,6 +296,32 @@ async def test_a_key_that_is_deleted_by_hand_is_a_lost_lock(consul_server: Consu
     again = await _gained(leadership, resource)
     assert again.lock_id.endswith("/2")
     await leadership.close()
+
+
+async def test_a_leader_whose_consul_hangs_leads_no_longer_and_then_again(
+    tmp_path: Path, control_database: ControlDatabase
+) -> None:
+    """Its session may be over by then, or not: it finds out, and what it decides carries the right number."""
+    server = ConsulServer(tmp_path).start()
+    await server.ready()
+    pool = await database.open_pool(control_database.writer_dsn, name="test")
+    terms, directory = PostgresTerms(pool), PostgresDirectory(pool)
+    await directory.register_cell(new_cell())
+    candidate = Candidate(ConsulLeadership(server.url, None, LIVES_SECONDS), terms, "placement", "one")
+    tasks = Tasks()
+    tasks.keep("lead", candidate.step)
+    first = await eventually(lambda: candidate.term)
+    with server.frozen():
+        await eventually(lambda: candidate.term is None, seconds=LIVES_SECONDS * 3)
+    again = await eventually(lambda: candidate.term, seconds=30)
+    assert first is not None
+    assert again is not None
+    assert again.number >= first.number
+    assert (await directory.change_cell("cell-1", "prove", again)).state == "open"
+    await tasks.close()
+    await candidate.close()
+    await pool.close()
+    server.kill()
 
 
 @pytest.mark.parametrize("kind", ["postgres", "consul"])

@@ -118,3 +118,30 @@ async def test_without_consul_everything_goes_on_as_it_was(
     for writer in writers:
         assert set(writer.statuses) == {201}
         assert await writer.lost() == set()
+
+
+async def test_a_cell_whose_api_is_gone_is_down_in_the_eyes_of_all(platform: Platform, operator: Operator) -> None:
+    """Consul sees none of its processes any more, and it does not answer placement: the doctor says so, until it
+    is back."""
+
+    async def found() -> str | None:
+        checks = (await operator.get("/v1/checks")).body["checks"]
+        line = next(check for check in checks if check["name"].startswith("cells are well"))
+        return None if line["ok"] else str(line["detail"])
+
+    async def well() -> bool:
+        return await found() is None
+
+    async def is_down() -> str | None:
+        said = await found()
+        return said if said is not None and "cell-2 is down" in said else None
+
+    await eventually(well, seconds=START_SECONDS)
+    await platform.hold("cell-2 api")
+    try:
+        said = await eventually(is_down, seconds=START_SECONDS)
+    finally:
+        await platform.release("cell-2 api")
+    assert said is not None
+    assert "none of its processes is registered" in said
+    await eventually(well, seconds=START_SECONDS)
