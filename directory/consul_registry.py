@@ -132,7 +132,7 @@ def _says_ready(check: dict[str, Any]) -> bool:
 def _instance(service: str, entry: dict[str, Any]) -> Instance:
     known, meta = entry["Service"], dict(entry["Service"]["Meta"] or {})
     unready = (check for check in entry["Checks"] if _says_ready(check) and check["Status"] != "passing")
-    trouble = next((check["Notes"] or "not ready" for check in unready), "")
+    trouble = next((check["Notes"] or "overdue" for check in unready), "")
     about = {name: value for name, value in meta.items() if name not in OWN}
     suspects = tuple(meta.get("suspects", "").split())
     place = known["Address"], known["Port"], int(meta["admin_port"])

@@ -11,9 +11,9 @@ from directory.announcing import announcement, open_pointer, open_registry
 from directory.feed import Feed
 from directory.redis_feed import RedisFeed
 from router import IS_COMPILED, disk, files, metrics, tls
+from router.behind import Behind
 from router.errors import SnapshotRefused
 from router.follower import Follower
-from router.lag import Lag
 from router.lane import Lane
 from router.listener import Listener
 from router.look_ups import LookUps
@@ -57,10 +57,10 @@ class Router:
         )
         self._path = Path(settings.snapshot_path) if settings.snapshot_path else None
         self._writes_disk = writes_disk
-        self.lag: Lag | None = None
+        self.behind: Behind | None = None
         if settings.consul_url is not None:
             self._pointer = open_pointer(settings.consul_url, settings.consul_token)
-            self.lag = Lag(self._pointer, self.table)
+            self.behind = Behind(self._pointer, self.table)
         self.lane = Lane(settings, self.table, self.look_ups, self.cells, self.tasks)
         self.lane.most_connections = _most_clients(settings)
         self._certificate = (
@@ -82,8 +82,8 @@ class Router:
     def _admin(self) -> web.Application:
         self.health.add("table", self.follower.check_table)
         self.health.add("directory", self.follower.check_directory, required=False)
-        if self.lag is not None:
-            self.health.add("pointer", self.lag.check, required=False)
+        if self.behind is not None:
+            self.health.add("pointer", self.behind.check, required=False)
         pages = Pages(self.table, self.follower, self.look_ups, self.lane)
         self.health.add("service", pages.check_service)
         application = admin.application(self.health, self.settings)
@@ -114,8 +114,8 @@ class Router:
             self._load()
             keeper = disk.Keeper(self._path, self.table, self.settings.snapshot_every_seconds)
         self.tasks.keep("follow the directory", self.follower.step, Backoff(initial_seconds=0.2, cap_seconds=2.0))
-        if self.lag is not None:
-            self.tasks.keep("compare with the pointer", self.lag.step)
+        if self.behind is not None:
+            self.tasks.keep("compare with the pointer", self.behind.step)
         if keeper is not None and self._path is not None and self._writes_disk:
             disk.clear(self._path)
             self.tasks.keep("keep the table on disk", keeper.step)
@@ -148,7 +148,7 @@ class Router:
 
     async def _stop_table(self) -> None:
         await self.tasks.close()
-        if self.lag is not None:
+        if self.behind is not None:
             await self._pointer.close()
         if self._path is not None and self._writes_disk and self.table.changed.is_set():
             await disk.Keeper(self._path, self.table, 1.0).save()

@@ -11,7 +11,7 @@ from runtime import logs
 from runtime.clock import Clock, SystemClock
 from runtime.health import Unhealthy
 
-log = logs.get("router.lag")
+log = logs.get("router.behind")
 
 WAIT_SECONDS = 20.0
 AGAIN_SECONDS = 2.0
@@ -19,7 +19,7 @@ LATE_SECONDS = 5.0
 """A change needs less than a second to every router; it is told of here only when that has long passed."""
 
 
-class Lag:
+class Behind:
     """`runtime.tasks` calls `step` again and again."""
 
     def __init__(self, pointer: Pointer, table: Table, clock: Clock | None = None) -> None:
