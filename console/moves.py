@@ -18,6 +18,8 @@ WAY = (
     "COMMITTED", "ACTIVATED", "DRAINING", "REVERSIBLE", "CLEANING", "DONE",
 )  # fmt: skip
 """The straight one; what a move has yet to go through is shown by it."""
+SHOWN_WAITS = 0.05
+"""Of the time of a copy: from there on it is said that it waits for its source, and why."""
 MOST_LINES = 60
 """Of what happened; the latest are shown."""
 
@@ -48,11 +50,19 @@ def progress(found: Document) -> str:
         parts.append(f"{speed:,.0f} rows/s")
         if copied is not None and total and total > copied:
             parts.append(f"{duration((total - copied) / speed)} left")
+    if found["phase"] == "COPYING" and (waits := _number(known.get("throttled"))) and waits >= SHOWN_WAITS:
+        parts.append(_spared(known, waits))
     if (lag := _number(known.get("lag_keys"))) is not None:
         parts.append(f"{lag:,.0f} changes behind")
     if (step := _number(known.get("step_ms"))) is not None:
         parts.append(f"a step takes {duration(step / 1000)}")
     return ", ".join(parts)
+
+
+def _spared(known: Document, waits: float) -> str:
+    now, usual = _number(known.get("commit_ms")), _number(known.get("usual_commit_ms"))
+    why = f": commits there take {now:g} ms, usually {usual:g}" if now is not None and usual is not None else ""
+    return f"waits {waits * 100:.0f} % of the time, to spare its source{why}"
 
 
 def status(found: Document) -> str:
@@ -114,6 +124,7 @@ def _head(found: Document) -> RenderableType:
         "tenant": f"{found['tenant_id']}, {found['source']} → {found['destination']}",
         "phase": Text(f"{found['phase']}{paused}", phase_style(found)),
         "progress": progress(found) or DASH,
+        "mover": DASH if found["end_time"] else found["owner"] or "nobody just now",
         "began": f"{moment(found['create_time'])}{_ended(found)}",
         "pause": _pause(found),
         "way back": f"kept for {duration(options['reverse_seconds'])}",

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from directory.errors import NotFound, Stale
+from directory.errors import NotAllowed, NotFound, Stale
 from directory.memory import KeptMove, MemoryDirectory
 from directory.moves import NOTHING
 from directory.rules import moves as rules
@@ -30,21 +30,23 @@ class MemoryMoves:
     # By whoever wants a tenant elsewhere
 
     async def plan(self, new: NewMove, term: Term | None = None) -> Move:
-        rules.check_options(new.options)
         self._directory.check_term(term)
+        for refusal in self._refusals(new):
+            raise refusal
+        if new.reverses is not None:
+            self._take_way_back(self._kept(new.reverses))
+        return self._insert(new, rules.check_movable(new, self._directory.get_tenant(new.tenant_id)))
+
+    async def check(self, new: NewMove) -> Sequence[str]:
+        return [str(refusal) for refusal in self._refusals(new)]
+
+    def _refusals(self, new: NewMove) -> Sequence[NotAllowed]:
+        rules.check_options(new.options)
         tenant = self._directory.get_tenant(new.tenant_id)
         cell = self._directory.get_cell(new.destination)
-        old = None if new.reverses is None else self._kept(new.reverses)
-        unfinished = (move.move_id for move in self._directory.unfinished_moves(new.tenant_id))
-        rules.check_free(new.tenant_id, (move_id for move_id in unfinished if move_id != new.reverses))
-        if old is not None:
-            rules.check_way_back(new, old.move, cell.state)
-        source = rules.check_movable(new, tenant)
-        if old is None:
-            rules.check_destination(new.destination, cell.state, cell.free_tenants > 0)
-        else:
-            self._take_way_back(old)
-        return self._insert(new, source)
+        old = None if new.reverses is None else self._kept(new.reverses).move
+        unfinished = [move.move_id for move in self._directory.unfinished_moves(new.tenant_id)]
+        return rules.refusals(new, tenant, unfinished, cell.state, cell.free_tenants > 0, old)
 
     def _take_way_back(self, old: KeptMove) -> None:
         now, phase = self._clock.now(), rules.after(old.move.phase, "reverse")
@@ -83,7 +85,7 @@ class MemoryMoves:
         return planned
 
     async def move(self, move_id: str) -> Move:
-        return self._kept(move_id).move
+        return self._shown(self._kept(move_id))
 
     async def moves(
         self,
@@ -96,13 +98,17 @@ class MemoryMoves:
     ) -> Sequence[Move]:
         known = sorted(self._directory.moves.items())
         return [
-            kept.move
+            self._shown(kept)
             for move_id, kept in known
             if move_id > after
             and tenant_id in (None, kept.move.tenant_id)
             and cell_id in (None, kept.move.source, kept.move.destination)
             and unfinished in (None, kept.move.ended_at is None)
         ][:limit]
+
+    async def latest(self, limit: int = 100) -> Sequence[Move]:
+        known = sorted(self._directory.moves.items(), reverse=True)
+        return [kept.move for _, kept in known if kept.move.pause_ms is not None][:limit]
 
     async def events(self, move_id: str, after: int = 0, limit: int = 1000) -> Sequence[MoveEvent]:
         return self._kept(move_id).events[after : after + limit]
@@ -124,7 +130,7 @@ class MemoryMoves:
         free = [kept for kept in self._directory.moves.values() if self._claimable(kept, busy)]
         if not free:
             return None
-        chosen = min(free, key=lambda kept: (rules.CLAIMED_FIRST.index(kept.move.phase), kept.move.move_id))
+        chosen = min(free, key=_order)
         now = self._clock.now()
         chosen.lease_until, chosen.claim_after = now + timedelta(seconds=lease_seconds), None
         chosen.move = replace(chosen.move, token=self._directory.next_epoch(), owner=owner, updated_at=now)
@@ -145,8 +151,6 @@ class MemoryMoves:
             return False
         if kept.claim_after is not None and kept.claim_after > now:
             return False
-        if move.phase == "REVERSIBLE" and move.wish != "confirm" and not (kept.claim_after or kept.lease_until):
-            return self._way_back_over(kept) and self._fits(move, busy)
         if move.phase == "REVERSING" and self._reverse(move) is not None:
             return False
         return self._fits(move, busy)
@@ -155,7 +159,7 @@ class MemoryMoves:
         return kept.phase_at + timedelta(seconds=kept.move.options.reverse_seconds) <= self._clock.now()
 
     def _fits(self, move: Move, busy: set[str]) -> bool:
-        return move.phase in rules.URGENT or busy.isdisjoint((move.source, move.destination))
+        return rules.is_urgent(move) or busy.isdisjoint((move.source, move.destination))
 
     async def renew(self, move_id: str, token: int, lease_seconds: float) -> Move:
         kept = self._held(move_id, token)
@@ -167,8 +171,8 @@ class MemoryMoves:
     async def let_go(self, move_id: str, token: int, wait_seconds: float, known: Wish | None = None) -> None:
         kept = self._held(move_id, token)
         now = self._clock.now()
-        waits = wait_seconds if known in (None, kept.move.wish) else 0.0
-        kept.lease_until, kept.claim_after = None, now + timedelta(seconds=waits) if wait_seconds else None
+        waits = wait_seconds if known in (None, kept.move.wish) and kept.move.phase != "REVERSING" else 0.0
+        kept.lease_until, kept.claim_after = None, now + timedelta(seconds=waits) if waits else None
         kept.move = replace(kept.move, owner="", updated_at=now)
         self._free_switches(move_id)
 
@@ -195,6 +199,19 @@ class MemoryMoves:
             return False
         switches.update(dict.fromkeys(cells, (move_id, now + timedelta(seconds=seconds))))
         return True
+
+    async def forget_ended(self, kept_seconds: float, most: int) -> int:
+        before = self._clock.now() - timedelta(seconds=kept_seconds)
+        moves = [kept.move for kept in self._directory.moves.values()]
+        reversed_moves = {move.reverses for move in moves}
+        old = sorted(
+            (move.ended_at, move.move_id)
+            for move in moves
+            if move.ended_at is not None and move.ended_at <= before and move.move_id not in reversed_moves
+        )[:most]
+        for _, move_id in old:
+            del self._directory.moves[move_id]
+        return len(old)
 
     async def fresh_epoch(self) -> int:
         return self._directory.next_epoch()
@@ -226,6 +243,10 @@ class MemoryMoves:
         if move_id not in self._directory.moves:
             raise NotFound(f"no move {move_id}")
         return self._directory.moves[move_id]
+
+    def _shown(self, kept: KeptMove) -> Move:
+        """Whoever let the lease run out does not carry it any more."""
+        return kept.move if self._is_carried(kept) else replace(kept.move, owner="")
 
     def _held(self, move_id: str, token: int) -> KeptMove:
         kept = self._kept(move_id)
@@ -279,6 +300,12 @@ class MemoryMoves:
                 detail=_as_json(detail),
             )
         )
+
+
+def _order(kept: KeptMove) -> tuple[bool, int, str]:
+    """In which moves are claimed."""
+    move = kept.move
+    return not rules.is_urgent(move), rules.CLAIMED_FIRST.index(move.phase), move.move_id
 
 
 def _as_json(mapping: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -29,8 +29,17 @@ class Moves(Protocol):
         the tenant is deleted, lives there already or has another unfinished move, or the cell takes nobody.
         """
 
+    async def check(self, new: NewMove) -> Sequence[str]:
+        """Everything for which `plan` would say NotAllowed just now; empty: it would plan. Nothing is written.
+
+        NotFound; BadMove.
+        """
+
     async def move(self, move_id: str) -> Move:
-        """NotFound."""
+        """NotFound. Its owner is who has a lease now."""
+
+    async def latest(self, limit: int = 100) -> Sequence[Move]:
+        """Moves that have switched, however they ended, the latest first: what they measured is known."""
 
     async def moves(
         self,
@@ -57,10 +66,9 @@ class Moves(Protocol):
     async def claim(self, owner: str, lease_seconds: float, most_of_a_cell: int) -> Move | None:
         """One that has something to be done and that nobody carries, at a fresh token; None when there is none.
 
-        At most so many of a cell are carried at once (in either direction), but for those for which a tenant
-        waits. One that is REVERSIBLE has something to be done when that is confirmed or its time is over, or when
-        whoever let it go said when; one that is REVERSING, when its reverse was aborted or has brought the tenant
-        back.
+        Those for which a tenant waits come first, however many of a cell are carried; of the others, at most so
+        many of a cell at once (in either direction). One that is REVERSING has something to be done when its
+        reverse was aborted or has brought the tenant back.
         """
 
     async def renew(self, move_id: str, token: int, lease_seconds: float) -> Move:
@@ -69,7 +77,8 @@ class Moves(Protocol):
     async def let_go(self, move_id: str, token: int, wait_seconds: float, known: Wish | None = None) -> None:
         """Give the lease and the switch up; not claimed before `wait_seconds`, or somebody's wish. 0: at once.
 
-        `known`: the wish with which it was claimed; another one came meanwhile, and is acted on at once.
+        `known`: the wish with which it was claimed; another one came meanwhile, and is acted on at once. So is a
+        reverse that came meanwhile, once it has ended.
         NotFound; Stale.
         """
 
@@ -87,6 +96,12 @@ class Moves(Protocol):
         NotFound; Stale.
         """
 
+    async def forget_ended(self, kept_seconds: float, most: int) -> int:
+        """Remove moves that ended so long ago, with all that is kept of them, the oldest first; how many.
+
+        One that another move is the reverse of goes after that one, whether that has ended or not.
+        """
+
     async def fresh_epoch(self) -> int:
         """Greater than all before."""
 
@@ -100,6 +115,7 @@ class Moves(Protocol):
     async def release(self, move_id: str, token: int, epoch: int) -> Move:
         """The decision ABORT: from (source, `epoch`) to the source at a fresh epoch, `epochs["released"]`.
 
-        The next attempt begins with CATCHING_UP. Once more, it returns the move as it is. NotFound; Stale: the
+        The next attempt begins with CATCHING_UP, once the source is open again: whoever opened it notes that epoch
+        as `epochs["opened"]`. Once more, it returns the move as it is. NotFound; Stale: the
         token or the epoch is outdated, or COMMIT was decided; NotAllowed: it is not being switched.
         """

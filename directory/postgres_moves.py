@@ -12,12 +12,12 @@ from typing import Any
 import asyncpg
 
 from directory import transactions
-from directory.errors import Stale
+from directory.errors import NotAllowed, Stale
 from directory.moves import NOTHING
 from directory.rules import moves as rules
 from directory.rules.moves import Decision, MoveStep
 from directory.transactions import SQL, Transactions, found, get_tenant, lock_tenant, repeated
-from directory.values import Move, MoveChange, MoveEvent, MoveOptions, MovePhase, NewMove, Term, Wish
+from directory.values import Move, MoveChange, MoveEvent, MoveOptions, MovePhase, NewMove, Tenant, Term, Wish
 from runtime.database import Connection, Pool
 
 FIELDS = frozenset(Move.__dataclass_fields__)
@@ -38,21 +38,24 @@ class PostgresMoves:
         rules.check_options(new.options)
         async with self._transactions.begun(term) as connection:
             await lock_tenant(connection, new.tenant_id)
-            tenant = await get_tenant(connection, new.tenant_id)
-            cell = found(await connection.fetchrow(SQL["get_cell"], new.destination), "cell", new.destination)
             old = None if new.reverses is None else _move(await _locked(connection, new.reverses))
-            unfinished = await connection.fetch(SQL["list_unfinished_moves"], new.tenant_id)
-            rules.check_free(
-                new.tenant_id, (row["move_id"] for row in unfinished if row["move_id"] != new.reverses)
-            )
+            tenant, refusals = await _considered(connection, new, old)
+            for refusal in refusals:
+                raise refusal
             if old is not None:
-                rules.check_way_back(new, old, cell["state"])
-            source = rules.check_movable(new, tenant)
-            if old is None:
-                rules.check_destination(new.destination, cell["state"], cell["tenants"] < cell["capacity_tenants"])
-            else:
                 await self._take_way_back(connection, old)
-            return await self._insert(connection, new, source)
+            return await self._insert(connection, new, rules.check_movable(new, tenant))
+
+    @repeated
+    async def check(self, new: NewMove) -> Sequence[str]:
+        rules.check_options(new.options)
+        async with self._transactions.begun() as connection:
+            old = None
+            if new.reverses is not None:
+                row = await connection.fetchrow(SQL["get_move"], new.reverses)
+                old = _move(found(row, "move", new.reverses))
+            _, refusals = await _considered(connection, new, old)
+        return [str(refusal) for refusal in refusals]
 
     async def _take_way_back(self, connection: Connection, old: Move) -> None:
         phase = rules.after(old.phase, "reverse")
@@ -91,6 +94,9 @@ class PostgresMoves:
         rows = await self._transactions.rows("list_moves", after, limit, tenant_id, cell_id, unfinished)
         return [_move(row) for row in rows]
 
+    async def latest(self, limit: int = 100) -> Sequence[Move]:
+        return [_move(row) for row in await self._transactions.rows("list_latest_moves", limit)]
+
     async def events(self, move_id: str, after: int = 0, limit: int = 1000) -> Sequence[MoveEvent]:
         async with self._transactions.begun() as connection:
             found(await connection.fetchrow(SQL["get_move"], move_id), "move", move_id)
@@ -117,7 +123,8 @@ class PostgresMoves:
             await connection.execute(SQL["lock_claims"])
             order, urgent, back = list(rules.CLAIMED_FIRST), list(rules.URGENT), list(rules.BACK)
             row = await connection.fetchrow(
-                SQL["claim_move"], owner, float(lease_seconds), most_of_a_cell, order, urgent, back
+                *(SQL["claim_move"], owner, float(lease_seconds), most_of_a_cell),
+                *(order, urgent, back, list(rules.REOPENING)),
             )
         return None if row is None else _move(row)
 
@@ -167,6 +174,11 @@ class PostgresMoves:
                 await connection.execute(SQL["free_switches"], move_id)
             return len(taken) == len(cells)
 
+    @repeated
+    async def forget_ended(self, kept_seconds: float, most: int) -> int:
+        async with self._transactions.begun() as connection:
+            return int(await connection.fetchval(SQL["forget_moves"], float(kept_seconds), most))
+
     async def fresh_epoch(self) -> int:
         async with self._transactions.begun() as connection:
             return int(await connection.fetchval(SQL["next_epoch"]))
@@ -195,6 +207,17 @@ class PostgresMoves:
             await connection.execute(SQL["insert_decision"], move_id, epoch, decision, fresh)
             await connection.execute(SQL["free_switches"], move_id)
             return await _stepped(connection, move, step, phase, MoveChange(epochs={name: fresh}))
+
+
+async def _considered(
+    connection: Connection, new: NewMove, old: Move | None
+) -> tuple[Tenant, Sequence[NotAllowed]]:
+    """The tenant, and what keeps it from moving so. NotFound."""
+    tenant = await get_tenant(connection, new.tenant_id)
+    cell = found(await connection.fetchrow(SQL["get_cell"], new.destination), "cell", new.destination)
+    unfinished = [row["move_id"] for row in await connection.fetch(SQL["list_unfinished_moves"], new.tenant_id)]
+    free = cell["tenants"] < cell["capacity_tenants"]
+    return tenant, rules.refusals(new, tenant, unfinished, cell["state"], free, old)
 
 
 async def _locked(connection: Connection, move_id: str) -> asyncpg.Record:

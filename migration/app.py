@@ -1,11 +1,16 @@
 """The only place that builds things."""
 
+import asyncio
 from dataclasses import dataclass
 
 from directory.postgres import PostgresDirectory
 from directory.postgres_moves import PostgresMoves
+from migration import streams
+from migration.copying import LANES
 from migration.databases import Databases
 from migration.mover import Mover
+from migration.pacing import Paces
+from migration.rules.pace import Bounds
 from migration.settings import MigrationSettings
 from runtime import admin, database, logs
 from runtime.health import Health
@@ -33,6 +38,7 @@ async def build(settings: MigrationSettings) -> Lifecycle:
 async def assemble(settings: MigrationSettings) -> Program:
     """Everything, in the order of its start. Nothing is connected to before it is used."""
     logs.identify(program="migration")
+    asyncio.get_running_loop().set_exception_handler(streams.unheard)
     pool = await database.open_pool(
         settings.directory_dsn,
         name="cellway-migration",
@@ -41,14 +47,23 @@ async def assemble(settings: MigrationSettings) -> Program:
         stateless=True,
     )
     directory = PostgresDirectory(pool)
+    databases = Databases(settings.cells_path)
+    bounds = Bounds(
+        settings.latency_rise,
+        settings.latency_tolerance_ms / 1000,
+        settings.least_pace,
+        most=LANES * settings.moves,
+    )
     mover = Mover(
         PostgresMoves(pool),
         directory,
-        Databases(settings.cells_path),
+        databases,
+        Paces(databases, bounds),
         most=settings.moves,
         most_of_a_cell=settings.moves_of_a_cell,
         lease_seconds=settings.lease_seconds,
         look_seconds=settings.look_seconds,
+        keep_seconds=settings.keep_moves_days * 86_400,
     )
 
     async def directory_answers() -> str | None:

@@ -1,14 +1,18 @@
 """Reads from a database's catalog which tables belong to tenants, and what they are made of."""
 
-import asyncpg
-
+from directory.fence.catalog import Listed, NoPlainTable, read_encoding, read_tables
 from migration.errors import Obstacle
-from migration.rules.tables import Column, ForeignKey, Schema, Sequence, Table, Unique
+from migration.rules.tables import Schema, Sequence
 from runtime.database import Connection
 from runtime.queries import Queries
 
 QUERIES = Queries("migration")
-_TABLE_KINDS = ("r",)
+DIFFERENCE = QUERIES["read_difference"].format(fingerprint=QUERIES["read_fingerprint"])
+
+
+async def read_listed(connection: Connection) -> list[Listed]:
+    """The tables in cellway.tables."""
+    return [Listed(**row) for row in await connection.fetch(QUERIES["read_listed"])]
 
 
 async def read_schema(connection: Connection) -> Schema:
@@ -16,33 +20,18 @@ async def read_schema(connection: Connection) -> Schema:
 
     Obstacle: one of them is gone, or is no plain table.
     """
-    found = await connection.fetch(QUERIES["read_tables"])
-    columns = _by_relation(await connection.fetch(QUERIES["read_columns"]))
-    uniques = _by_relation(await connection.fetch(QUERIES["read_uniques"]))
-    foreign_keys = _by_relation(await connection.fetch(QUERIES["read_foreign_keys"]))
+    # First: what changes while the rest is read is noticed later, and never taken for what was read.
+    fingerprint = await read_fingerprint(connection)
+    try:
+        tables = await read_tables(connection, await read_listed(connection))
+    except NoPlainTable as error:
+        raise Obstacle(str(error)) from error
     sequences = await connection.fetch(QUERIES["read_sequences"])
-    tables = {}
-    for row in found:
-        relation = row["relation"]
-        if row["kind"] not in _TABLE_KINDS:
-            raise Obstacle(
-                f"{relation} is listed in cellway.tables, but is no plain table: release it, and capture its parts"
-            )
-        tables[relation] = Table(
-            relation=relation,
-            schema=row["schema"],
-            name=row["name"],
-            tenant=row["tenant"],
-            bound=row["bound"],
-            key=tuple(row["key"]),
-            columns=tuple(_column(column) for column in columns.get(relation, ())),
-            uniques=tuple(_unique(unique) for unique in uniques.get(relation, ())),
-            foreign_keys=tuple(_foreign_key(foreign_key) for foreign_key in foreign_keys.get(relation, ())),
-        )
     return Schema(
         tables,
         tuple(Sequence(row["relation"], row["table"], row["column"], row["ascending"]) for row in sequences),
-        await read_fingerprint(connection),
+        fingerprint,
+        await read_encoding(connection),
     )
 
 
@@ -50,37 +39,3 @@ async def read_fingerprint(connection: Connection) -> str:
     """Of the same tables, to be compared with what `read_schema` found in this database."""
     fingerprint: str = await connection.fetchval(QUERIES["read_fingerprint"])
     return fingerprint
-
-
-def _by_relation(rows: list[asyncpg.Record]) -> dict[str, list[asyncpg.Record]]:
-    found: dict[str, list[asyncpg.Record]] = {}
-    for row in rows:
-        found.setdefault(row["relation"], []).append(row)
-    return found
-
-
-def _column(row: asyncpg.Record) -> Column:
-    return Column(
-        name=row["name"],
-        type=row["type"],
-        plain_type=row["plain_type"],
-        base=row["base"],
-        binary=row["binary"],
-        nullable=row["nullable"],
-        filled=row["filled"],
-        generated=row["generated"],
-    )
-
-
-def _unique(row: asyncpg.Record) -> Unique:
-    return Unique(row["name"], tuple(row["columns"]), row["deferrable"])
-
-
-def _foreign_key(row: asyncpg.Record) -> ForeignKey:
-    return ForeignKey(
-        name=row["name"],
-        columns=tuple(row["columns"]),
-        referenced=row["referenced"],
-        referenced_columns=tuple(row["referenced_columns"]),
-        shared=row["shared"],
-    )

@@ -10,7 +10,8 @@ and in one transaction.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,6 +19,7 @@ from migration import fences
 from migration.catalog import QUERIES
 from migration.ends import End, Reader, Writing
 from migration.errors import Clash, translated
+from migration.pacing import Turns, Waiting
 from migration.rules import statements
 from migration.rules.chunks import Chunk, Progress, progress_key
 from migration.rules.tables import Schema, Table
@@ -99,15 +101,16 @@ async def copy_table(
     progress: Progress | None = None,
     *,
     before_chunk: Callable[[Progress], Awaitable[None]] | None = None,
+    turns: Turns | None = None,
     lanes: int = LANES,
 ) -> Progress:
     """All that is left of one table.
 
     `since`: a snapshot no later than any chunk's, from which the next step will start. It may start from it even
     when a clash made a step necessary here: what is read again too often does no harm. `before_chunk` is told what
-    is committed, and may wait, to spare the source.
+    is committed, before each chunk and while one waits for its turn (`turns`), which spares the source.
     """
-    cutting = _Cutting(source, destination, token, table, progress or Progress(), before_chunk)
+    cutting = _Cutting(source, destination, token, table, progress or Progress(), before_chunk, turns)
     if cutting.progress.done:
         return cutting.progress
     try:
@@ -120,24 +123,47 @@ async def copy_table(
             raise first from first.__cause__
     done = cutting.progress
     # Once a step has brought rows of chunks that are yet to come, these clash with them: so all come this way.
+    told, take_turn = partial(_told, before_chunk), turns.chunk if turns is not None else _at_once
     while not done.done:
-        if before_chunk is not None:
-            await before_chunk(done)
-        done, since = await _with_step(source, destination, token, table, schema, since, done)
+        await told(done)
+        async with take_turn(partial(told, done)) as share:
+            done, since = await _with_step(source, destination, token, table, schema, since, done, share)
     return done
 
 
+async def _told(before_chunk: Callable[[Progress], Awaitable[None]] | None, progress: Progress) -> None:
+    if before_chunk is not None:
+        await before_chunk(progress)
+
+
+@contextlib.asynccontextmanager
+async def _at_once(_waiting: Waiting) -> AsyncIterator[float]:
+    yield 1.0
+
+
 async def _with_step(
-    source: End, destination: End, token: int, table: Table, schema: Schema, since: str, done: Progress
+    source: End,
+    destination: End,
+    token: int,
+    table: Table,
+    schema: Schema,
+    since: str,
+    done: Progress,
+    share: float,
 ) -> tuple[Progress, str]:
     """The next chunk and a step, of one moment: a clash then is with another tenant's row."""
     async with destination.writing(token) as writing, source.reading() as reader:
         stepped = await step(reader, writing, schema, since, persist=partial(fences.persist, source, token))
-        chunk = await next_chunk(reader, table, done.after, min(done.chunk_rows, AGAIN_ROWS))
+        rows = _part(share, min(done.chunk_rows, AGAIN_ROWS))
+        chunk = await next_chunk(reader, table, done.after, rows)
         copied = await copy_chunk_again(reader, writing, table, chunk)
         progress = done.plus(chunk, copied.rows, copied.bytes)
         await writing.note(progress={progress_key(table.relation): progress.as_json()})
     return progress, stepped.snapshot
+
+
+def _part(share: float, rows: int) -> int:
+    return max(1, int(rows * share))
 
 
 class _Cutting:
@@ -151,11 +177,13 @@ class _Cutting:
         table: Table,
         progress: Progress,
         before_chunk: Callable[[Progress], Awaitable[None]] | None,
+        turns: Turns | None,
     ) -> None:
         self.progress = progress
         """What is committed."""
         self._source, self._destination, self._token, self._table = source, destination, token, table
-        self._before_chunk = before_chunk
+        self._told = partial(_told, before_chunk)
+        self._take_turn = turns.chunk if turns is not None else _at_once
         self._after, self._at_end = progress.after, False
         self._lock = asyncio.Lock()
         self._cut_last = asyncio.Event()
@@ -165,19 +193,23 @@ class _Cutting:
     async def lane(self) -> None:
         """Chunk after chunk, until none is left."""
         while not self._at_end:
-            if self._before_chunk is not None:
-                await self._before_chunk(self.progress)
+            await self._told(self.progress)
             await self._chunk()
+
+    async def _waiting(self) -> None:
+        await self._told(self.progress)
 
     async def _chunk(self) -> None:
         async with (
+            self._take_turn(self._waiting) as share,
             self._destination.writing(self._token, durable=False) as writing,
             self._source.reading() as reader,
         ):
             async with self._lock:
                 if self._at_end:
                     return
-                chunk = await next_chunk(reader, self._table, self._after, self.progress.chunk_rows)
+                rows = _part(share, self.progress.chunk_rows)
+                chunk = await next_chunk(reader, self._table, self._after, rows)
                 self._after, self._at_end = chunk.to, chunk.last
                 cut_before, committed = self._cut_last, asyncio.Event()
                 self._cut_last = committed

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,8 @@ PINNED: Mapping[str, str] = {
     "lc_monetary": "C",
     "xmloption": "content",
     "xmlbinary": "base64",
+    "array_nulls": "on",
+    "quote_all_identifiers": "off",
     "standard_conforming_strings": "on",
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
@@ -46,7 +48,7 @@ PINNED: Mapping[str, str] = {
     "jit": "off",
     # A move uses the processors that its connections say, and leaves the others to those who are served.
     "max_parallel_workers_per_gather": "0",
-    # Chunks in the order of their index rather than sorted: the planner cannot know how few rows are between bounds.
+    # Chunks in the order of their index, not sorted: the planner cannot know how few rows are between bounds.
     "random_page_cost": "1.1",
 }
 _EXPORTED = re.compile(r"[0-9A-F]{1,16}-[0-9A-F]{1,16}-[0-9]{1,10}")
@@ -163,14 +165,20 @@ class End:
 
     @contextlib.asynccontextmanager
     async def reading(
-        self, snapshot: str | None = None, *, seconds: float = CHUNK_SECONDS
+        self, snapshot: str | None = None, *, standing: Iterable[str] = (), seconds: float = CHUNK_SECONDS
     ) -> AsyncIterator[Reader]:
-        """A transaction that reads one snapshot: of its first statement, or the exported one of this name."""
+        """A transaction that reads one snapshot: of its first statement, or the exported one of this name.
+
+        `standing`: relations that nobody alters from before that snapshot on. Else one that is written anew
+        between the snapshot and its reading would seem to be empty.
+        """
         begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
         if snapshot is not None:
             if not _EXPORTED.fullmatch(snapshot):
                 raise Obstacle(f"{snapshot!r} is no name of an exported snapshot")
             begin += f"; SET TRANSACTION SNAPSHOT '{snapshot}'"
+        if relations := ", ".join(standing):
+            begin += f"; LOCK TABLE {relations} IN ACCESS SHARE MODE"
         async with self._transaction(begin, seconds) as connection:
             yield Reader(connection, self.name)
 

@@ -57,6 +57,9 @@ def translated(where: str) -> Iterator[None]:
         yield
     except asyncpg.PostgresError as error:
         raise _ours(error, where) from error
+    except asyncpg.InternalClientError as error:
+        # Its own words are about its state, and say nothing to anybody.
+        raise Unavailable(f"{where} does not answer: the connection broke") from error
     except UNREACHABLE as error:
         raise Unavailable(f"{where} does not answer: {str(error) or type(error).__name__}") from error
 

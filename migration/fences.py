@@ -18,6 +18,8 @@ from migration.errors import translated
 from migration.rules.names import text_of
 
 TAKE_LOCK_MS = 500
+MOST_WRITERS = 3
+"""That are named; one is enough to be in the way."""
 State = Literal["active", "importing", "fenced", "moved"]
 
 
@@ -72,6 +74,14 @@ async def await_writers(end: End, *, lock_ms: int) -> None:
             "COMMIT",
         ],
     )
+
+
+async def tell_writers(end: End) -> str:
+    """Whose transactions have written for the tenant, and have not ended: for people."""
+    async with end.connected() as connection:
+        rows = await connection.fetch(QUERIES["list_writers"], end.tenant_id, MOST_WRITERS)
+    told = ", ".join(f"process {row['pid']} of {row['usename']} ({row['application_name']})" for row in rows)
+    return f"{end.name} has transactions of this tenant that do not end{told and ': ' + told}"
 
 
 async def persist(end: End, token: int) -> None:

@@ -16,9 +16,11 @@ from directory.moves import Moves
 from directory.truth import Directory
 from directory.values import Move, MoveChange
 from migration import metrics
-from migration.carrier import Carrier, Paused
+from migration.carrier import Carrier
+from migration.claim import Paused
 from migration.databases import Databases
 from migration.errors import Obstacle, Superseded, Unavailable
+from migration.pacing import Paces
 from runtime import logs
 from runtime.backoff import Backoff
 from runtime.tasks import Tasks
@@ -27,9 +29,15 @@ log = logs.get("migration.mover")
 _AGAIN = Backoff(initial_seconds=0.5, cap_seconds=30.0, floor_seconds=0.2)
 OBSTACLE_SECONDS = 30.0
 """Until it is looked at again whether somebody has cleared the way."""
-URGENT_SECONDS = 1.0
-"""At most, until a move for which its tenant waits is tried again, and until the directory is asked again."""
+URGENT_SECONDS = 0.3
+"""At most, until a move for which its tenant waits is tried again."""
+LOOK_AGAIN_SECONDS = 1.0
+"""At most, until a directory that was away is asked again."""
 LET_GO_AGAIN_SECONDS = 0.2
+FORGET_SECONDS = 600.0
+"""About so often moves that ended long ago are removed,"""
+FORGET_MOST = 200
+"""so many in one transaction."""
 RENEWALS = 3
 """In the time of a lease, so that one may fail."""
 
@@ -42,15 +50,17 @@ class Mover:
         moves: Moves,
         directory: Directory,
         databases: Databases,
+        paces: Paces,
         *,
         most: int,
         most_of_a_cell: int,
         lease_seconds: float,
         look_seconds: float,
+        keep_seconds: float,
     ) -> None:
-        self._moves, self._directory, self._databases = moves, directory, databases
+        self._moves, self._directory, self._databases, self._paces = moves, directory, databases, paces
         self._most, self._most_of_a_cell = most, most_of_a_cell
-        self._lease_seconds, self._look_seconds = lease_seconds, look_seconds
+        self._lease_seconds, self._look_seconds, self._keep_seconds = lease_seconds, look_seconds, keep_seconds
         self._owner = f"{socket.gethostname()[:40]}-{secrets.token_hex(3)}"
         self._tasks = Tasks()
         self._carried: set[str] = set()
@@ -64,12 +74,16 @@ class Mover:
 
     async def start(self) -> None:
         """Look for something to do from now on."""
-        self._tasks.keep("look for moves", self._look, Backoff(initial_seconds=0.2, cap_seconds=URGENT_SECONDS))
+        self._tasks.keep("forget moves", self._forget, Backoff(initial_seconds=1.0, cap_seconds=FORGET_SECONDS))
+        self._tasks.keep(
+            "look for moves", self._look, Backoff(initial_seconds=0.2, cap_seconds=LOOK_AGAIN_SECONDS)
+        )
 
     async def stop(self) -> None:
         """Let go of everything: somebody else, or this program's successor, goes on at once."""
         carried = set(self._carried)
         await self._tasks.close()
+        await self._paces.close()
         if carried:
             log.info("moves_left", moves=len(carried))
 
@@ -85,10 +99,17 @@ class Mover:
             self._free.clear()
         self._tasks.spawn(f"move {move.move_id}", self._carry(move))
 
+    async def _forget(self) -> None:
+        """Whoever comes first removes what is due; the others find nothing."""
+        if forgotten := await self._moves.forget_ended(self._keep_seconds, FORGET_MOST):
+            log.info("moves_forgotten", moves=forgotten)
+        if forgotten < FORGET_MOST:
+            await asyncio.sleep(FORGET_SECONDS * random.uniform(0.7, 1.0))  # noqa: S311 jitter
+
     async def _carry(self, move: Move) -> None:
         with logs.bound(move=move.move_id, tenant=move.tenant_id, token=move.token):
             log.info("move_claimed", phase=move.phase, source=move.source, destination=move.destination)
-            carrier = Carrier(self._moves, self._directory, self._databases, move)
+            carrier = Carrier(self._moves, self._directory, self._databases, self._paces, move)
             renewing = self._tasks.spawn(f"lease of {move.move_id}", self._renew(carrier, asyncio.current_task()))
             try:
                 await self._until_let_go(carrier)
@@ -112,7 +133,9 @@ class Mover:
         except (Superseded, Stale, NotFound) as error:
             metrics.LET_GO.labels("superseded").inc()
             log.warning("move_superseded", reason=str(error))
-            return
+            # Only a word that came late, perhaps: then it is ours, and must not wait for its lease to run out.
+            await self._tell(carrier, str(error))
+            wait_seconds = OBSTACLE_SECONDS
         except Obstacle as obstacle:
             metrics.LET_GO.labels("obstacle").inc()
             log.error("move_obstructed", phase=carrier.move.phase, reason=str(obstacle))
@@ -156,7 +179,7 @@ class Mover:
                 await asyncio.sleep(LET_GO_AGAIN_SECONDS)
                 continue
             except DirectoryError as reason:
-                log.info("lease_runs_out", reason=str(reason))
+                log.info("not_ours_to_let_go", reason=str(reason))
             return
 
     async def _renew(self, carrier: Carrier, carrying: "asyncio.Task[None] | None") -> None:

@@ -25,3 +25,15 @@ class MigrationSettings(Settings):
     )
     lease_seconds: float = Field(default=15.0, ge=1.0, le=300.0, description="after so long another takes over")
     look_seconds: float = Field(default=1.0, ge=0.05, le=60.0, description="between two looks for something to do")
+    latency_rise: float = Field(
+        default=1.1, ge=1.0, le=100.0, description="copies may make a source's commits take so many times as long"
+    )
+    latency_tolerance_ms: float = Field(
+        default=5.0, ge=0.0, le=10_000.0, description="and so much longer, which clients do not notice"
+    )
+    least_pace: float = Field(
+        default=0.1, gt=0.0, le=1.0, description="of the time, in which a cell is copied from all the same"
+    )
+    keep_moves_days: float = Field(
+        default=90.0, ge=1.0, le=3650.0, description="how long moves that have ended can be looked at"
+    )

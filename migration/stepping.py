@@ -19,17 +19,17 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
-from migration.catalog import QUERIES, read_fingerprint
+from migration.catalog import DIFFERENCE, QUERIES, read_fingerprint
 from migration.ends import Reader, Writing
 from migration.errors import Lost, Obstacle, translated
 from migration.rules import statements
+from migration.rules.comparing import MOST_KEYLESS_ROWS
 from migration.rules.tables import Schema, Table
 from migration.streams import Pipe, both, receive, send
+from migration.verifying import refuse_dangling
 
 BATCH_KEYS = 10_000
 BATCHES_AHEAD = 2
-MOST_KEYLESS_ROWS = 200_000
-"""Of a tenant, in a table without a key: any write there means that all of them are copied again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +84,24 @@ async def step(
     `persist` returns when the source cannot forget any more what the reader sees (`fences.persist`); only then is
     its snapshot kept. None: that is so already, or the source will not die.
 
-    Lost: the snapshot is not of this server, or not of this `history`. Obstacle: the schema changed, or another
-    tenant of the destination has a unique value, or a table without a key is too large.
+    Lost: the snapshot is not of this server, or not of this `history`. Obstacle: a schema changed, or another
+    tenant of the destination has a unique value, or lacks a row that is referred to, or a table without a key is
+    too large.
     """
-    with translated(reader.where):
-        first, *rows = await reader.connection.fetch(QUERIES["read_difference"], since, BATCH_KEYS + 1)
-    snapshot, found_history, _, is_ahead = first["key"]
+    (first, *rows), other = await both(_difference(reader, since), _fingerprint(writing, schema))
+    snapshot, found_history, _, is_ahead, fingerprint = first["key"]
     if is_ahead == "true" or history not in (None, found_history):
         raise Lost(
             f"{reader.where} has another history than the rows were copied from: it is {found_history} at "
             f"{snapshot}, and they are from {history or 'one'} at {since}"
         )
+    seen = ((reader.where, fingerprint, schema.fingerprint), (writing.where, other, schema.other))
+    for where, found, known in seen:
+        if found != known:
+            raise Obstacle(
+                f"the schema of {where} changed during the move: when it is tried again, both ends are compared, "
+                "and the rows copied, anew"
+            )
     flow = _Flow(snapshot)
     moving = both(_read(reader, schema, rows, flow, most_keyless_rows), _write(writing, schema, flow))
     if persist is None:
@@ -102,6 +109,19 @@ async def step(
     else:
         ((keys, bytes_sent), rows_received), _ = await both(moving, _awaited(persist))
     return Stepped(snapshot, found_history, keys, rows_received, bytes_sent)
+
+
+async def _difference(reader: Reader, since: str) -> list[asyncpg.Record]:
+    with translated(reader.where):
+        return await reader.connection.fetch(DIFFERENCE, since, BATCH_KEYS + 1)
+
+
+async def _fingerprint(writing: Writing, schema: Schema) -> str:
+    """Of the destination, unless it was never compared."""
+    if not schema.other:
+        return ""
+    with translated(writing.where):
+        return await read_fingerprint(writing.connection)
 
 
 async def _awaited(work: Callable[[], Awaitable[None]]) -> None:
@@ -128,9 +148,6 @@ async def _read(
         await send(reader, table, query, pipe)
         sent += pipe.bytes
     flow.pipes.put_nowait(None)
-    with translated(reader.where):
-        if await read_fingerprint(reader.connection) != schema.fingerprint:
-            raise Obstacle(f"the schema of {reader.where} changed during the move: compare and copy again")
     return number, sent
 
 
@@ -164,9 +181,11 @@ async def _refuse_too_many(reader: Reader, tables: Iterable[Table], most_rows: i
 
 async def _write(writing: Writing, schema: Schema, flow: _Flow) -> int:
     """Deletes, then rows, into the destination. How many rows."""
-    whole = set[str]()
+    whole, written = set[str](), dict[str, list[list[str]] | None]()
     while (batch := await flow.batches.get()) is not None:
         whole |= batch.whole
+        # Of a large difference no key is kept: then every row is looked at for what it refers to.
+        written = dict(batch.keys) if not written else dict.fromkeys((*written, *batch.keys))
         await _delete(writing, schema, batch, flow.snapshot)
     with translated(writing.where):
         for relation in whole:
@@ -175,6 +194,7 @@ async def _write(writing: Writing, schema: Schema, flow: _Flow) -> int:
     while (part := await flow.pipes.get()) is not None:
         table, pipe = part
         rows += await receive(writing, table, pipe)
+    await refuse_dangling(writing, schema, {**written, **dict.fromkeys(whole)})
     return rows
 
 

@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+import asyncpg
+
 from migration.ends import Reader, Writing
 from migration.errors import translated
 from migration.rules import statements
@@ -87,6 +89,17 @@ async def receive(writing: Writing, table: Table, pipe: Pipe) -> int:
         if is_staged:
             await writing.connection.execute(statements.unstage(table))
     return int(said.rpartition(" ")[2])
+
+
+def unheard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A loop's exception handler, for a COPY that was begun just when its server had said goodbye.
+
+    asyncpg tells that to whoever began it, but has made a future for the answer that nobody waits for, and
+    complains about it when the connection is gone.
+    """
+    future, error = context.get("future"), context.get("exception")
+    if isinstance(future, asyncio.Task) or not isinstance(error, asyncpg.ConnectionDoesNotExistError):
+        loop.default_exception_handler(context)
 
 
 async def both(first: Coroutine[Any, Any, FirstT], second: Coroutine[Any, Any, SecondT]) -> tuple[FirstT, SecondT]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from migration.catalog import QUERIES
-from migration.ends import Reader
+from migration.ends import Reader, Writing
 from migration.errors import Obstacle, translated
 from migration.rules import statements
 from migration.rules.tables import Schema, Table
@@ -112,24 +112,35 @@ async def differing_keys(
     return tuple(keys[:MOST_KEYS])
 
 
-async def refuse_dangling(destination: Reader, schema: Schema) -> None:
+async def refuse_dangling(
+    destination: Reader | Writing, schema: Schema, written: Mapping[str, list[list[str]] | None] | None = None
+) -> None:
     """Obstacle: a row of the tenant refers to a row that the destination does not have.
 
     No foreign key was checked while rows were brought. References among tables that move hold since they did at
-    the source; those to tables that do not move are looked at here. `schema` is the destination's.
+    the source; those to tables that do not move are looked at here, all at once.
+
+    `written`: the keys that may refer to other rows now, by relation; None: any.
     """
-    for table in schema.tables.values():
-        for foreign_key in table.foreign_keys:
-            if not foreign_key.shared:
-                continue
-            with translated(destination.where):
-                values = await destination.connection.fetchval(statements.dangling(table, foreign_key))
-            if values is not None:
-                columns = ", ".join(foreign_key.columns)
-                raise Obstacle(
-                    f"{table.relation} ({columns}) = ({', '.join(values)}) refers to {foreign_key.referenced}, "
-                    f"which does not move, and {destination.where} has no such row: bring it there first"
-                )
+    looks = [
+        (schema.tables[relation], foreign_key, keys)
+        for relation, keys in (dict.fromkeys(schema.tables) if written is None else written).items()
+        for foreign_key in schema.tables[relation].foreign_keys
+        if foreign_key.shared
+    ]
+    if not looks:
+        return
+    statement = statements.dangling([(table, key, keys is not None) for table, key, keys in looks])
+    columns = [list(column) for _, _, keys in looks if keys for column in zip(*keys, strict=True)]
+    with translated(destination.where):
+        row = await destination.connection.fetchrow(statement, *columns)
+    if row is not None:
+        table, foreign_key, _ = looks[row["place"]]
+        raise Obstacle(
+            f"{table.relation} ({', '.join(foreign_key.columns)}) = ({', '.join(row['given'])}) refers to "
+            f"{foreign_key.referenced}, which does not move, and {destination.where} has no such row: bring it "
+            "there first"
+        )
 
 
 async def _sums(reader: Reader, statement: str, *values: object) -> Sums:

@@ -2,11 +2,13 @@
 
 In reading order:
 
-- `rules/`       pure: choosing a cell, comparing fences with assignments, whether a cell has proved itself
+- `rules/`       pure: choosing a cell, comparing fences with assignments, whether a cell has proved itself, how
+                 long a move would take
 - `creation`     a tenant is asked for: choose a cell, record it, open it there, answer with its first key
 - `decisions`    suspend, resume, delete: record first, then tell the cell
 - `carrying`     tells a cell what the directory has decided; idempotent, so anybody may do it again
 - `reconciler`   finishes what was recorded and not carried out, whoever died in between
+- `surveying`    looks at a move before there is one: what is in its way, how long it would take
 - `proving`      asks a cell who it is
 - `cells`        registers cells, has them prove who they are, opens those that were not ready
 - `reach`        which cells have lately not answered

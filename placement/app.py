@@ -26,6 +26,7 @@ from placement.api.keys import Keys
 from placement.api.leaders import LeaderHandlers
 from placement.api.moves import MoveHandlers
 from placement.api.orchestrations import Orchestrations
+from placement.api.previews import Previews
 from placement.api.tenants import Tenants
 from placement.background import Background
 from placement.carrying import Carrier
@@ -38,6 +39,7 @@ from placement.readiness import Readiness
 from placement.reconciler import Reconciler
 from placement.seeds import Seeds
 from placement.settings import PlacementSettings
+from placement.surveying import Survey
 from placement.witnesses import Witnesses
 from runtime import admin, database
 from runtime.api.endpoint import Endpoint
@@ -157,6 +159,7 @@ def _endpoints(
 ) -> Sequence[Endpoint[None]]:
     directory, control = stores.directory, stores.control
     led = stores.leadership, stores.terms
+    survey = Survey(directory, stores.moves, control)
     tokens = PageTokens(settings.page_key.get_secret_value().encode())
     return [
         *Tenants(directory, creation, decisions, tokens).endpoints(),
@@ -164,7 +167,8 @@ def _endpoints(
         *Keys(directory, control, decisions, seeds).endpoints(),
         *Orchestrations(directory, control, tokens).endpoints(),
         *Jobs(directory, control, tokens).endpoints(),
-        *MoveHandlers(stores.moves, tokens).endpoints(),
+        *MoveHandlers(stores.moves, survey, tokens).endpoints(),
+        *Previews(stores.moves, survey).endpoints(),
         *CellHandlers(directory, cells, tokens).endpoints(),
         *InstanceHandlers(stores.registry).endpoints(),
         *LeaderHandlers(stores.leadership, stores.terms).endpoints(),

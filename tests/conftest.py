@@ -45,6 +45,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgr
     """A real Postgres. Ask it for a fresh database with `new_database`."""
     # Tests create and drop many databases; what a power cut would lose does not matter here.
     fast = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "300"}
+    fast["max_prepared_transactions"] = "4"
     with PostgresServer(tmp_path_factory.mktemp("postgres") / "data", PASSWORD, settings=fast) as server:
         yield server
 

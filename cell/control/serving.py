@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints
 
 from cell.api.serving import problem_of
 from cell.checks import Checks
+from cell.control import contents
 from cell.control.customers import Customers
 from cell.control.keys import Keys
 from cell.control.tenants import Tenants, report_fence
@@ -27,8 +28,10 @@ from directory.control.contract import (
     KeyReport,
     OffboardingOrder,
     OnboardingOrder,
+    SchemaReport,
     TenantOrder,
     TenantReport,
+    TenantSize,
     WorkReport,
 )
 from directory.rules.names import is_name
@@ -129,6 +132,18 @@ class Control:
         """200; 409 when it is not suspended, or while something else changes it."""
         return Reply(body=await self._customers.resume(_tenant(call)))
 
+    async def size(self, call: Call[None]) -> Reply:
+        """200; 404 when the tenant does not live here."""
+        tenant_id = _tenant(call)
+        found = await contents.size(self._pool, tenant_id)
+        if found is None:
+            raise not_found("tenant", tenant_id)
+        return Reply(body=found)
+
+    async def schema(self, _call: Call[None]) -> Reply:
+        """200."""
+        return Reply(body=await contents.schema(self._pool))
+
     async def fences(self, call: Call[None]) -> Reply:
         """200."""
         async with transaction(self._pool) as connection:
@@ -162,6 +177,9 @@ class Control:
                      {200: WorkReport}),
             Endpoint("POST", f"{tenant}/subscription:resume", self.resume, "Resume", "resumeSubscription",
                      {200: WorkReport}),
+            Endpoint("GET", f"{tenant}/size", self.size, "How much it holds", "getTenantSize", {200: TenantSize}),
+            Endpoint("GET", "/control/v1/schema", self.schema, "What tenants' tables are made of", "getSchema",
+                     {200: SchemaReport}),
             Endpoint("GET", "/control/v1/fences", self.fences, "Fences", "listFences", {200: FenceList},
                      query=FencesQuery),
             Endpoint("GET", "/control/v1/checks", self.checks, "Checks", "listChecks", {200: CheckList}),

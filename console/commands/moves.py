@@ -4,14 +4,15 @@ import re
 import shutil
 import sys
 import time
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
 from console import output
 from console.calls import Placement, quoted
-from console.commands.options import HERE, Json, Limit, Root, Tenant, Yes, confirm, placement
-from console.errors import EXIT_CODES, Later, NotFound, NotRunning, Refused, Usage
+from console.commands.options import HERE, Json, Limit, Root, Tenant, Yes, confirm, placement, spread
+from console.errors import EXIT_CODES, EXIT_REFUSED, Later, NotFound, NotRunning, Refused, Usage
 from directory.rules.moves import MOVE_ID
 
 app = typer.Typer(
@@ -36,31 +37,56 @@ Budget = Annotated[float, typer.Option(help="Switch when writes are expected to 
 MostPause = Annotated[float, typer.Option(help="Give a switch up, and try again, when they pause longer.")]
 Verify = Annotated[bool, typer.Option("--verify/--no-verify", help="Compare everything before the switch.")]
 Reason = Annotated[str, typer.Option(help="Why, for people.")]
+Plan = Annotated[
+    bool,
+    typer.Option("--plan", help="Begin nothing: show what would be carried, how long, and what is in the way."),
+]
 Wait = Annotated[bool, typer.Option("--wait", help="Follow it until the tenant lives there, or it is held.")]
 Patience = Annotated[str, typer.Option("--timeout", help="Follow it no longer than this: 90s, 30m, 12h.")]
 
 
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a move is to be carried out, and for how long it is followed."""
+
+    reverse_window: Window = "1d"
+    hold: Hold = False
+    pause_budget_ms: Budget = 250.0
+    most_pause_ms: MostPause = 1000.0
+    verify: Verify = True
+    reason: Reason = ""
+    plan: Plan = False
+    wait: Wait = False
+    timeout: Patience = "12h"
+
+    def body(self) -> dict[str, Any]:
+        """As placement is told. Usage."""
+        if self.plan and self.wait:
+            raise Usage("--plan begins nothing, so there is nothing to --wait for")
+        seconds_of(self.timeout)
+        options = {
+            "reverse_seconds": seconds_of(self.reverse_window),
+            "pause_budget_ms": self.pause_budget_ms,
+            "most_pause_ms": self.most_pause_ms,
+            "verify": self.verify,
+            "hold": self.hold,
+        }
+        return {"options": options, "reason": self.reason}
+
+
 @app.command(epilog=EXIT_CODES)
+@spread
 def start(
     tenant: Tenant,
     to: Annotated[str, typer.Option(help="The cell that it goes to.")],
-    reverse_window: Window = "1d",
-    hold: Hold = False,
-    pause_budget_ms: Budget = 250.0,
-    most_pause_ms: MostPause = 1000.0,
-    verify: Verify = True,
-    reason: Reason = "",
-    wait: Wait = False,
-    timeout: Patience = "12h",
+    manner: Manner,
     root: Root = HERE,
     json: Json = False,
 ) -> None:
     """Move a tenant to another cell. It goes on being served meanwhile."""
-    options = _options(reverse_window, hold, pause_budget_ms, most_pause_ms, verify)
-    patience_seconds = seconds_of(timeout)
+    body = {"tenant_id": tenant, "destination": to, **manner.body()}
     with placement(root) as service:
-        body = {"tenant_id": tenant, "destination": to, "options": options, "reason": reason}
-        _planned(service, service.call("POST", "/v1/moves", body), wait, patience_seconds, json)
+        _begin(service, "/v1/moves:preview" if manner.plan else "/v1/moves", body, manner, json)
 
 
 @app.command("list", epilog=EXIT_CODES)
@@ -140,25 +166,14 @@ def confirm_(name: Name, yes: Yes = False, root: Root = HERE, json: Json = False
 
 
 @app.command(epilog=EXIT_CODES)
-def reverse(
-    name: Name,
-    reverse_window: Window = "1d",
-    hold: Hold = False,
-    pause_budget_ms: Budget = 250.0,
-    most_pause_ms: MostPause = 1000.0,
-    verify: Verify = True,
-    reason: Reason = "",
-    wait: Wait = False,
-    timeout: Patience = "12h",
-    root: Root = HERE,
-    json: Json = False,
-) -> None:
+@spread
+def reverse(name: Name, manner: Manner, root: Root = HERE, json: Json = False) -> None:
     """Move a tenant back to where it came from, while the way back is kept."""
-    options = _options(reverse_window, hold, pause_budget_ms, most_pause_ms, verify)
-    patience_seconds = seconds_of(timeout)
+    body = manner.body()
     with placement(root) as service:
-        made = service.call("POST", _path(service, name) + ":reverse", {"options": options, "reason": reason})
-        _planned(service, made, wait, patience_seconds, json)
+        _begin(
+            service, _path(service, name) + (":previewReverse" if manner.plan else ":reverse"), body, manner, json
+        )
 
 
 def seconds_of(text: str) -> float:
@@ -167,16 +182,6 @@ def seconds_of(text: str) -> float:
     if match is None:
         raise Usage(f"{text!r} is no length of time: say 90s, 30m, 12h or 1d")
     return float(match[1]) * UNITS[match[2] or "s"]
-
-
-def _options(window: str, hold: bool, budget_ms: float, most_ms: float, verify: bool) -> dict[str, Any]:
-    return {
-        "reverse_seconds": seconds_of(window),
-        "pause_budget_ms": budget_ms,
-        "most_pause_ms": most_ms,
-        "verify": verify,
-        "hold": hold,
-    }
 
 
 def _path(service: Placement, name: str) -> str:
@@ -201,13 +206,28 @@ def _ask(root: Any, name: str, verb: str, json: bool, question: str | None = Non
         _brief(service.call("POST", f"{path}:{verb}"), json)
 
 
-def _planned(service: Placement, made: dict[str, Any], wait: bool, patience_seconds: float, json: bool) -> None:
-    if wait:
-        _followed(service, made, patience_seconds, json, until_held=True)
-        return
-    _brief(made, json)
-    if not json:
-        output.line(f"It goes on by itself. Follow it: cellway moves watch {made['move_id']}")
+def _preview(found: dict[str, Any], json: bool) -> None:
+    """Exit code 1 when something is in the way."""
+    if json:
+        output.as_json(found)
+    else:
+        from console.previews import draw
+
+        output.draw(draw(found))
+    if found["obstacles"]:
+        raise typer.Exit(EXIT_REFUSED)
+
+
+def _begin(service: Placement, path: str, body: dict[str, Any], manner: Manner, json: bool) -> None:
+    answer = service.call("POST", path, body)
+    if manner.plan:
+        _preview(answer, json)
+    elif manner.wait:
+        _followed(service, answer, seconds_of(manner.timeout), json, until_held=True)
+    else:
+        _brief(answer, json)
+        if not json:
+            output.line(f"It goes on by itself. Follow it: cellway moves watch {answer['move_id']}")
 
 
 def _followed(

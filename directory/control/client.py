@@ -22,8 +22,10 @@ from directory.control.contract import (
     KeyReport,
     OffboardingOrder,
     OnboardingOrder,
+    SchemaReport,
     TenantOrder,
     TenantReport,
+    TenantSize,
     WorkReport,
 )
 from directory.control.token import control_token
@@ -152,6 +154,14 @@ class CellControl:
     async def dead_jobs(self, cell: Cell, after: str = "", limit: int = 1000) -> DeadJobsList:
         """One page of the tenants that have some."""
         return await self._call(cell, "GET", f"dead-jobs?after={quote(after)}&limit={limit}", DeadJobsList)
+
+    async def size(self, cell: Cell, tenant_id: str) -> TenantSize:
+        """How much the tenant holds there; takes seconds when it is much. NotFound when it does not live there."""
+        return await self._call(cell, "GET", f"tenants/{quote(tenant_id)}/size", TenantSize)
+
+    async def schema(self, cell: Cell) -> SchemaReport:
+        """What tenants' tables are made of. NotFound: a cell of before this call; Stale: one cannot be moved."""
+        return await self._call(cell, "GET", "schema", SchemaReport)
 
     async def fences(self, cell: Cell, after: str = "", limit: int = 1000) -> FenceList:
         """One page."""

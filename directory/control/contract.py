@@ -16,6 +16,8 @@ there, revoking again changes nothing, and both mean the tenant as the cell hold
     POST   /control/v1/tenants/{tenant}/offboarding:cancel                    -> WorkReport
     POST   /control/v1/tenants/{tenant}/subscription:suspend                  -> WorkReport
     POST   /control/v1/tenants/{tenant}/subscription:resume                   -> WorkReport
+    GET    /control/v1/tenants/{tenant}/size                               -> TenantSize
+    GET    /control/v1/schema                                              -> SchemaReport
     GET    /control/v1/fences?after=&limit=                                -> FenceList
     GET    /control/v1/checks                                              -> CheckList
 
@@ -28,6 +30,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from directory.rules.plans import check_plan
+from directory.rules.tables import Schema, Table
 from runtime.api.texts import Email, Identifier, Line
 
 PlanName = Annotated[Line, AfterValidator(check_plan)]
@@ -126,6 +129,35 @@ class CellReport(_Value):
     region: str
     version: str
     tenants: int
+
+
+class TableSize(_Value):
+    """How much of a tenant is in one table. `bytes` as they are stored, without indexes.
+
+    `estimated`: there were too many rows to be counted, or too little time; it is what the planner believes.
+    """
+
+    relation: str
+    rows: int = Field(ge=0)
+    bytes: int = Field(ge=0)
+    estimated: bool = False
+
+
+class TenantSize(_Value):
+    """How much a tenant holds in this cell: every table whose rows would move with it, also the empty ones."""
+
+    tables: list[TableSize]
+
+
+class SchemaReport(_Value):
+    """What the tables are made of whose rows belong to tenants: a tenant's rows have to fit where it goes."""
+
+    tables: list[Table]
+    encoding: str
+
+    def value(self) -> Schema:
+        """To be compared with another cell's."""
+        return Schema({table.relation: table for table in self.tables}, encoding=self.encoding)
 
 
 class FenceReport(_Value):

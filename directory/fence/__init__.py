@@ -1,8 +1,11 @@
 """The fence: one row a tenant in a cell's own database that says whether this cell may write, and at which epoch.
 
 It belongs to the contract between the control plane and any database that holds tenants, ours or not, so it is
-kept here and applied before the database's own schema. `schema/` holds its upgrades; `tables` puts its guard on
-a table. All of it lives in the Postgres schema `cellway`.
+kept here and applied before the database's own schema. `schema/` holds its upgrades; `guard_table` puts its guard
+on a table. All of it lives in the Postgres schema `cellway`.
+
+Of the tables whose rows belong to tenants `catalog` reads what they are made of, and `sizes` how much a tenant has
+in them.
 """
 
 from importlib.resources import files

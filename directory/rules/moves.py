@@ -9,8 +9,9 @@ Rules:
 - The move whose way back is taken waits, as REVERSING, until that other one has ended.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, get_args
 
 from directory.errors import BadMove, NotAllowed, Stale
@@ -31,6 +32,9 @@ UNDECIDED: tuple[MovePhase, ...] = (*BEFORE_FENCING, "FENCING", "FINALIZING")
 ENDED: frozenset[MovePhase] = frozenset(("DONE", "ABORTED", "REVERSED"))
 URGENT: tuple[MovePhase, ...] = ("ACTIVATED", "COMMITTED", "FINALIZING", "FENCING")
 """Somebody waits for the tenant: such a move is claimed first, however many of its cells are being carried."""
+REOPENING: tuple[MovePhase, ...] = ("CATCHING_UP", "ABORTING")
+"""What a move goes on with when its switch was decided against. Until whoever carries it says that the source is
+open (epoch `opened` is epoch `released`), somebody waits for that too."""
 BACK: tuple[MovePhase, ...] = ("REVERSIBLE", "REVERSING", "CLEANING")
 """A reverse in one of these has brought the tenant back: what it reversed has nothing more to wait for."""
 CLAIMED_FIRST: tuple[MovePhase, ...] = (
@@ -110,6 +114,16 @@ def move_id(milliseconds: int, random_bits: int) -> str:
     return "mv-" + "".join(_ALPHABET[number >> shift & 31] for shift in range(95, -1, -5))
 
 
+def is_urgent(move: Move) -> bool:
+    """Whether its tenant may be unable to write until it is carried on."""
+    return move.phase in URGENT or is_to_be_reopened(move)
+
+
+def is_to_be_reopened(move: Move) -> bool:
+    """Whether its source may still have to be opened after a switch that was decided against."""
+    return move.phase in REOPENING and move.epochs.get("released") != move.epochs.get("opened")
+
+
 def after(phase: MovePhase, step: MoveStep) -> MovePhase:
     """The next phase; NotAllowed says what would be possible."""
     return states.after(PHASES, phase, step)
@@ -185,22 +199,47 @@ def check_movable(new: NewMove, tenant: Tenant) -> str:
         raise NotAllowed(f"tenant {new.tenant_id} is deleted: it does not move any more")
     source = tenant.assignment.cell_id
     if source == new.destination:
-        raise NotAllowed(f"tenant {new.tenant_id} lives in cell {source} already")
+        raise NotAllowed(f"tenant {new.tenant_id} lives in cell {source} already; choose another cell")
     return source
+
+
+def refusals(
+    new: NewMove, tenant: Tenant, unfinished: Iterable[str], state: CellState, free: bool, old: Move | None
+) -> list[NotAllowed]:
+    """Everything that keeps a move from being planned; empty: nothing does.
+
+    `unfinished` are the tenant's moves, `old` is the one whose way back is asked for; `state` and `free` are those
+    of the destination.
+    """
+    others = [move_id for move_id in unfinished if move_id != new.reverses]
+    checks: list[Callable[[], object]] = [partial(check_free, new.tenant_id, others)]
+    if old is not None:
+        checks.append(partial(check_way_back, new, old, state))
+    checks.append(partial(check_movable, new, tenant))
+    home = None if tenant.assignment is None else tenant.assignment.cell_id
+    if old is None and home != new.destination:
+        checks.append(partial(check_destination, new.destination, state, free))
+    found = []
+    for check in checks:
+        try:
+            check()
+        except NotAllowed as refusal:
+            found.append(refusal)
+    return found
 
 
 def check_free(tenant_id: str, unfinished: Iterable[str]) -> None:
     """NotAllowed when another move of the tenant is not finished."""
     for other in unfinished:
-        raise NotAllowed(f"tenant {tenant_id} has an unfinished move: {other}; one at a time")
+        raise NotAllowed(f"tenant {tenant_id} has an unfinished move: {other}; let it end, confirm or cancel it")
 
 
 def check_destination(cell_id: str, state: CellState, free: bool) -> None:
     """NotAllowed for a cell that takes nobody."""
     if state != "open":
-        raise NotAllowed(f"cell {cell_id} is {state}: only an open cell takes tenants")
+        raise NotAllowed(f"cell {cell_id} is {state}: only an open cell takes tenants; choose another")
     if not free:
-        raise NotAllowed(f"cell {cell_id} is full")
+        raise NotAllowed(f"cell {cell_id} is full; give it more capacity, or choose another")
 
 
 def check_way_back(new: NewMove, old: Move, state: CellState) -> None:

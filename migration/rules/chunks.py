@@ -6,8 +6,8 @@ from typing import Any
 
 CHUNK_BYTES = 32 * 1024 * 1024
 """A second or less of copying on a small machine; so much is done again after a crash."""
-FIRST_ROWS = 20_000
-"""Of a table whose rows' size is not known yet."""
+FIRST_ROWS = 500
+"""Of a table whose rows' size is not known yet: they may have megabytes each."""
 MOST_ROWS = 500_000
 GROWTH = 8
 """A chunk has at most so many times the rows of the one before: rows may be larger further on."""

@@ -1,19 +1,8 @@
 """How a column takes part in a row's hash: equal hashes for equal values only, at whichever end."""
 
 from migration.rules.names import quoted
-from migration.rules.tables import Column
+from migration.rules.tables import EXACT, TEXTS, Column
 
-TEXTS = frozenset({"text", "varchar"})
-"""Hashed by their bytes: a collation may hold different texts for equal."""
-EXACT = TEXTS | {
-    *("bool", "bytea", "uuid", "int2", "int4", "int8", "date", "time", "timetz", "timestamp", "timestamptz"),
-    *("inet", "cidr", "macaddr", "macaddr8", "pg_lsn"),
-}
-"""Types whose own hash tells all their values apart, and is the same in every database.
-
-All others are hashed as text: jsonb holds 1.0 for 1.00; an enum hashes the number of its label, which each
-database chooses; an array forgets its bounds; json, xml, point, tsvector and bit have no hash.
-"""
 SENT = {
     "numeric": "numeric_send",
     "float4": "float4send",

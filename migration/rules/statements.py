@@ -8,6 +8,7 @@ COPY takes no bound values, so settings are how it learns of them.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 from migration.rules.hashing import BUCKETS, SEED, hashed
 from migration.rules.names import listed, quoted, text_of
@@ -31,20 +32,29 @@ def _row(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"({', '.join(parts)})"
 
 
-def _bound(table: Table, array: str) -> str:
-    """A text[] as a value that the key compares to."""
-    return _row([f"({array})[{number}]::{table[name].plain_type}" for number, name in enumerate(table.order, 1)])
-
-
-def _key_columns(table: Table) -> str:
-    return _row([quoted(name) for name in table.order])
+def _beyond(table: Table, which: Literal[1, 2], array: str) -> str:
+    """The key compared to a text[] by these of `Column.operators`: greater, or no greater."""
+    values = [f"({array})[{number}]::{table[name].plain_type}" for number, name in enumerate(table.order, 1)]
+    signs = {table[name].operators[which] for name in table.order}
+    if len(signs) == 1:
+        return f"{_row([quoted(name) for name in table.order])} {signs.pop()} {_row(values)}"
+    # One comparison of rows has one operator, so it is written out.
+    last = table.order[-1]
+    written = f"{quoted(last)} {table[last].operators[which]} {values[-1]}"
+    for name, value in reversed(list(zip(table.order[:-1], values[:-1], strict=True))):
+        equal, greater, _ = table[name].operators
+        beyond = f"{quoted(name)} {greater} {value}"
+        if which == 2:
+            beyond = f"NOT ({beyond} OR {quoted(name)} {equal} {value})"
+        written = f"({beyond} OR ({quoted(name)} {equal} {value} AND {written}))"
+    return written
 
 
 def _matches(table: Table, keys: str) -> str:
     """Joins the table `t` to the keys of the log, which are columns k1, k2 … of `keys`, as text."""
     conditions = [_of_tenant(table, "t.")]
     conditions += [
-        f"t.{quoted(name)} = {keys}.k{number}::{table[name].plain_type}"
+        f"t.{quoted(name)} {table[name].operators[0]} {keys}.k{number}::{table[name].plain_type}"
         for number, name in enumerate(table.key, 1)
         if name != table.tenant
     ]
@@ -58,7 +68,7 @@ def _texts(table: Table, names: Sequence[str]) -> str:
 
 def next_bound(table: Table, *, first: bool) -> str:
     """The key of the last row of a chunk of $1 rows, after $2 unless first. No row: the rest is the chunk."""
-    after = "" if first else f" AND {_key_columns(table)} > {_bound(table, '$2::text[]')}"
+    after = "" if first else f" AND {_beyond(table, 1, '$2::text[]')}"
     return (
         "-- Where the next chunk ends. What is passed over is not turned into texts.\n"
         f"SELECT {_texts(table, table.order)} FROM (SELECT {_order(table)} FROM {table.relation} "
@@ -84,9 +94,9 @@ def keys_of_chunk(table: Table, *, after: bool, to: bool) -> str:
 def _in_chunk(table: Table, *, after: bool, to: bool) -> str:
     conditions = [_of_tenant(table)]
     if after:
-        conditions.append(f"{_key_columns(table)} > {_bound(table, _setting('after'))}")
+        conditions.append(_beyond(table, 1, _setting("after")))
     if to:
-        conditions.append(f"{_key_columns(table)} <= {_bound(table, _setting('to'))}")
+        conditions.append(_beyond(table, 2, _setting("to")))
     return " AND ".join(conditions)
 
 
@@ -95,7 +105,9 @@ def _setting(name: str) -> str:
 
 
 def _columns_of(table: Table) -> str:
-    return f"SELECT {listed((column.name for column in table.copied), 't.')} FROM {table.relation} t"
+    # As it goes out, xml loses what it says of its encoding.
+    columns = (f"t.{quoted(column.name)}{'::text' if column.base == 'xml' else ''}" for column in table.copied)
+    return f"SELECT {', '.join(columns)} FROM {table.relation} t"
 
 
 def rows_of_tenant(table: Table) -> str:
@@ -106,11 +118,14 @@ def rows_of_tenant(table: Table) -> str:
 def rows_of_keys(table: Table) -> str:
     """The rows, as they are now, of the keys that were written since."""
     parts = ", ".join(f"key[{number}] AS k{number}" for number in range(1, len(table.key) + 1))
-    return (
-        f"{_columns_of(table)} JOIN (SELECT {parts} "
-        "FROM cellway.logged(current_setting('app.tenant'), current_setting('cellway.since')) "
-        f"WHERE relation = {text_of(table.relation)}) k ON {_matches(table, 'k')}"
+    keys = (
+        f"(SELECT {parts} FROM cellway.logged(current_setting('app.tenant'), current_setting('cellway.since')) "
+        f"WHERE relation = {text_of(table.relation)}) k"
     )
+    if all(table[name].exact for name in table.key):
+        return f"{_columns_of(table)} JOIN {keys} ON {_matches(table, 'k')}"
+    # Two texts may mean one row: 1.0 and 1.00, or abc and ABC where a collation or a type holds them equal.
+    return f"{_columns_of(table)} WHERE EXISTS (SELECT FROM {keys} WHERE {_matches(table, 'k')})"
 
 
 def delete_keys(tables: Sequence[Table], *, noted: bool = True) -> str:
@@ -221,19 +236,31 @@ def hashes_within(table: Table) -> str:
     )
 
 
-def dangling(table: Table, foreign_key: ForeignKey) -> str:
-    """A reference of this tenant's to a row that is not there."""
-    pairs = " AND ".join(
-        f"r.{quoted(there)} = t.{quoted(here)}"
-        for here, there in zip(foreign_key.columns, foreign_key.referenced_columns, strict=True)
-    )
-    given = " AND ".join(f"t.{quoted(name)} IS NOT NULL" for name in foreign_key.columns)
-    values = ", ".join(f"t.{quoted(name)}::text" for name in foreign_key.columns)
-    return (
-        "-- What a foreign key would have refused.\n"
-        f"SELECT ARRAY[{values}] FROM {table.relation} t WHERE {_of_tenant(table, 't.')} AND {given} "
-        f"AND NOT EXISTS (SELECT FROM {foreign_key.referenced} r WHERE {pairs}) LIMIT 1"
-    )
+def dangling(looks: Sequence[tuple[Table, ForeignKey, bool]]) -> str:
+    """A reference of this tenant's to a row that is not there, and the place among `looks` by which it was found.
+
+    Where the third of a look is true, only rows of some keys are looked at, with one array a column of the key.
+    """
+    number, parts = 0, []
+    for place, (table, foreign_key, is_keyed) in enumerate(looks):
+        pairs = " AND ".join(
+            f"r.{quoted(there)} = t.{quoted(here)}"
+            for here, there in zip(foreign_key.columns, foreign_key.referenced_columns, strict=True)
+        )
+        given = " AND ".join(f"t.{quoted(name)} IS NOT NULL" for name in foreign_key.columns)
+        values = ", ".join(f"t.{quoted(name)}::text" for name in foreign_key.columns)
+        keys, rows = "", _of_tenant(table, "t.")
+        if is_keyed:
+            arrays = ", ".join(f"${number + at}::text[]" for at in range(1, len(table.key) + 1))
+            number += len(table.key)
+            keys = f" JOIN unnest({arrays}) k({', '.join(f'k{at}' for at in range(1, len(table.key) + 1))}) ON "
+            keys, rows = keys + _matches(table, "k"), "true"
+        parts.append(
+            f"(SELECT {place} AS place, ARRAY[{values}] AS given FROM {table.relation} t{keys} WHERE {rows} "
+            f"AND {given} AND NOT EXISTS (SELECT FROM {foreign_key.referenced} r WHERE {pairs}) LIMIT 1)"
+        )
+    found = " UNION ALL ".join(parts)
+    return f"-- What a foreign key would have refused.\nSELECT place, given FROM ({found}) found LIMIT 1"
 
 
 def sequence_positions(sequences: Sequence[OwnedSequence]) -> str:

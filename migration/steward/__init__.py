@@ -5,6 +5,7 @@ service is about it does not know: it opens and closes the fence, removes a tena
 
 - `serving`    the contract: who may call, what each call answers
 - `tenants`    carries decisions about tenants out
+- `contents`   what would move, and how much of it a tenant has
 - `checks`     what must hold in an adopted database
 - `settings`, `app`, `errors`
 """

@@ -18,13 +18,16 @@ from directory.control.contract import (
     FenceList,
     FenceReport,
     OnboardingOrder,
+    SchemaReport,
     TenantOrder,
     TenantReport,
+    TenantSize,
     WorkReport,
 )
 from directory.control.work import DeadJobsList
 from directory.rules.names import is_name
 from migration.errors import Obstacle
+from migration.steward import contents
 from migration.steward.checks import examine
 from migration.steward.errors import SQL, Stale, Unavailable, transaction
 from migration.steward.settings import StewardSettings
@@ -89,6 +92,18 @@ class Control:
             raise not_found("tenant", tenant_id)
         return Reply(202 if report.state == "deleting" else 200, report)
 
+    async def size(self, call: Call[None]) -> Reply:
+        """200; 404 when the tenant does not live here."""
+        tenant_id = _tenant(call)
+        found = await contents.size(self._pool, tenant_id)
+        if found is None:
+            raise not_found("tenant", tenant_id)
+        return Reply(body=found)
+
+    async def schema(self, _call: Call[None]) -> Reply:
+        """200; 409 when one of the tables cannot move."""
+        return Reply(body=await contents.schema(self._pool))
+
     async def fences(self, call: Call[None]) -> Reply:
         """200."""
         async with transaction(self._pool) as connection:
@@ -115,6 +130,9 @@ class Control:
             Endpoint("PUT", tenant, self.put_tenant, "Decide", "putTenant", {200: TenantReport}, body=TenantOrder),
             Endpoint("DELETE", tenant, self.delete_tenant, "Remove", "deleteTenant",
                      {200: TenantReport, 202: TenantReport}, query=DeleteQuery),
+            Endpoint("GET", f"{tenant}/size", self.size, "How much it holds", "getTenantSize", {200: TenantSize}),
+            Endpoint("GET", "/control/v1/schema", self.schema, "What tenants' tables are made of", "getSchema",
+                     {200: SchemaReport}),
             Endpoint("GET", "/control/v1/fences", self.fences, "Fences", "listFences", {200: FenceList},
                      query=FencesQuery),
             Endpoint("PUT", f"{tenant}/onboarding", self.onboard, "Onboard", "onboard", {200: WorkReport},

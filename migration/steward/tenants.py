@@ -47,7 +47,7 @@ class Tenants:
 
     async def _put(self, tenant_id: str, order: TenantOrder) -> TenantReport:
         async with transaction(self._pool) as connection:
-            known = await _entered(connection, tenant_id)
+            known = await entered(connection, tenant_id)
             if known is not None and known.state == "importing" and known.epoch < order.epoch:
                 raise Unavailable("the tenant is arriving here, and is opened by the mover that brings it")
             # A mover may have opened it at this epoch: that is this decision, if not in these words.
@@ -75,17 +75,17 @@ class Tenants:
     async def _bite(self, tenant_id: str, epoch: int) -> bool:
         """Some rows in a transaction of their own, so that none grows with the tenant. True: there may be more."""
         async with transaction(self._pool) as connection:
-            if await _entered(connection, tenant_id) != Fence(epoch, "active"):
+            if await entered(connection, tenant_id) != Fence(epoch, "active"):
                 return False  # done before, or never here, or another epoch: `_delete` says which
             return await _bitten(connection, await read_schema(connection))
 
     async def _delete(self, tenant_id: str, epoch: int, revision: int) -> TenantReport | None:
         async with transaction(self._pool) as connection:
-            known = await _entered(connection, tenant_id)
+            known = await entered(connection, tenant_id)
             if known is None:
                 return None
             await connection.execute(SQL["lock_fence"], tenant_id)
-            known = await _entered(connection, tenant_id)
+            known = await entered(connection, tenant_id)
             if known != Fence(revision, "moved"):
                 if known != Fence(epoch, "active") or revision <= epoch:
                     raise Stale(f"the fence is not active at {epoch}: {known}")
@@ -98,7 +98,7 @@ class Tenants:
         return TenantReport(tenant_id=tenant_id, epoch=revision, revision=revision, state="deleted")
 
 
-async def _entered(connection: Connection, tenant_id: str) -> Fence | None:
+async def entered(connection: Connection, tenant_id: str) -> Fence | None:
     """None: this tenant has never been here."""
     await connection.execute(SQL["begin"])
     row = await connection.fetchrow(SQL["look_at_fence"], tenant_id)

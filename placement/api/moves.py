@@ -13,6 +13,7 @@ from directory.rules.moves import MOST_PAUSE_MS, MOST_REVERSE_SECONDS, MOVE_ID
 from directory.values import MovePhase, Wish
 from placement.api.values import Name, Page
 from placement.rules import moving
+from placement.surveying import Survey
 from runtime import logs
 from runtime.api.endpoint import Call, Endpoint, Input, Output, Reply
 from runtime.api.pages import PageTokens, page_size
@@ -61,12 +62,21 @@ class NewMove(Input):
     options: MoveOptions = MoveOptions()
     reason: Reason = Field(default="", description="for people")
 
+    def value(self) -> values.NewMove:
+        """As the directory keeps it."""
+        return values.NewMove(self.tenant_id, self.destination, self.options.value(), self.reason)
+
 
 class ReverseMove(Input):
     """How to go the way back."""
 
     options: MoveOptions = MoveOptions()
     reason: Reason = Field(default="", description="for people")
+
+    def value(self, old: values.Move) -> values.NewMove:
+        """As the directory keeps it: a move of its own, from the destination to the source."""
+        options = self.options.value()
+        return values.NewMove(old.tenant_id, old.source, options, self.reason, reverses=old.move_id)
 
 
 class Move(Output):
@@ -146,8 +156,9 @@ class MoveEventPage(Output):
 class MoveHandlers:
     """The handlers."""
 
-    def __init__(self, moves: Moves, tokens: PageTokens) -> None:
+    def __init__(self, moves: Moves, survey: Survey, tokens: PageTokens) -> None:
         self._moves = moves
+        self._survey = survey
         self._tokens = tokens
 
     def endpoints(self) -> list[Endpoint[None]]:
@@ -189,18 +200,15 @@ class MoveHandlers:
     async def plan(self, call: Call[None]) -> Reply:
         """A mover takes it up."""
         body: NewMove = call.body
-        options = body.options.value()
-        return await self._planned(values.NewMove(body.tenant_id, body.destination, options, body.reason))
+        return await self._planned(body.value())
 
     async def reverse(self, call: Call[None]) -> Reply:
         """A move of its own, from the destination to the source."""
         body: ReverseMove = call.body
-        old = await self._moves.move(_name(call))
-        return await self._planned(
-            values.NewMove(old.tenant_id, old.source, body.options.value(), body.reason, reverses=old.move_id)
-        )
+        return await self._planned(body.value(await self._moves.move(move_of(call))))
 
     async def _planned(self, new: values.NewMove) -> Reply:
+        await self._survey.admit(new)
         move = await self._moves.plan(new)
         log.info(
             "move_planned", move=move.move_id, tenant=move.tenant_id, source=move.source,
@@ -222,12 +230,12 @@ class MoveHandlers:
 
     async def get(self, call: Call[None]) -> Reply:
         """One."""
-        return Reply(body=Move.of(await self._moves.move(_name(call))))
+        return Reply(body=Move.of(await self._moves.move(move_of(call))))
 
     async def events(self, call: Call[None]) -> Reply:
         """By number."""
         query: Page = call.query
-        name, size = _name(call), page_size(query.page_size)
+        name, size = move_of(call), page_size(query.page_size)
         made_for = ("move-events", name)
         after = int(self._tokens.open(made_for, query.page_token)[0]) if query.page_token else 0
         found = await self._moves.events(name, after, size + 1)
@@ -259,12 +267,13 @@ class MoveHandlers:
         return await self._ask(call, "confirm")
 
     async def _ask(self, call: Call[None], verb: str) -> Reply:
-        move = await self._moves.ask(_name(call), moving.VERBS[verb])
+        move = await self._moves.ask(move_of(call), moving.VERBS[verb])
         log.info("move_asked", move=move.move_id, tenant=move.tenant_id, phase=move.phase, wish=move.wish)
         return Reply(body=Move.of(move))
 
 
-def _name(call: Call[None]) -> str:
+def move_of(call: Call[None]) -> str:
+    """The move that the path names; ApiError 404 when there cannot be one of that name."""
     name = call.path["move"]
     if _MOVE_ID.match(name) is None:
         raise not_found("move", name)

@@ -70,9 +70,11 @@ def _action(move: Move) -> str:
 
 
 def _carried(move: Move) -> str:
-    if not move.owner:
-        return "a mover takes it up" if not move.token else "it is taken up again by itself, after a rest"
-    return DOING[move.phase]
+    if move.owner:
+        return DOING[move.phase]
+    if move.error:
+        return "it is tried again by itself, after a rest"
+    return "a mover takes it up" if not move.token else "a mover takes it up again, if one runs: cellway status"
 
 
 def held(move: Move) -> bool:

@@ -6,7 +6,15 @@ from typing import Any
 import pytest
 
 from cell.control.tenants import TABLES
-from directory.control.contract import CellReport, CheckList, FenceList, TenantReport
+from directory.control.contract import (
+    CellReport,
+    CheckList,
+    FenceList,
+    SchemaReport,
+    TenantReport,
+    TenantSize,
+)
+from migration.catalog import read_schema
 from tests.cell.cells import TOKEN, CellDatabase, Client, RunningCell, ask, next_epoch
 
 
@@ -207,3 +215,35 @@ async def test_the_cell_says_who_it_is(cell: RunningCell) -> None:
     report = CellReport.model_validate((await cell.control("GET", "cell")).json)
     assert (report.cell_id, report.region) == ("cell-1", "local")
     assert all(check.ok for check in CheckList.model_validate((await cell.control("GET", "checks")).json).checks)
+
+
+async def test_what_a_tenant_holds_is_told_table_by_table(
+    client: Client, cell: RunningCell, cell_database: CellDatabase
+) -> None:
+    """Its own rows alone, the empty tables too: exactly those that movers would move."""
+    await client("POST", "/v1/accounts", {"account_id": "acme", "display_name": "Acme"})
+    told = await cell.control("GET", f"tenants/{client.tenant_id}/size")
+    assert told.status == 200, told.json
+    sizes = {size.relation: size for size in TenantSize.model_validate(told.json).tables}
+    assert (sizes["cell.accounts"].rows, sizes["cell.tenants"].rows, sizes["cell.exports"].rows) == (1, 1, 0)
+    assert 20 < sizes["cell.accounts"].bytes < 500
+    assert not any(size.estimated for size in sizes.values())
+    superuser = await cell_database.connect()
+    listed = await superuser.fetch("SELECT relation, tenant_column FROM cellway.tables ORDER BY relation")
+    assert [(row["relation"], row["tenant_column"]) for row in listed] == [(name, "tenant_id") for name in sizes]
+    await superuser.close()
+    for nobody in ("nobody", "Not-A-Name"):
+        assert (await cell.control("GET", f"tenants/{nobody}/size")).status == 404
+
+
+async def test_what_tenants_tables_are_made_of_is_told_as_movers_see_it(
+    cell: RunningCell, cell_database: CellDatabase
+) -> None:
+    """Role and schema apart: so whoever compares two cells finds what a mover would find."""
+    told = await cell.control("GET", "schema")
+    assert told.status == 200, told.json
+    superuser = await cell_database.connect()
+    await superuser.execute("SET search_path = pg_catalog")
+    schema = await read_schema(superuser)
+    await superuser.close()
+    assert SchemaReport.model_validate(told.json).value().tables == schema.tables

@@ -10,6 +10,7 @@ from rich.console import Console
 from console.commands.moves import Follower, seconds_of
 from console.errors import Usage
 from console.moves import draw, lines, progress, status
+from directory.control.contract import TableSize
 from directory.values import MoveChange
 from runtime.tasks import Tasks
 from tests.console.conftest import Cellway, Ran
@@ -17,6 +18,7 @@ from tests.placement.carrying import Carrier
 from tests.placement.carrying import carrier as carrier
 from tests.placement.carrying import two_cells as two_cells
 from tests.placement.conftest import Client
+from tests.placement.fake_cell import FakeCell
 from tests.waiting import eventually
 
 HALF_WAY = {
@@ -73,6 +75,7 @@ async def test_a_move_is_shown_with_phases_progress_and_error(
     shown = (await operator("moves", "show", name)).out
     assert "progress  45 %, 1,350 of 3,000 rows, 1.2 MB, 50 rows/s, 33.0s left" in shown
     assert "error     table shop.orders is missing in cell-2" in shown
+    assert "mover     " in shown
     assert "mend what the error says" in shown
     assert "pause     none yet; allowed: 250 ms expected, 1000 ms at most" in shown
     assert "reason    hot cell" in shown
@@ -129,7 +132,8 @@ async def test_a_move_is_followed_until_the_tenant_lives_there(
     await carrier.bring(move.move_id, "COPYING", MoveChange(progress=HALF_WAY))
     rows = {"cell.accounts": 3000, "cell.jobs": 0}
     proof = {"equal": True, "snapshot": "7:9:", "rows": rows, "sums": {}, "seconds": 0.2}
-    await carrier.bring(move.move_id, "REVERSIBLE", MoveChange(pause_ms=12.34, proof=proof, progress={}))
+    await carrier.bring(move.move_id, "DRAINING", MoveChange(pause_ms=12.34, proof=proof, progress={}))
+    await carrier.bring(move.move_id, "REVERSIBLE")
     ran: Ran = await asyncio.wait_for(following, 20)
     assert ran.code == 0, ran
     assert ran.out.splitlines()[0].split()[2] in ("PLANNED", "PREPARED", "CAPTURING", "COPYING")
@@ -173,11 +177,44 @@ async def test_a_tenant_goes_back(operator: Cellway, two_cells: None, carrier: C
     name = await started(operator)
     early = await operator("moves", "reverse", "acme")
     assert (early.code, "while PLANNED" in early.err) == (1, True)
+    preview = await operator("moves", "reverse", "acme", "--plan", "--json")
+    assert (preview.code, any("while PLANNED" in why for why in preview.json["obstacles"])) == (1, True)
     await carrier.bring(name, "REVERSIBLE")
     back = (await operator("moves", "reverse", "acme", "--reason", "slower", "--json")).json
     assert (back["reverses"], back["destination"], back["reason"]) == (name, "cell-1", "slower")
     assert (await operator("moves", "show", "acme", "--json")).json["move_id"] == back["move_id"]
     assert f"reverses  {name}" in (await operator("moves", "show", back["move_id"])).out
+
+
+async def test_a_move_is_looked_at_before_it_is(
+    operator: Cellway, two_cells: None, carrier: Carrier, cell: FakeCell
+) -> None:
+    """Exit code 0 when nothing is in the way, else 1 and what there is to do; nothing is begun."""
+    words = ("moves", "start", "acme", "--to", "cell-2", "--plan")
+    ran = await operator(*words)
+    assert (ran.code, ran.err) == (0, "")
+    shown = ran.out.splitlines()
+    for line in (
+        "tenant  acme, cell-1 → cell-2",
+        "holds   3,000 rows in 1 of 1 tables, 1.2 MB",
+        "time    about 10.3s until it lives there, by what is usual: no move was measured yet",
+        "pause   no move was measured yet",
+        "✓ nothing is in the way; nothing was begun",
+    ):
+        assert line in [each.strip() for each in shown], ran.out
+    assert [line.split() for line in shown if line.startswith("shop.orders")] == [
+        ["shop.orders", "3,000", "1.2", "MB"]
+    ]
+    assert (await operator(*words, "--json")).json["rows"] == 3000
+    assert "nothing to --wait for" in (await operator(*words, "--wait")).err
+    cell.sizes = [TableSize(relation="shop.orders", rows=400_000, bytes=10, estimated=True)]
+    await carrier.directory.change_cell("cell-2", "cordon")
+    ran = await operator(*words)
+    assert (ran.code, "✗ cell cell-2 is cordoned" in ran.out, "~400,000" in ran.out) == (1, True, True)
+    ran = await operator(*words, "--json")
+    assert (ran.code, len(ran.json["obstacles"])) == (1, 1)
+    assert (await operator("moves", "start", "nobody", "--to", "cell-2", "--plan")).code == 4
+    assert await carrier.moves.moves() == []
 
 
 @pytest.mark.parametrize(
@@ -213,6 +250,7 @@ def a_move(phase: str = "COPYING", **more: Any) -> dict[str, Any]:
         "progress": {},
         "proof": {},
         "pause_ms": None,
+        "owner": "mover-1",
         "error": "",
         "reason": "",
         "reverses": None,
@@ -232,6 +270,12 @@ def a_move(phase: str = "COPYING", **more: Any) -> dict[str, Any]:
         ({"rows_copied": "many", "rows_total": None, "unheard_of": 1}, ""),
         (HALF_WAY, "45 %, 1,350 of 3,000 rows, 1.2 MB, 50 rows/s, 33.0s left"),
         ({**HALF_WAY, "rows_per_second": 0}, "45 %, 1,350 of 3,000 rows, 1.2 MB"),
+        ({"throttled": 0.01, "commit_ms": 3.1, "usual_commit_ms": 3.0}, ""),
+        ({"throttled": 0.5}, "waits 50 % of the time, to spare its source"),
+        (
+            {"throttled": 0.83, "commit_ms": 12.0, "usual_commit_ms": 3.1},
+            "waits 83 % of the time, to spare its source: commits there take 12 ms, usually 3.1",
+        ),
         ({"lag_keys": 1200, "step_ms": 12.5}, "1,200 changes behind, a step takes 12ms"),
     ],
 )

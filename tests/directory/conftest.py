@@ -36,7 +36,7 @@ async def truth(request: pytest.FixtureRequest) -> AsyncIterator[Directory]:
 
 PASS_TIME = """
 UPDATE directory.moves SET lease_until = lease_until - $1::interval, claim_after = claim_after - $1::interval,
-                           phase_at = phase_at - $1::interval
+                           phase_at = phase_at - $1::interval, ended_at = ended_at - $1::interval
 """
 PASS_TIME_OF_SWITCHES = "UPDATE directory.move_switches SET until = until - $1::interval"
 

@@ -198,6 +198,47 @@ async def test_columns_of_an_adopted_table_may_have_the_names_of_our_variables(p
     assert await place.logged(since, "42") == [("public.odd", [number]) for number in ("1", "2", "3")]
 
 
+async def test_no_name_of_a_table_becomes_a_part_of_our_functions(place: Place) -> None:
+    """Whoever may make a table chooses its name, and somebody with more rights adopts it."""
+    bound, adopted = (f'public."$body$; $f$; $make$; \' || {number}"' for number in (1, 2))
+    async with place.session("capture_owner") as owner:
+        for adopt, odd in (("capture_table", bound), ("adopt_table", adopted)):
+            await owner.execute(f"CREATE TABLE {odd} (tenant_id text, id integer PRIMARY KEY)")
+            await owner.execute(f"SELECT cellway.{adopt}($1::text::regclass, 'tenant_id')", odd)
+            await owner.execute(f"GRANT ALL ON {odd} TO capture_app")
+        await owner.execute(GUARD_TABLE.format(table=bound))
+    since = await place.capture()
+    async with place.writing() as connection:
+        await connection.execute(f"INSERT INTO {bound} VALUES ('acme', 1)")  # noqa: S608 a name of ours
+        await connection.execute(f"INSERT INTO {adopted} VALUES ('acme', 2)")  # noqa: S608 a name of ours
+    assert [key for _, key in await place.logged(since)] == [["1"], ["2"]]
+
+
+async def test_a_row_is_logged_though_a_trigger_of_the_service_wrote_for_somebody_else_before(
+    place: Place,
+) -> None:
+    """Its own triggers may come first, and write in whose name they like."""
+    async with place.session("capture_owner") as owner:
+        await owner.execute("""
+            CREATE FUNCTION public.elsewhere() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                IF current_setting('app.tenant') = 'acme' THEN
+                    PERFORM cellway.enter('other', 8);
+                    INSERT INTO public.notes VALUES ('other', 'seen');
+                    PERFORM cellway.enter('acme', 7);
+                END IF;
+                RETURN NULL;
+            END $$;
+            CREATE TRIGGER a AFTER INSERT ON public."Order s" FOR EACH ROW EXECUTE FUNCTION public.elsewhere();
+            CREATE TRIGGER a AFTER INSERT ON public.notes FOR EACH ROW EXECUTE FUNCTION public.elsewhere();
+        """)
+    since = await place.capture()
+    async with place.writing() as connection:
+        await connection.execute(ORDER, 1.0)
+        await connection.execute("INSERT INTO public.notes VALUES ('acme', 'a')")
+    assert [relation for relation, _ in await place.logged(since)] == ['public."Order s"', "public.notes"]
+    assert await place.logged(since, "other") == []
+
+
 async def test_a_database_of_before_captures_by_rows_once_it_is_upgraded(postgres_server: PostgresServer) -> None:
     """Each table that had capture has it anew, and a move that was under way goes on."""
     name = f"capture_{secrets.token_hex(4)}"
@@ -260,6 +301,28 @@ async def test_capture_waits_for_writers_who_came_before(place: Place) -> None:
             await old.execute(ORDER, 2.0)
         await old.execute("ROLLBACK; BEGIN")
     assert await place.logged(since) == []
+
+
+async def test_opening_waits_for_no_writer_and_closing_for_all(place: Place) -> None:
+    """One admitted before a switch was given up keeps nobody out, and is captured and waited for after it."""
+    await place.capture()
+    before = await place.snapshot()
+    async with place.writing() as writer:
+        await writer.execute(ORDER, 1.0)
+        async with place.session("capture_mover", lock_timeout="200") as mover:
+            await mover.execute("SELECT cellway.set_fence('acme', 8, 'active', NULL)")
+            async with place.writing(epoch=8) as later:
+                await later.execute(ORDER, 2.0)
+            assert [key[-1] for _, key in await place.logged(before) if key] == ["2"]
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await mover.execute("SELECT cellway.set_fence('acme', 9, 'fenced', 'mv-1')")
+    assert [key[-1] for _, key in await place.logged(before) if key] == ["1", "2"]
+    await place.fence("acme", 9, "fenced")
+    await place.fence("acme", 10, "active")
+    async with place.session("capture_mover") as mover:
+        with pytest.raises(asyncpg.PostgresError) as refused:
+            await mover.execute("SELECT cellway.set_fence('acme', 8, 'active', NULL)")
+    assert refused.value.sqlstate == "CW002"
 
 
 async def test_rows_say_whose_they_are_where_nobody_else_does(place: Place) -> None:

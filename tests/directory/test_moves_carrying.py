@@ -119,6 +119,39 @@ async def test_a_move_for_which_a_tenant_waits_is_claimed_however_many_are_carri
     assert again.move_id == acme.move_id
 
 
+async def test_a_source_that_is_to_be_opened_again_comes_before_everything_else(stage: Stage) -> None:
+    """The switch was decided against, and its tenant waits until whoever carries the move says that it is open."""
+    await stage.prepare("acme", "bolt", "crux")
+    acme = await stage.bring(await stage.claimed("acme"), "FENCING")
+    acme = await stage.moves.release(acme.move_id, acme.token, await stage.epoch("acme"))
+    await stage.moves.let_go(acme.move_id, acme.token, 0.0)
+    bolt = await stage.desk.plan(NewMove("bolt", "cell-2"))
+    first = await stage.moves.claim("mover-1", LEASE_SECONDS, 1)
+    assert first is not None
+    assert first.move_id == acme.move_id
+    opened = MoveChange(epochs={"opened": first.epochs["released"]})
+    await stage.moves.let_go(first.move_id, first.token, 5.0)
+    assert (await stage.claim(bolt.move_id)).move_id == bolt.move_id
+    await stage.pass_time(6.0)
+    again = await stage.moves.claim("mover-1", LEASE_SECONDS, 1)
+    assert again is not None
+    assert again.move_id == acme.move_id
+    await stage.moves.note(again.move_id, again.token, opened)
+    await stage.moves.let_go(again.move_id, again.token, 0.0)
+    assert await stage.moves.claim("mover-1", LEASE_SECONDS, 1) is None
+
+
+async def test_nobody_is_said_to_carry_a_move_whose_lease_is_over(stage: Stage) -> None:
+    """Its mover died, or was cut off: whoever looks for what holds the move up is told that nobody has it."""
+    await stage.prepare("acme")
+    move = await stage.claimed()
+    assert (await stage.desk.move(move.move_id)).owner == "mover-1"
+    assert [each.owner for each in await stage.desk.moves()] == ["mover-1"]
+    await stage.pass_time(LEASE_SECONDS + 1)
+    assert (await stage.desk.move(move.move_id)).owner == ""
+    assert [each.owner for each in await stage.desk.moves()] == [""]
+
+
 async def test_those_for_which_a_tenant_waits_come_first_then_those_nearest_to_their_end(stage: Stage) -> None:
     """Then the oldest: what is begun is finished before more is begun."""
     order: list[MovePhase] = ["ACTIVATED", "FENCING", "CLEANING", "DRAINING", "ABORTING", "READY", "COPYING"]
@@ -352,14 +385,32 @@ async def test_a_switch_is_free_after_a_release_and_after_an_end(stage: Stage) -
 
 
 async def test_the_way_back_is_kept_until_its_time_is_over(stage: Stage) -> None:
-    """Meanwhile nothing is to be done about the move."""
+    """Whoever keeps it fresh meanwhile does not close it."""
     await stage.prepare("acme")
     move = await stage.bring(await stage.claimed(options=MoveOptions(reverse_seconds=3600)), "REVERSIBLE")
-    await stage.moves.let_go(move.move_id, move.token, 0.0)
-    await stage.pass_time(3500)
+    await stage.moves.let_go(move.move_id, move.token, 3500.0)
+    await stage.pass_time(3400)
     assert await stage.moves.claim("mover-1", LEASE_SECONDS, MANY) is None
     await stage.pass_time(101)
+    move = await stage.claim(move.move_id)
+    with pytest.raises(NotAllowed, match="still kept"):
+        await stage.moves.record(move.move_id, move.token, "clean")
+    await stage.pass_time(100)
     assert (await stage.moves.record(*_token(await stage.claim(move.move_id)), "clean")).phase == "CLEANING"
+
+
+async def test_a_way_back_goes_on_being_kept_after_a_pause(stage: Stage) -> None:
+    """And after a mover that stopped, and left it to whoever comes next."""
+    await stage.prepare("acme")
+    move = await stage.bring(await stage.claimed(options=MoveOptions(reverse_seconds=3600)), "REVERSIBLE")
+    await stage.moves.let_go(move.move_id, move.token, 60.0)
+    await stage.desk.ask(move.move_id, "pause")
+    await stage.pass_time(61)
+    assert await stage.moves.claim("mover-1", LEASE_SECONDS, MANY) is None
+    await stage.desk.ask(move.move_id, "run")
+    move = await stage.claim(move.move_id)
+    await stage.moves.let_go(move.move_id, move.token, 0.0)
+    assert (await stage.claim(move.move_id)).token > move.token
 
 
 async def test_what_keeps_the_way_back_fresh_is_claimed_when_it_said(stage: Stage) -> None:
@@ -407,6 +458,18 @@ async def test_a_reverse_takes_the_way_back_while_the_first_move_waits(stage: St
     await stage.bring(back, "DONE")
     first = await stage.claim(first.move_id)
     assert (await stage.moves.record(first.move_id, first.token, "reversed")).ended_at is not None
+
+
+async def test_a_reverse_that_came_while_the_way_back_was_kept_fresh_ends_the_first_move_at_once(
+    stage: Stage,
+) -> None:
+    """Whoever kept it fresh had not heard of it, and would let the move rest until the next time."""
+    await stage.prepare("acme")
+    first = await stage.bring(await stage.claimed(), "REVERSIBLE")
+    planned = await stage.desk.plan(NewMove("acme", "cell-1", reverses=first.move_id))
+    await stage.moves.let_go(first.move_id, first.token, 3600.0)
+    await stage.bring(await stage.claim(planned.move_id), "REVERSIBLE")
+    assert (await stage.claim(first.move_id)).phase == "REVERSING"
 
 
 async def test_a_reverse_that_was_aborted_leaves_the_way_back_open(stage: Stage) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from directory.errors import BadMove, NotAllowed, NotFound
 from directory.rules.moves import MoveStep
+from directory.rules.states import CellEvent
 from directory.values import Move, MoveChange, MoveOptions, MovePhase, NewMove, Wish
 from tests.directory.examples import new_tenant
 from tests.directory.moving import PHASES, Stage
@@ -80,6 +81,62 @@ async def test_a_move_to_where_nobody_is_taken_is_refused(stage: Stage) -> None:
     with pytest.raises(NotAllowed, match="is deleted"):
         await stage.desk.plan(NewMove("crux", "cell-1"))
     assert await stage.desk.moves() == []
+
+
+async def test_what_would_be_refused_is_told_without_planning(stage: Stage) -> None:
+    """All of it, in the words of the refusal; nothing is written, and nobody is told."""
+    await stage.prepare("acme", cells=3, capacity_tenants=1)
+    home, head = await stage.home(), await stage.truth.head()
+    assert await stage.desk.check(TO_2) == []
+    same = await stage.desk.check(NewMove("acme", "cell-1"))
+    assert (len(same), same[0].startswith("tenant acme lives in cell cell-1 already")) == (1, True)
+    for new, error in (
+        (NewMove("nobody", "cell-2"), NotFound),
+        (NewMove("acme", "nowhere"), NotFound),
+        (NewMove("acme", "cell-2", reverses="mv-nothing"), NotFound),
+        (NewMove("acme", "cell-2", MoveOptions(reverse_seconds=-1)), BadMove),
+    ):
+        with pytest.raises(error):
+            await stage.desk.check(new)
+    assert (await stage.home(), await stage.truth.head()) == (home, head)
+    assert await stage.desk.moves() == []
+    planned = await stage.desk.plan(NewMove("acme", "cell-3"))
+    await stage.truth.create_tenant(new_tenant("bolt"), "cell-2")
+    changes: tuple[tuple[str, CellEvent], ...] = (
+        *(("is full", "cordon"), ("is cordoned", "drain"), ("is draining", "open")),
+    )
+    for state, event in changes:
+        told = await stage.desk.check(TO_2)
+        assert [planned.move_id in told[0], state in told[1], len(told)] == [True, True, 2]
+        with pytest.raises(NotAllowed) as refused:
+            await stage.desk.plan(TO_2)
+        assert str(refused.value) == told[0]
+        await stage.truth.change_cell("cell-2", event)
+    assert [event.number for event in await stage.desk.events(planned.move_id)] == [1]
+    assert await stage.desk.moves() == [planned]
+
+
+async def test_the_way_back_is_checked_without_being_taken(stage: Stage) -> None:
+    """The move stays as it was."""
+    await stage.prepare("acme")
+    move = await stage.claimed()
+    back = NewMove("acme", "cell-1", reverses=move.move_id)
+    assert any("reverse is not possible while PLANNED" in why for why in await stage.desk.check(back))
+    move = await stage.bring(move, "REVERSIBLE")
+    assert await stage.desk.check(back) == []
+    assert await stage.desk.move(move.move_id) == move
+
+
+async def test_moves_that_have_switched_are_remembered_the_latest_first(stage: Stage) -> None:
+    """For what they measured; others have measured no pause."""
+    await stage.prepare("acme", "bolt", "crux")
+    for tenant_id, pause_ms in (("acme", 12.5), ("bolt", None), ("crux", 40.0)):
+        move = await stage.claimed(tenant_id)
+        if pause_ms is not None:
+            await stage.moves.note(move.move_id, move.token, MoveChange(pause_ms=pause_ms))
+        await stage.pass_time(0.1)
+    assert [move.tenant_id for move in await stage.desk.latest()] == ["crux", "acme"]
+    assert [move.pause_ms for move in await stage.desk.latest(1)] == [40.0]
 
 
 async def test_moves_are_listed_in_the_order_of_their_time(stage: Stage) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from directory.errors import DirectoryError
+from directory.errors import DirectoryError, NotAllowed
 from directory.rules.moves import MoveStep
 from directory.values import Move, MoveChange, MoveOptions, NewMove, Wish
 from runtime import database
@@ -20,6 +20,7 @@ TENANTS = ("acme", "bolt")
 CELLS = ("cell-1", "cell-2", "cell-3")
 EMPTY = "TRUNCATE directory.cells, directory.changes CASCADE; TRUNCATE directory.tenants CASCADE"
 LEASE_SECONDS, WAIT_SECONDS, SWITCH_SECONDS, REVERSE_SECONDS, STEP_SECONDS = 30.0, 15.0, 25.0, 40.0, 11.0
+KEPT_SECONDS = 49.0
 """No sum of steps comes near to another of them: what passes on a real clock meanwhile makes no difference."""
 
 small = st.integers(0, 3)
@@ -32,6 +33,7 @@ OPERATIONS = st.one_of(
     st.tuples(st.sampled_from(["commit", "release"]), small, small, small),
     st.tuples(st.sampled_from(["renew", "let_go", "take_switch", "note"]), small, small),
     st.tuples(st.just("pass_time"), st.integers(1, 5)),
+    st.tuples(st.just("forget"), st.integers(1, 2)),
     st.tuples(st.just("tenant"), st.sampled_from(TENANTS), st.sampled_from(["suspend", "resume", "delete"])),
     st.tuples(st.just("cell"), st.sampled_from(CELLS), st.sampled_from(["cordon", "open", "fail"])),
 )
@@ -64,11 +66,13 @@ class Side:
             tenant_id, cell_id, back = rest
             reverses = self.moves[-1] if back and self.moves else None
             options = MoveOptions(reverse_seconds=REVERSE_SECONDS)
-            return desk.plan(NewMove(tenant_id, cell_id, options, reverses=reverses))
+            return self._plan(NewMove(tenant_id, cell_id, options, reverses=reverses))
         if name == "claim":
             return moves.claim("mover", LEASE_SECONDS, rest[0])
         if name == "ask":
             return desk.ask(*rest)
+        if name == "forget":
+            return moves.forget_ended(KEPT_SECONDS, rest[0])
         if name == "pass_time":
             return self.stage.pass_time(rest[0] * STEP_SECONDS)
         if name == "tenant":
@@ -79,6 +83,17 @@ class Side:
             return self._advance(*rest)
         token = self.tokens[-1 - rest[1] % len(self.tokens)] if self.tokens else 0
         return self._carry(name, rest[0], token, rest[2:])
+
+    async def _plan(self, new: NewMove) -> Move:
+        """Just as was told before."""
+        told = await self.stage.desk.check(new)
+        try:
+            planned = await self.stage.desk.plan(new)
+        except NotAllowed as refusal:
+            assert str(refusal) == told[0]  # noqa: PT017 any other error is the caller's
+            raise
+        assert list(told) == []
+        return planned
 
     async def _carry(self, name: str, move_id: str, token: int, rest: list[Any]) -> Any:
         moves = self.stage.moves
@@ -106,7 +121,7 @@ class Side:
 
     def _told(self, result: Any) -> str:
         if not isinstance(result, Move):
-            return str(result) if isinstance(result, bool | None) else ""
+            return str(result) if isinstance(result, bool | int | None) else ""
         if result.move_id not in self.moves:
             self.moves.append(result.move_id)
         if result.token and result.token not in self.tokens:

@@ -1,10 +1,19 @@
 """A tenant moves while it is written to: nobody is refused, nothing is lost, and there is a way back."""
 
+import asyncio
+import json
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from console.platform.platform import Platform
+from directory.control.client import CellControl
+from directory.control.contract import FenceReport
+from directory.values import Cell
 from tests.end_to_end.actors import Operator
 from tests.end_to_end.movers import Desk, desk_of
 from tests.end_to_end.writers import writing
@@ -81,3 +90,56 @@ async def test_what_is_cancelled_before_the_switch_changes_nothing(operator: Ope
     assert set(writer.statuses) == {201}
     assert await writer.lost() == set()
     assert (await desk.confirmed(await desk.moved(developer.tenant_id, "cell-2"))).phase == "DONE"
+
+
+async def test_a_move_is_looked_at_before_it_is_and_leaves_no_trace(
+    operator: Operator, desk: Desk, platform: Platform, project_root: Path
+) -> None:
+    """With the tenant's own rows, of real cells; and no sooner is it said without --plan than it is a move."""
+    developer = await operator.tenant_in("cell-1")
+    for number in range(5):
+        assert (await developer.account(f"account-{number}")).status == 201
+
+    async def seen() -> tuple[object, ...]:
+        tenant = (await operator.get(f"/v1/tenants/{developer.tenant_id}")).body
+        moves = await desk.moves.moves(tenant_id=developer.tenant_id)
+        return moves, tenant, await fences(platform, developer.tenant_id)
+
+    async def planned(*words: str) -> tuple[int | None, str]:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "console", "moves", "start", developer.tenant_id, *words, "--plan"),
+            *("--root", str(platform.layout.root)), cwd=project_root, stdout=PIPE,
+        )  # fmt: skip
+        out, _ = await asyncio.wait_for(process.communicate(), 30)
+        return process.returncode, out.decode()
+
+    before = await seen()
+    assert before[0] == []
+    code, out = await planned("--to", "cell-2")
+    assert (code, "✓ nothing is in the way" in out, "cell-1 → cell-2" in out) == (0, True, True), out
+    assert ["cell.accounts", "5"] in [line.split()[:2] for line in out.splitlines()]
+    found = json.loads((await planned("--to", "cell-2", "--json"))[1])
+    sizes = {table["relation"]: (table["rows"], table["estimated"]) for table in found["tables"]}
+    assert (sizes["cell.accounts"], sizes["cell.exports"]) == ((5, False), (0, False))
+    code, out = await planned("--to", "cell-1")
+    assert (code, f"{developer.tenant_id} lives in cell cell-1 already" in out) == (1, True), out
+    assert await seen() == before
+    move = await desk.moved(developer.tenant_id, "cell-2")
+    assert (move.proof["rows"].keys(), move.proof["rows"]["cell.accounts"]) == (sizes.keys(), 5)
+    measured = json.loads((await planned("--to", "cell-3", "--json"))[1])
+    assert measured["measured_moves"] >= 1
+    assert measured["pause_p50_ms"] > 0
+    assert any(move.move_id in why for why in measured["obstacles"])
+    await desk.confirmed(move)
+
+
+async def fences(platform: Platform, tenant_id: str) -> list[FenceReport]:
+    """Of a tenant, in all cells, with the moves that hold them."""
+    secrets = json.loads((platform.layout.root / "secrets.json").read_text())["values"]
+    control, now, found = CellControl(secrets["control_key"]), datetime.now(UTC), list[FenceReport]()
+    for name in ("cell-1", "cell-2", "cell-3"):
+        url = platform.url(f"{name} api admin")
+        cell = Cell(name, "local", "open", url, url, 10, 0, "", (), now, now)
+        found += [each for each in (await control.fences(cell)).fences if each.tenant_id == tenant_id]
+    await control.close()
+    return found

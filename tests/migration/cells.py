@@ -73,10 +73,16 @@ class Place:
 
 
 async def new_place(
-    server: PostgresServer, ddl: str, tables: dict[str, str], *, adopted: bool = False, prefix: str = "engine"
+    server: PostgresServer,
+    ddl: str,
+    tables: dict[str, str],
+    *,
+    adopted: bool = False,
+    prefix: str = "engine",
+    name: str = "",
 ) -> Place:
-    """A fresh database; `tables` are relation → tenant column."""
-    name = f"{prefix}_{secrets.token_hex(4)}"
+    """A fresh database, or that of this name; `tables` are relation → tenant column."""
+    name = name or f"{prefix}_{secrets.token_hex(4)}"
     await database.bootstrap(
         server.admin_dsn, name, "engine_owner", dict.fromkeys(ROLES, PASSWORD), ("engine_mover",)
     )

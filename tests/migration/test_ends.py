@@ -1,5 +1,6 @@
 """The two ends of a move: pinned settings, deadlines, tokens, and errors that say what to do."""
 
+import secrets
 from collections.abc import AsyncIterator
 
 import pytest
@@ -173,3 +174,22 @@ async def test_nobody_answers(moving: Journey) -> None:
     with pytest.raises(Obstacle, match="not open"):
         async with end.reading():
             raise AssertionError("it was open")
+
+
+async def test_a_database_without_an_encoding_moves_what_is_text(postgres_server: PostgresServer) -> None:
+    """SQL_ASCII takes any byte: text arrives as it is, and what is no text in any encoding is refused in words."""
+    places = []
+    for _ in range(2):
+        name = f"bytes_{secrets.token_hex(4)}"
+        async with Place(postgres_server, "postgres").session() as connection:
+            await connection.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'")
+        places.append(await new_place(postgres_server, DDL, TABLES, name=name))
+    async with journey(*places, "bytes") as moving:
+        await moving.write(ROWS)
+        await moving.copy()
+        await moving.write("UPDATE public.p SET v = 'Größe' WHERE id = 7")
+        assert (await moving.step_and_verify()).equal
+        assert await moving.told_apart() == []
+        await moving.write(r"UPDATE public.p SET v = E'\xff' WHERE id = 8")
+        with pytest.raises(Obstacle, match=r"source refuses.*invalid byte sequence"):
+            await moving.step()

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -13,9 +14,11 @@ from directory.control.contract import OnboardingOrder, TenantOrder
 from directory.control.token import control_token
 from directory.errors import NotFound, Stale
 from directory.fence import NOT_HERE
+from directory.fence.sizes import read_sizes
 from directory.values import Cell
+from migration.catalog import read_schema
 from migration.databases import Databases
-from migration.steward import tenants
+from migration.steward import contents, tenants
 from migration.steward.app import Program, assemble
 from migration.steward.settings import StewardSettings
 from runtime.embedded.postgres import PostgresServer
@@ -155,3 +158,36 @@ async def test_what_is_the_services_own_is_not_there(control: CellControl, cell:
                 assert response.status == 401
         async with session.get(f"{steward.site.url}/health/ready") as response:
             assert response.status == 200
+
+
+async def test_what_a_tenant_holds_is_told_of_tables_of_any_kind(
+    control: CellControl, cell: Cell, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted; and estimated where there are too many rows, or too little time."""
+    await shop.run("INSERT INTO visits SELECT 1001, '/' FROM generate_series(1, 40)", "ANALYZE")
+    sizes = {size.relation: size for size in (await control.size(cell, "1001")).tables}
+    rows = {"public.customers": 1, "public.orders": 1, "public.order_lines": 1, "public.visits": 42}
+    assert {name: (size.rows, size.estimated) for name, size in sizes.items()} == {
+        name: (number, False) for name, number in rows.items()
+    }
+    with pytest.raises(NotFound):
+        await control.size(cell, "nobody")
+    for name, value in (("most_counted", 10), ("seconds", -1.0)):
+        with monkeypatch.context() as patch:
+            patch.setattr(contents, "read_sizes", partial(read_sizes, **{name: value}))
+            guessed = {size.relation: size for size in (await control.size(cell, "1001")).tables}
+        visits = guessed["public.visits"]
+        assert visits.estimated
+        assert 11 <= visits.rows <= 80
+        assert 0.2 < visits.bytes / visits.rows / (sizes["public.visits"].bytes / 42) < 5
+
+
+async def test_what_tables_are_made_of_is_told_as_movers_see_it(
+    control: CellControl, cell: Cell, shop: Shop
+) -> None:
+    """Also one that has no key."""
+    async with shop.session(shop.admin_dsn) as admin:
+        await admin.execute("SET search_path = pg_catalog")
+        schema = await read_schema(admin)
+    assert (await control.schema(cell)).value().tables == schema.tables
+    assert schema.tables["public.visits"].key == ()

@@ -20,7 +20,7 @@ class Carrier:
 
     def __init__(self, moves: PostgresMoves, directory: PostgresDirectory) -> None:
         self.moves = moves
-        self._directory = directory
+        self.directory = directory
 
     async def claim(self, move_id: str) -> int:
         """Its token: the one that it has, or a fresh one."""
@@ -38,7 +38,7 @@ class Carrier:
         while (move := await self.moves.move(move_id)).phase != phase:
             event = PATH[PHASES.index(move.phase)]
             if event == "commit":
-                home = (await self._directory.tenant(move.tenant_id)).assignment
+                home = (await self.directory.tenant(move.tenant_id)).assignment
                 assert home is not None
                 await self.moves.commit(move_id, token, home.epoch)
             else:

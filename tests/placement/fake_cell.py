@@ -19,12 +19,16 @@ from directory.control.contract import (
     KeyOrder,
     KeyReport,
     OnboardingOrder,
+    SchemaReport,
+    TableSize,
     TenantOrder,
     TenantReport,
+    TenantSize,
     WorkReport,
 )
 from directory.control.token import control_token
 from directory.control.work import DeadJobsList, JobCounts, JobList, JobsOrder, JobsReport, OrchestrationList
+from directory.rules.tables import Column, Table
 from directory.values import NewCell
 from runtime.site import Site
 
@@ -33,12 +37,17 @@ Mode = Literal["well", "failing", "hanging"]
 ONBOARDING = ("PENDING", "account", "publish", "COMPLETED")
 """How far it is at the first, second … look."""
 
+NAME = Column("name", "text", "text", "text", True, False, False, False)
+ORDERS = Table("shop.orders", "shop", "orders", "tenant_id", True, (NAME,), ("tenant_id", "name"))
+"""What a cell's tenants have here."""
+
 
 class FakeCell:
     """Serves `directory.control.contract`. `mode` is how it behaves; `told` counts effects.
 
     `broken` are tenants whose orders fail or hang while the cell is well; `deletions_left` is how many calls a
     deletion needs before the last one. `dies_before` an onboarding: the next one is answered 500, and not begun.
+    `is_old`: it is of before anybody asked what a tenant holds.
     """
 
     def __init__(self, cell_id: str, region: str = "eu") -> None:
@@ -49,6 +58,9 @@ class FakeCell:
         self.tenants: dict[str, TenantReport] = {}
         self.keys: dict[str, dict[str, KeyReport]] = {}
         self.checks: list[Check] = [Check(name="row security", ok=True)]
+        self.tables = [ORDERS]
+        self.sizes = [TableSize(relation=ORDERS.relation, rows=3000, bytes=1_234_567)]
+        self.is_old = False
         self.called = asyncio.Event()
         self.told = 0
         self.broken: dict[str, Literal["failing", "hanging"]] = {}
@@ -100,6 +112,8 @@ class FakeCell:
         app.router.add_get("/control/v1/cell", self._cell)
         app.router.add_get("/control/v1/fences", self._fences)
         app.router.add_get("/control/v1/checks", self._checks)
+        app.router.add_get("/control/v1/schema", self._schema)
+        app.router.add_get(f"{tenant}/size", self._size)
         app.router.add_put(tenant, self._put)
         app.router.add_delete(tenant, self._delete)
         app.router.add_get(f"{tenant}/keys", self._list_keys)
@@ -160,6 +174,13 @@ class FakeCell:
         )
         self.tenants[tenant_id] = report.model_copy(update={"api_key": None})
         return _answer(report)
+
+    async def _schema(self, _request: web.Request) -> web.Response:
+        return _missing() if self.is_old else _answer(SchemaReport(tables=self.tables, encoding="UTF8"))
+
+    async def _size(self, request: web.Request) -> web.Response:
+        known = request.match_info["tenant"] in self.tenants and not self.is_old
+        return _answer(TenantSize(tables=self.sizes)) if known else _missing()
 
     async def _delete(self, request: web.Request) -> web.Response:
         tenant_id = request.match_info["tenant"]

@@ -29,12 +29,13 @@ ENDPOINTS = [
     *(("POST", f"/v1/tenants/acme/jobs:{verb}") for verb in ("retry", "discard")),
     ("GET", "/v1/cells/cell-1/dead-jobs"),
     ("POST", "/v1/moves"),
+    ("POST", "/v1/moves:preview"),
     ("GET", "/v1/moves"),
     ("GET", "/v1/moves/mv-1"),
     ("GET", "/v1/moves/mv-1/events"),
     *(
         ("POST", f"/v1/moves/mv-1:{verb}")
-        for verb in ("pause", "resume", "switch", "cancel", "confirm", "reverse")
+        for verb in ("pause", "resume", "switch", "cancel", "confirm", "reverse", "previewReverse")
     ),
     ("POST", "/v1/cells"),
     ("GET", "/v1/cells"),

@@ -61,12 +61,25 @@ AS $$
         AND a.atttypid NOT IN ('text'::regtype, 'varchar'::regtype, 'uuid'::regtype, 'int8'::regtype,
                                'int4'::regtype, 'int2'::regtype, 'bool'::regtype))
     THEN 'SET datestyle = ''ISO, YMD'' SET timezone = ''UTC'' SET intervalstyle = ''postgres'' '
-         'SET extra_float_digits = 1 SET bytea_output = ''hex'''
+         'SET extra_float_digits = 1 SET bytea_output = ''hex'' SET lc_monetary = ''C'''
     ELSE '' END
 $$;
 
--- One of capture's triggers. ENABLE ALWAYS, so that a replication role does not slip past it. Replacing one that is
--- there waits for writers, and not for readers.
+-- A table's function and one of its triggers. ENABLE ALWAYS, so that a replication role does not slip past it.
+-- Replacing what is there waits for writers, and not for readers.
+CREATE FUNCTION cellway.put_capture_function(relation regclass, body text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    called text := cellway.capture_name(relation);
+BEGIN
+    EXECUTE format('CREATE OR REPLACE FUNCTION cellway.%I() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER '
+                   'SET search_path = pg_catalog, pg_temp %s AS %L', called, cellway.key_settings(relation), body);
+    EXECUTE format('REVOKE EXECUTE ON FUNCTION cellway.%I() FROM PUBLIC', called);
+END
+$$;
+
 CREATE FUNCTION cellway.put_capture(relation regclass, event text, how text) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -81,59 +94,38 @@ END
 $$;
 
 -- Capture on a table with the guard, whose writers bind their tenant. Run by its owner; again: anew. The guard has
--- said before, in the same statement, whether the tenant is captured; and the shorter the condition is, the less
--- those pay whom it does not concern: it is parsed for each statement.
+-- said before, in the same statement, whether the tenant is captured. Only the condition asks that, when a row is
+-- written: by the time that the function runs, others' triggers may have written for somebody else. The shorter the
+-- condition, the less those pay whom it does not concern: it is parsed for each statement.
 CREATE OR REPLACE FUNCTION cellway.capture_table(relation regclass, tenant_column name) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $make$
 DECLARE
     said  text := cellway.name_of(relation);
-    known CONSTANT text := 'WHEN (current_setting(''cellway.captured'', true) <> '''')';
     event text;
 BEGIN
-    IF cellway.key_of(relation) IS NULL THEN
-        -- Nothing tells its rows apart, so it is read again as a whole.
-        EXECUTE format($f$
-CREATE OR REPLACE FUNCTION cellway.%1$I() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp
-AS $body$
-BEGIN
-    INSERT INTO cellway.log (tenant_id, relation, key) VALUES (current_setting('cellway.captured'), %2$L, NULL);
-    RETURN NULL;
-END
-$body$$f$, cellway.capture_name(relation), said);
-    ELSE
-        EXECUTE format($f$
-CREATE OR REPLACE FUNCTION cellway.%1$I() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp %2$s
-AS $body$
+    PERFORM cellway.put_capture_function(relation, format($f$
 DECLARE
-    captured text := current_setting('cellway.captured');
-    went     text[];
-    came     text[];
+    went text[];
+    came text[];
 BEGIN
-    IF TG_OP <> 'INSERT' AND old.%3$I::text = captured THEN
-        went := %5$s;
-        INSERT INTO cellway.log (tenant_id, relation, key) VALUES (captured, %4$L, went);
+    IF TG_OP <> 'INSERT' AND old.%1$I IS NOT NULL THEN
+        went := %3$s;
+        INSERT INTO cellway.log (tenant_id, relation, key) VALUES (old.%1$I::text, %2$L, went);
     END IF;
-    IF TG_OP <> 'DELETE' AND new.%3$I::text = captured THEN
-        came := %6$s;
-        IF came IS DISTINCT FROM went THEN
-            INSERT INTO cellway.log (tenant_id, relation, key) VALUES (captured, %4$L, came);
+    IF TG_OP <> 'DELETE' AND new.%1$I IS NOT NULL THEN
+        came := %4$s;
+        IF TG_OP = 'INSERT' OR came IS DISTINCT FROM went OR new.%1$I::text IS DISTINCT FROM old.%1$I::text THEN
+            INSERT INTO cellway.log (tenant_id, relation, key) VALUES (new.%1$I::text, %2$L, came);
         END IF;
     END IF;
     RETURN NULL;
 END
-$body$$f$, cellway.capture_name(relation), cellway.key_settings(relation), tenant_column, said,
-           cellway.key_text(relation, 'old.'), cellway.key_text(relation, 'new.'));
-    END IF;
-    EXECUTE format('REVOKE EXECUTE ON FUNCTION cellway.%I() FROM PUBLIC', cellway.capture_name(relation));
+$f$, tenant_column, said, cellway.key_text(relation, 'old.'), cellway.key_text(relation, 'new.')));
     FOREACH event IN ARRAY ARRAY['insert', 'update', 'delete'] LOOP
         PERFORM cellway.put_capture(relation, event,
-            CASE WHEN cellway.key_of(relation) IS NULL THEN 'FOR EACH STATEMENT ' ELSE 'FOR EACH ROW ' END || known);
+                                    'FOR EACH ROW WHEN (current_setting(''cellway.captured'', true) <> '''')');
     END LOOP;
     INSERT INTO cellway.tables AS t (relation, tenant_column, bound) VALUES (said, tenant_column, true)
     ON CONFLICT ON CONSTRAINT tables_pkey DO UPDATE SET tenant_column = excluded.tenant_column, bound = true;
@@ -149,11 +141,7 @@ AS $make$
 DECLARE
     said text := cellway.name_of(relation);
 BEGIN
-    EXECUTE format($f$
-CREATE OR REPLACE FUNCTION cellway.%1$I() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp %2$s
-AS $body$
+    PERFORM cellway.put_capture_function(relation, format($f$
 #variable_conflict use_column
 <<ours>>
 DECLARE
@@ -161,12 +149,12 @@ DECLARE
     captured text[];
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        tenants := ARRAY(SELECT DISTINCT %3$I::text FROM came WHERE %3$I IS NOT NULL);
+        tenants := ARRAY(SELECT DISTINCT %1$I::text FROM came WHERE %1$I IS NOT NULL);
     ELSIF TG_OP = 'DELETE' THEN
-        tenants := ARRAY(SELECT DISTINCT %3$I::text FROM went WHERE %3$I IS NOT NULL);
+        tenants := ARRAY(SELECT DISTINCT %1$I::text FROM went WHERE %1$I IS NOT NULL);
     ELSE
-        tenants := ARRAY(SELECT %3$I::text FROM came WHERE %3$I IS NOT NULL
-                         UNION SELECT %3$I::text FROM went WHERE %3$I IS NOT NULL);
+        tenants := ARRAY(SELECT %1$I::text FROM came WHERE %1$I IS NOT NULL
+                         UNION SELECT %1$I::text FROM went WHERE %1$I IS NOT NULL);
     END IF;
     captured := cellway.admit(ours.tenants);
     IF captured = '{}' THEN
@@ -174,20 +162,18 @@ BEGIN
     END IF;
     IF TG_OP = 'INSERT' THEN
         INSERT INTO cellway.log (tenant_id, relation, key)
-        SELECT DISTINCT %3$I::text, %4$L, %5$s FROM came WHERE %3$I::text = ANY (ours.captured);
+        SELECT DISTINCT %1$I::text, %2$L, %3$s FROM came WHERE %1$I::text = ANY (ours.captured);
     ELSIF TG_OP = 'DELETE' THEN
         INSERT INTO cellway.log (tenant_id, relation, key)
-        SELECT DISTINCT %3$I::text, %4$L, %5$s FROM went WHERE %3$I::text = ANY (ours.captured);
+        SELECT DISTINCT %1$I::text, %2$L, %3$s FROM went WHERE %1$I::text = ANY (ours.captured);
     ELSE
         INSERT INTO cellway.log (tenant_id, relation, key)
-        SELECT %3$I::text, %4$L, %5$s FROM came WHERE %3$I::text = ANY (ours.captured)
-        UNION SELECT %3$I::text, %4$L, %5$s FROM went WHERE %3$I::text = ANY (ours.captured);
+        SELECT %1$I::text, %2$L, %3$s FROM came WHERE %1$I::text = ANY (ours.captured)
+        UNION SELECT %1$I::text, %2$L, %3$s FROM went WHERE %1$I::text = ANY (ours.captured);
     END IF;
     RETURN NULL;
 END
-$body$$f$, cellway.capture_name(relation), cellway.key_settings(relation), tenant_column, said,
-           cellway.key_text(relation, ''));
-    EXECUTE format('REVOKE EXECUTE ON FUNCTION cellway.%I() FROM PUBLIC', cellway.capture_name(relation));
+$f$, tenant_column, said, cellway.key_text(relation, '')));
     PERFORM cellway.put_capture(relation, 'insert', 'REFERENCING NEW TABLE AS came FOR EACH STATEMENT');
     PERFORM cellway.put_capture(relation, 'update',
                                 'REFERENCING NEW TABLE AS came OLD TABLE AS went FOR EACH STATEMENT');
@@ -202,7 +188,7 @@ $make$;
 
 -- New functions may be called by all, unless they are told otherwise.
 REVOKE EXECUTE ON FUNCTION cellway.key_text(regclass, text), cellway.key_settings(regclass),
-    cellway.put_capture(regclass, text, text) FROM PUBLIC;
+    cellway.put_capture_function(regclass, text), cellway.put_capture(regclass, text, text) FROM PUBLIC;
 
 DO $$
 DECLARE

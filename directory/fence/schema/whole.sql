@@ -38,6 +38,14 @@ CREATE TABLE cellway.moves (
     updated_at timestamptz NOT NULL DEFAULT now()
 );
 
+-- The highest token that was forgotten. Tokens only grow, so who comes with a lower one, for a move that is not known
+-- here, is late.
+CREATE TABLE cellway.forgotten (
+    one   boolean PRIMARY KEY DEFAULT true CHECK (one),
+    token bigint  NOT NULL DEFAULT 0
+);
+INSERT INTO cellway.forgotten DEFAULT VALUES;
+
 -- Keys that were written, by transaction. What a later snapshot sees and an earlier one does not is read again
 -- there: the order of these rows means nothing. A key that is null: any row of the tenant in that table.
 CREATE TABLE cellway.log (
@@ -52,9 +60,12 @@ ALTER TABLE cellway.moves ENABLE ROW LEVEL SECURITY;
 ALTER TABLE cellway.moves FORCE ROW LEVEL SECURITY;
 ALTER TABLE cellway.log ENABLE ROW LEVEL SECURITY;
 ALTER TABLE cellway.log FORCE ROW LEVEL SECURITY;
+ALTER TABLE cellway.forgotten ENABLE ROW LEVEL SECURITY;
+ALTER TABLE cellway.forgotten FORCE ROW LEVEL SECURITY;
 -- Nobody sees them but through the functions below, which run as this owner.
 CREATE POLICY moves_owner ON cellway.moves TO CURRENT_USER USING (true) WITH CHECK (true);
 CREATE POLICY log_owner ON cellway.log TO CURRENT_USER USING (true) WITH CHECK (true);
+CREATE POLICY forgotten_owner ON cellway.forgotten TO CURRENT_USER USING (true) WITH CHECK (true);
 
 -- The lock that orders writers against a flip of the fence: writers share it until they commit, a flip excludes them.
 CREATE FUNCTION cellway.lock_key(tenant text) RETURNS bigint
@@ -126,15 +137,30 @@ BEGIN
 END
 $$;
 
--- Moves the fence by a decision that is recorded elsewhere. Waits for the tenant's writers (the caller sets
--- lock_timeout). The same decision again does nothing; an older one is refused, so a late messenger is harmless.
-CREATE FUNCTION cellway.set_fence(tenant text, new_epoch bigint, new_state text, new_move_id text) RETURNS void
+-- Moves the fence by a decision that is recorded elsewhere. The same decision again does nothing; an older one is
+-- refused, so a late messenger is harmless.
+-- Closing waits for the tenant's writers (the caller sets lock_timeout); what was moving waits for its mover too.
+-- Opening what is open or fenced waits for nobody, because it excludes nobody. A writer that was admitted at an older
+-- epoch that is open still (a switch gave up before its fence) writes rows that stay here and are captured as
+-- before, and whoever closes the fence next waits for it as for any other. At a fence that is closed nobody was
+-- admitted, only refused. With the lock, one transaction that does not end would keep a tenant closed that is
+-- decided to live here. (Above READ COMMITTED a writer holds the fence's row, and is waited for nevertheless.)
+CREATE FUNCTION cellway.set_fence(tenant text, new_epoch bigint, new_state text, new_move_id text)
+    RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     known bigint;
 BEGIN
+    IF new_state = 'active' THEN
+        UPDATE cellway.fence f
+        SET epoch = new_epoch, state = new_state, move_id = new_move_id, updated_at = now()
+        WHERE f.tenant_id = tenant AND f.epoch < new_epoch AND f.state IN ('active', 'fenced');
+        IF FOUND THEN
+            RETURN;
+        END IF;
+    END IF;
     PERFORM pg_advisory_xact_lock(cellway.lock_key(tenant));
     INSERT INTO cellway.fence AS f (tenant_id, epoch, state, move_id)
     VALUES (tenant, new_epoch, new_state, new_move_id)
@@ -249,12 +275,25 @@ AS $$
         AND a.atttypid NOT IN ('text'::regtype, 'varchar'::regtype, 'uuid'::regtype, 'int8'::regtype,
                                'int4'::regtype, 'int2'::regtype, 'bool'::regtype))
     THEN 'SET datestyle = ''ISO, YMD'' SET timezone = ''UTC'' SET intervalstyle = ''postgres'' '
-         'SET extra_float_digits = 1 SET bytea_output = ''hex'''
+         'SET extra_float_digits = 1 SET bytea_output = ''hex'' SET lc_monetary = ''C'''
     ELSE '' END
 $$;
 
--- One of capture's triggers. ENABLE ALWAYS, so that a replication role does not slip past it. Replacing one that is
--- there waits for writers, and not for readers.
+-- A table's function and one of its triggers. ENABLE ALWAYS, so that a replication role does not slip past it.
+-- Replacing what is there waits for writers, and not for readers.
+CREATE FUNCTION cellway.put_capture_function(relation regclass, body text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    called text := cellway.capture_name(relation);
+BEGIN
+    EXECUTE format('CREATE OR REPLACE FUNCTION cellway.%I() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER '
+                   'SET search_path = pg_catalog, pg_temp %s AS %L', called, cellway.key_settings(relation), body);
+    EXECUTE format('REVOKE EXECUTE ON FUNCTION cellway.%I() FROM PUBLIC', called);
+END
+$$;
+
 CREATE FUNCTION cellway.put_capture(relation regclass, event text, how text) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -269,59 +308,38 @@ END
 $$;
 
 -- Capture on a table with the guard, whose writers bind their tenant. Run by its owner; again: anew. The guard has
--- said before, in the same statement, whether the tenant is captured; and the shorter the condition is, the less
--- those pay whom it does not concern: it is parsed for each statement.
+-- said before, in the same statement, whether the tenant is captured. Only the condition asks that, when a row is
+-- written: by the time that the function runs, others' triggers may have written for somebody else. The shorter the
+-- condition, the less those pay whom it does not concern: it is parsed for each statement.
 CREATE FUNCTION cellway.capture_table(relation regclass, tenant_column name) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $make$
 DECLARE
     said  text := cellway.name_of(relation);
-    known CONSTANT text := 'WHEN (current_setting(''cellway.captured'', true) <> '''')';
     event text;
 BEGIN
-    IF cellway.key_of(relation) IS NULL THEN
-        -- Nothing tells its rows apart, so it is read again as a whole.
-        EXECUTE format($f$
-CREATE OR REPLACE FUNCTION cellway.%1$I() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp
-AS $body$
-BEGIN
-    INSERT INTO cellway.log (tenant_id, relation, key) VALUES (current_setting('cellway.captured'), %2$L, NULL);
-    RETURN NULL;
-END
-$body$$f$, cellway.capture_name(relation), said);
-    ELSE
-        EXECUTE format($f$
-CREATE OR REPLACE FUNCTION cellway.%1$I() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp %2$s
-AS $body$
+    PERFORM cellway.put_capture_function(relation, format($f$
 DECLARE
-    captured text := current_setting('cellway.captured');
-    went     text[];
-    came     text[];
+    went text[];
+    came text[];
 BEGIN
-    IF TG_OP <> 'INSERT' AND old.%3$I::text = captured THEN
-        went := %5$s;
-        INSERT INTO cellway.log (tenant_id, relation, key) VALUES (captured, %4$L, went);
+    IF TG_OP <> 'INSERT' AND old.%1$I IS NOT NULL THEN
+        went := %3$s;
+        INSERT INTO cellway.log (tenant_id, relation, key) VALUES (old.%1$I::text, %2$L, went);
     END IF;
-    IF TG_OP <> 'DELETE' AND new.%3$I::text = captured THEN
-        came := %6$s;
-        IF came IS DISTINCT FROM went THEN
-            INSERT INTO cellway.log (tenant_id, relation, key) VALUES (captured, %4$L, came);
+    IF TG_OP <> 'DELETE' AND new.%1$I IS NOT NULL THEN
+        came := %4$s;
+        IF TG_OP = 'INSERT' OR came IS DISTINCT FROM went OR new.%1$I::text IS DISTINCT FROM old.%1$I::text THEN
+            INSERT INTO cellway.log (tenant_id, relation, key) VALUES (new.%1$I::text, %2$L, came);
         END IF;
     END IF;
     RETURN NULL;
 END
-$body$$f$, cellway.capture_name(relation), cellway.key_settings(relation), tenant_column, said,
-           cellway.key_text(relation, 'old.'), cellway.key_text(relation, 'new.'));
-    END IF;
-    EXECUTE format('REVOKE EXECUTE ON FUNCTION cellway.%I() FROM PUBLIC', cellway.capture_name(relation));
+$f$, tenant_column, said, cellway.key_text(relation, 'old.'), cellway.key_text(relation, 'new.')));
     FOREACH event IN ARRAY ARRAY['insert', 'update', 'delete'] LOOP
         PERFORM cellway.put_capture(relation, event,
-            CASE WHEN cellway.key_of(relation) IS NULL THEN 'FOR EACH STATEMENT ' ELSE 'FOR EACH ROW ' END || known);
+                                    'FOR EACH ROW WHEN (current_setting(''cellway.captured'', true) <> '''')');
     END LOOP;
     INSERT INTO cellway.tables AS t (relation, tenant_column, bound) VALUES (said, tenant_column, true)
     ON CONFLICT ON CONSTRAINT tables_pkey DO UPDATE SET tenant_column = excluded.tenant_column, bound = true;
@@ -337,11 +355,7 @@ AS $make$
 DECLARE
     said text := cellway.name_of(relation);
 BEGIN
-    EXECUTE format($f$
-CREATE OR REPLACE FUNCTION cellway.%1$I() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp %2$s
-AS $body$
+    PERFORM cellway.put_capture_function(relation, format($f$
 #variable_conflict use_column
 <<ours>>
 DECLARE
@@ -349,12 +363,12 @@ DECLARE
     captured text[];
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        tenants := ARRAY(SELECT DISTINCT %3$I::text FROM came WHERE %3$I IS NOT NULL);
+        tenants := ARRAY(SELECT DISTINCT %1$I::text FROM came WHERE %1$I IS NOT NULL);
     ELSIF TG_OP = 'DELETE' THEN
-        tenants := ARRAY(SELECT DISTINCT %3$I::text FROM went WHERE %3$I IS NOT NULL);
+        tenants := ARRAY(SELECT DISTINCT %1$I::text FROM went WHERE %1$I IS NOT NULL);
     ELSE
-        tenants := ARRAY(SELECT %3$I::text FROM came WHERE %3$I IS NOT NULL
-                         UNION SELECT %3$I::text FROM went WHERE %3$I IS NOT NULL);
+        tenants := ARRAY(SELECT %1$I::text FROM came WHERE %1$I IS NOT NULL
+                         UNION SELECT %1$I::text FROM went WHERE %1$I IS NOT NULL);
     END IF;
     captured := cellway.admit(ours.tenants);
     IF captured = '{}' THEN
@@ -362,20 +376,18 @@ BEGIN
     END IF;
     IF TG_OP = 'INSERT' THEN
         INSERT INTO cellway.log (tenant_id, relation, key)
-        SELECT DISTINCT %3$I::text, %4$L, %5$s FROM came WHERE %3$I::text = ANY (ours.captured);
+        SELECT DISTINCT %1$I::text, %2$L, %3$s FROM came WHERE %1$I::text = ANY (ours.captured);
     ELSIF TG_OP = 'DELETE' THEN
         INSERT INTO cellway.log (tenant_id, relation, key)
-        SELECT DISTINCT %3$I::text, %4$L, %5$s FROM went WHERE %3$I::text = ANY (ours.captured);
+        SELECT DISTINCT %1$I::text, %2$L, %3$s FROM went WHERE %1$I::text = ANY (ours.captured);
     ELSE
         INSERT INTO cellway.log (tenant_id, relation, key)
-        SELECT %3$I::text, %4$L, %5$s FROM came WHERE %3$I::text = ANY (ours.captured)
-        UNION SELECT %3$I::text, %4$L, %5$s FROM went WHERE %3$I::text = ANY (ours.captured);
+        SELECT %1$I::text, %2$L, %3$s FROM came WHERE %1$I::text = ANY (ours.captured)
+        UNION SELECT %1$I::text, %2$L, %3$s FROM went WHERE %1$I::text = ANY (ours.captured);
     END IF;
     RETURN NULL;
 END
-$body$$f$, cellway.capture_name(relation), cellway.key_settings(relation), tenant_column, said,
-           cellway.key_text(relation, ''));
-    EXECUTE format('REVOKE EXECUTE ON FUNCTION cellway.%I() FROM PUBLIC', cellway.capture_name(relation));
+$f$, tenant_column, said, cellway.key_text(relation, '')));
     PERFORM cellway.put_capture(relation, 'insert', 'REFERENCING NEW TABLE AS came FOR EACH STATEMENT');
     PERFORM cellway.put_capture(relation, 'update',
                                 'REFERENCING NEW TABLE AS came OLD TABLE AS went FOR EACH STATEMENT');
@@ -413,22 +425,57 @@ CREATE FUNCTION cellway.move_key(move text) RETURNS bigint
 AS $$ SELECT hashtextextended('move:' || move, 0) $$;
 
 -- A mover takes a move up: from then on those with a lower token are refused, and those that were at work have
--- ended (the caller sets lock_timeout). Says how far the rows are.
-CREATE FUNCTION cellway.take(move text, tenant text, new_token bigint, OUT snapshot text, OUT progress jsonb)
-    RETURNS record
+-- ended (the caller sets lock_timeout). Says how far the rows are. READ COMMITTED, so that each look is taken after
+-- the lock.
+-- One that is new here makes room for itself: a few are forgotten that nobody has taken up for 90 days, but not while
+-- the fence is held for them, or rows arrive that they may have left. Each with its lock, so that whoever comes for it
+-- sees it, or else the token that is kept. Who stands still meanwhile hinders nobody.
+CREATE FUNCTION cellway.take(
+    move text, tenant text, new_token bigint, OUT snapshot text, OUT progress jsonb
+) RETURNS record
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    late    bigint;
+    old     text;
+    went    bigint;
+    highest bigint := 0;
 BEGIN
     PERFORM pg_advisory_xact_lock(cellway.move_key(move));
-    INSERT INTO cellway.moves AS m (move_id, tenant_id, token) VALUES (move, tenant, new_token)
-    ON CONFLICT (move_id) DO UPDATE SET token = excluded.token, updated_at = now()
-        WHERE m.token <= excluded.token AND m.tenant_id = excluded.tenant_id
+    UPDATE cellway.moves m SET token = new_token, updated_at = now()
+    WHERE m.move_id = move AND m.token <= new_token AND m.tenant_id = tenant
+    RETURNING m.snapshot, m.progress INTO take.snapshot, take.progress;
+    IF FOUND THEN
+        RETURN;
+    END IF;
+    SELECT f.token INTO late FROM cellway.forgotten f;
+    INSERT INTO cellway.moves AS m (move_id, tenant_id, token)
+    SELECT move, tenant, new_token
+    WHERE new_token > late AND current_setting('transaction_isolation') = 'read committed'
+    ON CONFLICT (move_id) DO NOTHING
     RETURNING m.snapshot, m.progress INTO take.snapshot, take.progress;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'a later mover is known' USING ERRCODE = 'CW003',
-            DETAIL = (SELECT m.token::text FROM cellway.moves m WHERE m.move_id = move);
+            DETAIL = coalesce((SELECT m.token FROM cellway.moves m WHERE m.move_id = move), late)::text;
     END IF;
+    IF NOT pg_try_advisory_xact_lock(hashtextextended('forgetting moves', 0)) THEN
+        RETURN;
+    END IF;
+    FOR old IN
+        SELECT o.move_id FROM cellway.moves o
+        WHERE o.updated_at < now() - interval '90 days'
+          AND NOT EXISTS (SELECT FROM cellway.fence f
+                          WHERE f.tenant_id = o.tenant_id AND (f.move_id = o.move_id OR f.state = 'importing'))
+        LIMIT 20
+    LOOP
+        IF pg_try_advisory_xact_lock(cellway.move_key(old)) THEN
+            DELETE FROM cellway.moves o WHERE o.move_id = old AND o.updated_at < now() - interval '90 days'
+            RETURNING o.token INTO went;
+            highest := greatest(highest, went);
+        END IF;
+    END LOOP;
+    UPDATE cellway.forgotten f SET token = highest WHERE f.token < highest;
 END
 $$;
 

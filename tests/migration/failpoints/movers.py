@@ -19,9 +19,11 @@ from directory.moves import NOTHING
 from directory.postgres_moves import PostgresMoves
 from directory.rules.moves import MoveStep
 from directory.values import Move, MoveChange
-from migration import carrier, copying, fences, removing, stepping, switching
+from migration import copying, fences, removing, stepping, switching
 from migration.app import build
+from migration.claim import Claim
 from migration.ends import End, Writing
+from migration.phases import before
 from migration.settings import MigrationSettings
 from runtime import program
 from tests.cell.crashes.forks import keep
@@ -83,7 +85,7 @@ def prepare(points: Points) -> None:
 
         return done()
 
-    flip, capture = fences.flip, fences.capture
+    flip, capture, hand_over = fences.flip, fences.capture, fences.hand_over
     remove_rows, forget_logged = removing.remove_rows, removing.forget_logged
 
     def flipped(end: End, token: int, epoch: int, state: fences.State, **more: Any) -> Awaitable[Any]:
@@ -99,11 +101,15 @@ def prepare(points: Points) -> None:
     def forgotten(end: End, *args: Any, **more: Any) -> Awaitable[Any]:
         return around(end, f"forgotten at {end.name}", lambda: forget_logged(end, *args, **more))
 
+    def handed_over(end: End, *args: Any, **more: Any) -> Awaitable[Any]:
+        return around(end, f"handed over at {end.name}", lambda: hand_over(end, *args, **more))
+
     fences.flip, fences.capture = flipped, captured  # type: ignore[assignment]
+    fences.hand_over = handed_over  # type: ignore[assignment]
     removing.remove_rows, removing.forget_logged = removed, forgotten  # type: ignore[assignment]
 
     step, copy_chunk, note = stepping.step, copying.copy_chunk, Writing.note
-    chunk, switch_step = copying._Cutting._chunk, switching.Switch._step
+    chunk, switch_step = copying._Cutting._chunk, switching._step
 
     async def stepped(reader: Any, writing: Writing, *args: Any, **more: Any) -> Any:
         points.reach(place_of(tenant_of(writing), "step.before"))
@@ -127,9 +133,9 @@ def prepare(points: Points) -> None:
         await chunk(self)
         points.reach(place_of(self._source.tenant_id, f"chunk of {self._table.name}.after"))
 
-    async def last_stepped(self: switching.Switch, *args: Any) -> Any:
-        result = await switch_step(self, *args)
-        points.reach(place_of(self._source.tenant_id, "last step.after"))
+    async def last_stepped(claim: Claim) -> Any:
+        result = await switch_step(claim)
+        points.reach(place_of(claim.move.tenant_id, "last step.after"))
         return result
 
     receive = copying.receive
@@ -143,17 +149,17 @@ def prepare(points: Points) -> None:
         return await receive(writing, table, bytes_of_pipe())  # type: ignore[arg-type]
 
     copying.receive = received
-    copy_table = carrier.copy_table
+    copy_table = before.copy_table
 
     async def table_copied(source: End, destination: End, token: int, table: Any, *args: Any, **more: Any) -> Any:
         points.reach(place_of(source.tenant_id, f"table {table.name}.before"))
         return await copy_table(source, destination, token, table, *args, **more)
 
-    carrier.copy_table = table_copied
+    before.copy_table = table_copied
     stepping.step, copying.copy_chunk = stepped, copied
     Writing.note = noted  # type: ignore[method-assign, assignment]
     copying._Cutting._chunk = chunked  # type: ignore[method-assign]
-    switching.Switch._step = last_stepped  # type: ignore[method-assign]
+    switching._step = last_stepped
 
 
 def main() -> None:

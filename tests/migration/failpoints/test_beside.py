@@ -63,3 +63,10 @@ async def test_moves_go_on_while_the_directorys_redis_is_away(world: World, tmp_
         await eventually(told)
         await feed.close()
     await world.lives(client, "destination")
+
+
+async def test_a_move_says_which_share_of_its_copy_it_waited_to_spare_its_source(world: World) -> None:
+    """Of a small tenant nearly none: nobody waits to know what is usual for what is done in a moment."""
+    client = await world.tenant()
+    move = await world.reaches(await world.plan(client), "REVERSIBLE")
+    assert 0 <= move.progress["throttled"] < 1

@@ -5,8 +5,8 @@ import itertools
 import os
 import secrets
 import signal
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +31,10 @@ Part = Literal["mover", "source", "destination", "directory"]
 PARTS: tuple[Part, ...] = ("mover", "source", "destination", "directory")
 SECONDS = 40.0
 """A move has ended by itself before, whatever was killed."""
+MOVERS_CONNECTIONS = """
+SELECT pid FROM pg_stat_activity
+WHERE application_name LIKE 'cellway-move%' OR application_name = 'cellway-migration'
+"""
 _COLUMNS = {
     "entries": "stream, number",
     "lines": "stream, number, line",
@@ -90,6 +94,11 @@ class World:
         """A move of it."""
         chosen = MoveOptions(**options)
         return await self.moves.plan(NewMove(client.tenant_id, destination, chosen))
+
+    async def reverse(self, move: Move, **options: Any) -> Move:
+        """Another one that takes its way back."""
+        chosen = MoveOptions(**options)
+        return await self.moves.plan(NewMove(move.tenant_id, move.source, chosen, reverses=move.move_id))
 
     async def ask(self, move: Move, wish: Wish) -> None:
         """Until the directory has heard it."""
@@ -158,6 +167,26 @@ class World:
                 with suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
 
+    @contextmanager
+    def frozen(self, part: str) -> Iterator[None]:
+        """All its processes stand still: connections stay, and nothing answers."""
+        child = self.servers[part].child
+        assert child is not None
+        children = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
+        with _stopped([child.pid, *map(int, children)]):
+            yield
+
+    @asynccontextmanager
+    async def hanging(self, part: str) -> AsyncIterator[None]:
+        """The movers' connections with it stay and answer nothing, as if the network had lost them."""
+        connection = await asyncpg.connect(self.servers[part].admin_dsn, timeout=5)
+        try:
+            rows = await connection.fetch(MOVERS_CONNECTIONS)
+        finally:
+            await connection.close()
+        with _stopped([row["pid"] for row in rows]):
+            yield
+
     async def restart(self, part: str) -> None:
         """Kill it; it is back at once."""
         await asyncio.to_thread(self.kill, part)
@@ -212,6 +241,18 @@ class World:
         name = self.lay(client, place, STOP)
         process = await eventually(lambda: self.points.stopped(name), seconds=SECONDS)
         return self.folder / f"mover-{process}.log"
+
+
+@contextmanager
+def _stopped(processes: list[int]) -> Iterator[None]:
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGCONT)
 
 
 def _select(table: str) -> str:

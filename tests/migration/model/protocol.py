@@ -37,19 +37,19 @@ class Mutant:
     """The destination is opened before the directory has decided."""
     early_clean_up: bool = False
     """The source's rows are removed while the tenant may still come back to it."""
+    fences_at_once: bool = False
+    """The source is fenced without waiting for its writers, as it is opened."""
     no_tokens: bool = False
     """A mover that was succeeded is not refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """A transaction under way: its write, where, at which epoch, by which look at the fence."""
+    """A transaction under way that the fence has admitted: its write, where, at which epoch."""
 
     number: int
     cell: Cell
     epoch: int
-    admitted: Fence
-    """The fence as the writer's check saw it."""
     logged_at: int
     """The place in the log that it was given; -1: not captured."""
     old_snapshot: bool
@@ -139,29 +139,20 @@ def _writers(state: State, mutant: Mutant) -> Iterator[tuple[str, State]]:
                 yield f"write {state.begun} begins{' with an old snapshot' if old else ''}", begun
     for writer in state.writers:
         others = state.writers - {writer}
-        if _may_commit(state, writer, mutant):
-            yield f"write {writer.number} commits", _committed(state, writer, others)
+        yield f"write {writer.number} commits", _committed(state, writer, others)
         yield f"write {writer.number} is rolled back", replace(state, writers=others)
 
 
 def _begin(state: State, at: tuple[Cell, int], old: bool) -> State | None:
     """Admitted by the fence as it is: the check and the shared lock come together."""
     cell, epoch = at
-    fence = fence_of(state, cell)
-    if fence != (epoch, "active"):
+    if fence_of(state, cell) != (epoch, "active"):
         return None
     captured = cell == "source" and state.captured
     place = len(state.log) if captured else -1
     log = (*state.log, state.begun) if captured else state.log
-    writer = Writer(state.begun, cell, epoch, fence, place, old)
+    writer = Writer(state.begun, cell, epoch, place, old)
     return replace(state, writers=state.writers | {writer}, begun=state.begun + 1, log=log)
-
-
-def _may_commit(state: State, writer: Writer, mutant: Mutant) -> bool:
-    """A flip waits for the writers that it finds (they hold the lock); `_flip` says when it does not."""
-    if fence_of(state, writer.cell) == writer.admitted:
-        return True
-    return mutant.plain_read and writer.old_snapshot
 
 
 def _committed(state: State, writer: Writer, others: frozenset[Writer]) -> State:
@@ -179,7 +170,10 @@ def _router(state: State) -> Iterator[tuple[str, State]]:
 
 
 def _waits(state: State, cell: Cell, mutant: Mutant) -> bool:
-    """Whether a flip there has to wait for writers; an old snapshot without its own lock is not waited for."""
+    """Whether capturing or fencing there has to wait for writers: who was admitted commits, whatever comes then.
+
+    An old snapshot without its own lock is not waited for. Opening waits for nobody: see `_release`.
+    """
     return any(writer.cell == cell and not (mutant.plain_read and writer.old_snapshot) for writer in state.writers)
 
 
@@ -258,10 +252,12 @@ def _fence(state: State, mover: Mover, mutant: Mutant) -> Iterator[Moved]:
     if mutant.snapshot_before_drained and mover.snapshot is None:
         yield "takes the last snapshot", state, replace(mover, snapshot=frozenset(_visible(state)))
         return
-    if state.source[1] == "active" and not _waits(state, "source", mutant):
+    if state.source[1] == "active" and (mutant.fences_at_once or not _waits(state, "source", mutant)):
         epoch = state.next_epoch
         fenced = replace(state, source=(epoch, "fenced"), next_epoch=epoch + 1)
         yield "fences", fenced, replace(mover, phase="last")
+    if state.source[1] == "active":
+        yield "gives up waiting for writers", state, replace(mover, phase="release")
 
 
 def _last(state: State, mover: Mover, mutant: Mutant) -> Iterator[Moved]:
@@ -306,6 +302,7 @@ def _arriving(state: State, mutant: Mutant) -> Iterator[tuple[str, State]]:
 
 
 def _release(state: State, mover: Mover, mutant: Mutant) -> Iterator[Moved]:
+    """The source is opened whoever writes there: who was admitted before goes on; the next fence waits for it."""
     if state.decision == "commit":
         yield "finds it committed", state, replace(mover, phase="activate")
     elif mutant.same_epoch:
