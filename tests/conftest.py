@@ -5,7 +5,7 @@ servers of its own; then those that are marked `alone` or `platform`, in one pro
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -74,10 +74,14 @@ def consul_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsulSe
 
 
 @pytest.fixture
-async def consul_url(consul_server: ConsulServer) -> str:
-    """The address of Consul, once it leads."""
-    await consul_server.ready()
-    return consul_server.url
+async def own_consul(tmp_path: Path) -> AsyncIterator[ConsulServer]:
+    """A real Consul for one test, which may kill or freeze it."""
+    server = ConsulServer(tmp_path / "consul").start()
+    try:
+        await server.ready()
+        yield server
+    finally:
+        server.kill()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -299,11 +298,10 @@ async def test_a_key_that_is_deleted_by_hand_is_a_lost_lock(consul_server: Consu
 
 
 async def test_a_leader_whose_consul_hangs_leads_no_longer_and_then_again(
-    tmp_path: Path, control_database: ControlDatabase
+    own_consul: ConsulServer, control_database: ControlDatabase
 ) -> None:
     """Its session may be over by then, or not: it finds out, and what it decides carries the right number."""
-    server = ConsulServer(tmp_path).start()
-    await server.ready()
+    server = own_consul
     pool = await database.open_pool(control_database.writer_dsn, name="test")
     terms, directory = PostgresTerms(pool), PostgresDirectory(pool)
     await directory.register_cell(new_cell())
@@ -321,7 +319,6 @@ async def test_a_leader_whose_consul_hangs_leads_no_longer_and_then_again(
     await tasks.close()
     await candidate.close()
     await pool.close()
-    server.kill()
 
 
 @pytest.mark.parametrize("kind", ["postgres", "consul"])

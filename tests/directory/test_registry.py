@@ -125,10 +125,9 @@ async def test_the_announcer_tells_why_its_process_is_not_ready() -> None:
     await tasks.close()
 
 
-async def test_a_consul_that_forgot_everything_learns_it_again(tmp_path: Path) -> None:
+async def test_a_consul_that_forgot_everything_learns_it_again(own_consul: ConsulServer) -> None:
     """Killed and restarted on the same ports, without a memory. Whoever watches hears nothing wrong meanwhile."""
-    server = ConsulServer(tmp_path).start()
-    await server.ready()
+    server = own_consul
     registry = ConsulRegistry(server.url)
     sightings = registry.watch("router")
     await registry.announce(ROUTER)
@@ -146,7 +145,6 @@ async def test_a_consul_that_forgot_everything_learns_it_again(tmp_path: Path) -
     await eventually(seen)
     await sightings.close()
     await registry.close()
-    server.kill()
 
 
 async def test_a_process_that_fell_silent_is_seen_again_as_soon_as_it_beats(consul_server: ConsulServer) -> None:
