@@ -11,11 +11,14 @@ In reading order:
 - `wire`       snapshots and changes as bytes (pure); `turns` are how long work leaves the loop to others
 - `publisher`  carries changes from the truth to the cache; may die, run twice, or start from nothing
 - `registry`   the seam of who is running and where: Redis, Consul, and a twin; `announcing` uses it
+- `leadership` the seam of who leads, and in which term: Postgres, Consul, and a twin; `leading` uses it
+- `pointer`    the seam of how far changes are published, told by a second witness: Consul, and a twin
+- `consul_agent`, `consul_watch` how Consul is called, and watched without trusting it
 - `fence/`     the SQL by which a cell's own database refuses writes that are not its own
 - `control/`   the contract between the control plane and a cell: models, client, tokens
 
 The truth decides; every cache may be stale, lost or wrong without harm, because the fence in the cell's
 database refuses what does not belong there. I/O happens in `postgres` and
-`postgres_moves` (by `transactions`), `redis_feed`, the registries, `resolver` and `control.client`; `errors` is
-what all of them answer instead of a value.
+`postgres_moves` (by `transactions`), `redis_feed`, the registries, locks and terms, `resolver` and
+`control.client`; `errors` is what all of them answer instead of a value.
 """

@@ -2,14 +2,17 @@
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from directory.errors import Unavailable
+from directory.pointer import Pointer
 from directory.redis_registry import RedisRegistry
 from directory.registry import Instance, Registry
 from runtime import logs
 from runtime.clock import Clock, SystemClock
+from runtime.health import Health
 from runtime.lifecycle import Part
 from runtime.settings import SecretStr
 from runtime.site import Site
@@ -18,6 +21,9 @@ from runtime.tasks import Tasks
 log = logs.get("directory.announcing")
 
 BEAT_SECONDS = 5.0
+TROUBLED_SECONDS = 1.0
+"""Between two beats of a process that is not ready: most are soon."""
+Suspects = Callable[[], Sequence[str]]
 
 
 def open_registry(redis_url: str, consul_url: str | None, consul_token: SecretStr | None) -> Registry:
@@ -33,6 +39,13 @@ def open_consul(url: str, token: SecretStr | None) -> Registry:
     return ConsulRegistry(url, token.get_secret_value() if token else None)
 
 
+def open_pointer(url: str, token: SecretStr | None) -> Pointer:
+    """The version pointer in Consul."""
+    from directory.consul_pointer import ConsulPointer
+
+    return ConsulPointer(url, token.get_secret_value() if token else None)
+
+
 class Listening(Protocol):
     """Something with an address."""
 
@@ -41,16 +54,26 @@ class Listening(Protocol):
 
 
 def announcement(
-    registry: Registry, service: str, site: Listening, admin_site: Site, about: Mapping[str, str] | None = None
+    registry: Registry,
+    service: str,
+    site: Listening,
+    admin_site: Site,
+    about: Mapping[str, str] | None = None,
+    *,
+    health: Health | None = None,
+    suspects: Suspects | None = None,
 ) -> Part:
-    """The part that keeps a program seen; it comes after its sites, whose ports may be the system's choice."""
+    """The part that keeps a program seen; it comes after its sites, whose ports may be the system's choice.
+
+    `health` says whether it is ready, `suspects` which cells it gets no answers from.
+    """
     tasks = Tasks()
     announcers: list[Announcer] = []
 
     async def start() -> None:
         name = f"{service}-{socket.gethostname()}-{os.getpid()}-{admin_site.port}"
         instance = Instance(service, name, _reachable(site.host), site.port, admin_site.port, dict(about or {}))
-        announcers.append(Announcer(registry, instance))
+        announcers.append(Announcer(registry, instance, health=health, suspects=suspects))
         tasks.keep("announce", announcers[0].run)
 
     async def stop() -> None:
@@ -69,23 +92,42 @@ def _reachable(host: str) -> str:
 class Announcer:
     """Keeps one instance seen while the process lives; `runtime.tasks` keeps `run` going."""
 
-    def __init__(self, registry: Registry, instance: Instance, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        instance: Instance,
+        clock: Clock | None = None,
+        *,
+        health: Health | None = None,
+        suspects: Suspects | None = None,
+    ) -> None:
         self._registry = registry
         self._instance = instance
         self._clock = clock or SystemClock()
+        self._health = health
+        self._suspects = suspects
         self._heard = True
 
     async def run(self) -> None:
         """Announce, again and again. A registry that is away is tried at the next beat, and reported once."""
         while True:
+            instance = await self._described()
             try:
-                await self._registry.announce(self._instance)
+                await self._registry.announce(instance)
                 self._heard = True
             except Unavailable as error:
                 if self._heard:
                     log.warning("registry_away", error=str(error))
                 self._heard = False
-            await self._clock.sleep(BEAT_SECONDS)
+            await self._clock.sleep(TROUBLED_SECONDS if instance.trouble else BEAT_SECONDS)
+
+    async def _described(self) -> Instance:
+        """The instance as it is now."""
+        suspects = tuple(self._suspects()) if self._suspects is not None else ()
+        findings = await self._health.findings() if self._health is not None else []
+        wrong = (found for found in findings if found.required and not found.ok)
+        trouble = "; ".join(f"{found.name}: {found.detail or 'fails'}" for found in wrong)
+        return replace(self._instance, trouble=trouble, suspects=suspects)
 
     async def stop(self) -> None:
         """Withdraw, so that nobody is sent to a process which ends on purpose."""

@@ -29,6 +29,10 @@ class Stale(Refused):
     """The caller acted on an epoch or revision that is no longer the latest."""
 
 
+class NotLeader(Stale):
+    """The decision was made in a term that is over: another leader has begun one since."""
+
+
 class BadName(Refused):
     """Not a name that a tenant or a cell can have."""
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 
-from directory.errors import AlreadyExists, CellFull, Gap, NotFound, Stale
+from directory.errors import AlreadyExists, CellFull, Gap, NotFound, NotLeader, Stale
 from directory.rules import addresses, moves, names, rates, states
 from directory.rules.moves import WAY_BACK_CLOSED, Decision
 from directory.rules.states import CellEvent, TenantEvent
@@ -26,6 +26,7 @@ from directory.values import (
     Tenant,
     TenantEntry,
     TenantState,
+    Term,
 )
 from runtime.clock import Clock, SystemClock
 
@@ -45,13 +46,15 @@ class KeptMove:
 class MemoryDirectory:
     """`Directory` in dictionaries. Every method runs without awaiting in between, so each is atomic.
 
-    `moves` and `switches` (cell → move, until when) are those of `MemoryMoves`: parts of the same truth.
+    `moves` and `switches` (cell → move, until when) are those of `MemoryMoves`, `terms` (by resource) those of
+    `MemoryTerms`: parts of the same truth.
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock = clock or SystemClock()
         self.moves: dict[str, KeptMove] = {}
         self.switches: dict[str, tuple[str, datetime]] = {}
+        self.terms: dict[str, Term] = {}
         self._identity = str(uuid.uuid4())
         self._cells: dict[str, Cell] = {}
         self._tenants: dict[str, Tenant] = {}
@@ -93,7 +96,8 @@ class MemoryDirectory:
             given[name] = addresses.check_origin(given[name])
         return self._put_cell(replace(self.get_cell(cell_id), **given, updated_at=self.clock.now()))
 
-    async def change_cell(self, cell_id: str, event: CellEvent) -> Cell:
+    async def change_cell(self, cell_id: str, event: CellEvent, term: Term | None = None) -> Cell:
+        self.check_term(term)
         cell = self.get_cell(cell_id)
         state = states.after(states.CELLS, cell.state, event)
         return self._put_cell(replace(cell, state=state, updated_at=self.clock.now()))
@@ -204,6 +208,15 @@ class MemoryDirectory:
         """By id."""
         of_tenant = (kept.move for _, kept in sorted(self.moves.items()) if kept.move.tenant_id == tenant_id)
         return [move for move in of_tenant if move.ended_at is None]
+
+    def check_term(self, term: Term | None) -> None:
+        """Whoever decides as a leader does it in the latest term. NotLeader."""
+        if term is None:
+            return
+        known = self.terms.get(term.resource)
+        if known is None or known.number != term.number:
+            number = 0 if known is None else known.number
+            raise NotLeader(f"term {term.number} of {term.resource} is over: {number} is known")
 
     def next_epoch(self) -> int:
         """Greater than all before."""

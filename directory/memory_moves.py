@@ -13,7 +13,7 @@ from directory.memory import KeptMove, MemoryDirectory
 from directory.moves import NOTHING
 from directory.rules import moves as rules
 from directory.rules.moves import Decision, MoveStep
-from directory.values import Move, MoveChange, MoveEvent, MovePhase, NewMove, Wish
+from directory.values import Move, MoveChange, MoveEvent, MovePhase, NewMove, Term, Wish
 
 
 class MemoryMoves:
@@ -29,7 +29,8 @@ class MemoryMoves:
 
     # By whoever wants a tenant elsewhere
 
-    async def plan(self, new: NewMove) -> Move:
+    async def plan(self, new: NewMove, term: Term | None = None) -> Move:
+        self._directory.check_term(term)
         for refusal in self._refusals(new):
             raise refusal
         if new.reverses is not None:

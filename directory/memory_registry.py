@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from directory.registry import LIVES_SECONDS, Instance
+from directory.registry import LIVES_SECONDS, Instance, Looking, Sightings
 from runtime.clock import Clock, SystemClock
 
 
@@ -23,6 +23,9 @@ class MemoryRegistry:
         now = self._clock.monotonic()
         self._seen = {key: seen for key, seen in self._seen.items() if seen[0] > now}
         return [self._seen[key][1] for key in sorted(self._seen) if key[0] == service]
+
+    def watch(self, service: str) -> Sightings:
+        return Looking(self, service, self._clock)
 
     async def close(self) -> None:
         """Nothing to close."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from directory.rules.moves import MoveStep
-from directory.values import Move, MoveChange, MoveEvent, NewMove, Wish
+from directory.values import Move, MoveChange, MoveEvent, NewMove, Term, Wish
 
 NOTHING = MoveChange()
 
@@ -22,8 +22,8 @@ class Moves(Protocol):
 
     # By whoever wants a tenant elsewhere
 
-    async def plan(self, new: NewMove) -> Move:
-        """A move from where the tenant lives, in phase PLANNED.
+    async def plan(self, new: NewMove, term: Term | None = None) -> Move:
+        """A move from where the tenant lives, in phase PLANNED; with the `term` of a leader: NotLeader.
 
         With `reverses`, that move must be REVERSIBLE and becomes REVERSING. NotFound; BadMove; NotAllowed when
         the tenant is deleted, lives there already or has another unfinished move, or the cell takes nobody.

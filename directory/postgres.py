@@ -26,6 +26,7 @@ from directory.values import (
     Tenant,
     TenantEntry,
     TenantState,
+    Term,
 )
 from runtime.database import BUSY, CONNECT_SECONDS, UNREACHABLE, Connection, Pool, PoolConnection
 from runtime.schema import upgrades
@@ -64,8 +65,8 @@ class PostgresDirectory:
             return await _announced(connection, _cell(found(row, "cell", cell_id)))
 
     @repeated
-    async def change_cell(self, cell_id: str, event: CellEvent) -> Cell:
-        async with self._transactions.begun() as connection:
+    async def change_cell(self, cell_id: str, event: CellEvent, term: Term | None = None) -> Cell:
+        async with self._transactions.begun(term) as connection:
             row = found(await connection.fetchrow(SQL["lock_cell"], cell_id), "cell", cell_id)
             state = states.after(states.CELLS, row["state"], event)
             changed = await connection.fetchrow(SQL["set_cell_state"], cell_id, state)

@@ -17,7 +17,7 @@ from directory.moves import NOTHING
 from directory.rules import moves as rules
 from directory.rules.moves import Decision, MoveStep
 from directory.transactions import SQL, Transactions, found, get_tenant, lock_tenant, repeated
-from directory.values import Move, MoveChange, MoveEvent, MoveOptions, MovePhase, NewMove, Tenant, Wish
+from directory.values import Move, MoveChange, MoveEvent, MoveOptions, MovePhase, NewMove, Tenant, Term, Wish
 from runtime.database import Connection, Pool
 
 FIELDS = frozenset(Move.__dataclass_fields__)
@@ -34,9 +34,9 @@ class PostgresMoves:
     # By whoever wants a tenant elsewhere
 
     @repeated
-    async def plan(self, new: NewMove) -> Move:
+    async def plan(self, new: NewMove, term: Term | None = None) -> Move:
         rules.check_options(new.options)
-        async with self._transactions.begun() as connection:
+        async with self._transactions.begun(term) as connection:
             await lock_tenant(connection, new.tenant_id)
             old = None if new.reverses is None else _move(await _locked(connection, new.reverses))
             tenant, refusals = await _considered(connection, new, old)

@@ -6,6 +6,7 @@ any line, and several may run at once. A cache that was emptied, or is of anothe
 
 from directory.errors import Gap
 from directory.feed import Cache
+from directory.pointer import Position
 from directory.truth import Directory
 from directory.values import Snapshot
 from runtime import logs
@@ -34,7 +35,13 @@ class Publisher:
         """The change of the cache's snapshot, None while it may be anything."""
         self._snapshot_since = 0.0
         self._published = 0
+        self._identity: str | None = None
         self._every = SNAPSHOT_EVERY
+
+    @property
+    def position(self) -> Position | None:
+        """How far the cache goes, as this publisher saw it last; None before its first step."""
+        return None if self._identity is None else Position(self._identity, self._published)
 
     async def step(self) -> int:
         """Publish what is new, or wait for it; returns the number of the last change published.
@@ -77,13 +84,14 @@ class Publisher:
             # The cache is ahead of the truth, older than what is kept, or was emptied this moment.
             log.warning("cache_refilled", reason=str(gap))
             return None, await self._fill()
+        self._identity = identity
         return before, self._published
 
     async def _fill(self) -> int:
         snapshot = await self._truth.snapshot()
         await self._cache.fill(snapshot)
         self._wrote(snapshot)
-        self._published = snapshot.seq
+        self._published, self._identity = snapshot.seq, snapshot.identity
         log.info("cache_filled", seq=snapshot.seq, tenants=len(snapshot.tenants))
         return snapshot.seq
 

@@ -9,8 +9,8 @@ from typing import Any, ParamSpec, TypeVar
 import asyncpg
 
 from directory import wire
-from directory.errors import CellFull, NotFound, Stale, Unavailable
-from directory.values import Assignment, CellEntry, Customer, Rate, Tenant, TenantEntry
+from directory.errors import CellFull, NotFound, NotLeader, Stale, Unavailable
+from directory.values import Assignment, CellEntry, Customer, Rate, Tenant, TenantEntry, Term
 from runtime import database
 from runtime.database import BUSY, UNREACHABLE, Connection, Pool
 from runtime.queries import Queries
@@ -18,6 +18,8 @@ from runtime.queries import Queries
 SQL = Queries("directory")
 TRANSACTION_SECONDS = 10.0
 """No call takes longer, whatever the server does."""
+LATER_LEADER = "CW005"
+"""SQLSTATE of `directory.check_term`."""
 ArgumentsT = ParamSpec("ArgumentsT")
 ResultT = TypeVar("ResultT")
 
@@ -50,10 +52,16 @@ class Transactions:
         self._pool = pool
 
     @contextlib.asynccontextmanager
-    async def begun(self, **kind: Any) -> AsyncIterator[Connection]:
-        """One that commits at the end; `kind` is asyncpg's. Unavailable."""
+    async def begun(self, term: Term | None = None, **kind: Any) -> AsyncIterator[Connection]:
+        """One that commits at the end; `kind` is asyncpg's. Unavailable.
+
+        With a `term`, what happens in it is decided by a leader, and no later one begins before its end.
+        NotLeader.
+        """
         with border():
             async with database.transaction(self._pool, seconds=TRANSACTION_SECONDS, **kind) as connection:
+                if term is not None:
+                    await check_term(connection, term)
                 yield connection
 
     async def row(self, query: str, *parameters: Any) -> asyncpg.Record | None:
@@ -72,6 +80,17 @@ def found(row: asyncpg.Record | None, what: str, name: str) -> asyncpg.Record:
     if row is None:
         raise NotFound(f"no {what} {name}")
     return row
+
+
+async def check_term(connection: Connection, term: Term) -> None:
+    """First in a leader's transaction. NotLeader."""
+    try:
+        await connection.execute(SQL["check_term"], term.resource, term.number)
+    except asyncpg.PostgresError as error:
+        if error.sqlstate != LATER_LEADER:
+            raise
+        known = getattr(error, "detail", None)
+        raise NotLeader(f"term {term.number} of {term.resource} is over: {known} is known") from None
 
 
 async def lock_tenant(connection: Connection, tenant_id: str) -> asyncpg.Record:

@@ -22,6 +22,7 @@ from directory.values import (
     Snapshot,
     Tenant,
     TenantState,
+    Term,
 )
 
 
@@ -34,8 +35,8 @@ class Directory(Protocol):
     async def update_cell(self, cell_id: str, change: CellChange) -> Cell:
         """What `change` names, and nothing else, in one step. NotFound; BadAddress."""
 
-    async def change_cell(self, cell_id: str, event: CellEvent) -> Cell:
-        """The next state of its table. NotFound; NotAllowed."""
+    async def change_cell(self, cell_id: str, event: CellEvent, term: Term | None = None) -> Cell:
+        """The next state of its table. NotFound; NotAllowed. With the `term` of a leader: NotLeader."""
 
     async def cell(self, cell_id: str) -> Cell:
         """NotFound."""

@@ -139,6 +139,19 @@ class Tenant:
 
 
 @dataclass(frozen=True, slots=True)
+class Term:
+    """What the leader of a resource decides in: `number` is an epoch, and a lower one is outdated.
+
+    `owner` names the process that began it.
+    """
+
+    resource: str
+    number: int
+    owner: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class CellEntry:
     """What routers know of a cell."""
 

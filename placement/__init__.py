@@ -12,6 +12,8 @@ In reading order:
 - `proving`      asks a cell who it is
 - `cells`        registers cells, has them prove who they are, opens those that were not ready
 - `reach`        which cells have lately not answered
+- `leader`       which placement acts where only one may; what it decides carries the number of its term
+- `witnesses`    what the registry and the routers say of cells, beside what is found here
 - `checks/`      the invariants of the running system, each with what to do when it does not hold
 - `api/`         the endpoints for operators; `access` who is one
 - `seeds`       what cells derive API keys from

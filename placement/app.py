@@ -3,14 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from directory.announcing import announcement, open_registry
+from directory.announcing import announcement, open_pointer, open_registry
 from directory.control.client import CellControl
+from directory.leadership import Leadership, Terms
+from directory.leading import open_leadership
+from directory.pointer import Pointer
 from directory.postgres import PostgresDirectory
+from directory.postgres_leadership import PostgresTerms
 from directory.postgres_moves import PostgresMoves
 from directory.publisher import Publisher
 from directory.redis_feed import RedisFeed
 from directory.registry import Registry
-from placement import readiness
+from placement import leader, readiness
 from placement.access import Access
 from placement.api import front
 from placement.api.cells import CellHandlers
@@ -19,6 +23,7 @@ from placement.api.customers import Customers
 from placement.api.instances import InstanceHandlers
 from placement.api.jobs import Jobs
 from placement.api.keys import Keys
+from placement.api.leaders import LeaderHandlers
 from placement.api.moves import MoveHandlers
 from placement.api.orchestrations import Orchestrations
 from placement.api.previews import Previews
@@ -35,6 +40,7 @@ from placement.reconciler import Reconciler
 from placement.seeds import Seeds
 from placement.settings import PlacementSettings
 from placement.surveying import Survey
+from placement.witnesses import Witnesses
 from runtime import admin, database
 from runtime.api.endpoint import Endpoint
 from runtime.api.pages import PageTokens
@@ -65,9 +71,16 @@ class Stores:
     feed: RedisFeed
     control: CellControl
     registry: Registry
+    leadership: Leadership
+    terms: Terms
+    pointer: Pointer | None
 
     async def close(self) -> None:
         """Close all connections."""
+        await self.leadership.close()
+        if self.pointer is not None:
+            await self.pointer.close()
+        await self.registry.close()  # once more: whoever follows it may have asked since the announcement ended
         await self.directory.close()
         await self.control.close()
         await self.feed.close()
@@ -90,9 +103,12 @@ async def assemble(settings: PlacementSettings) -> Program:
     publisher, reconciler = Publisher(stores.directory, stores.feed), Reconciler(stores.directory, carrier)
     seeds = Seeds(settings.control_key)
     creation = Creation(stores.directory, carrier, reach, seeds, publisher)
-    endpoints = _endpoints(settings, stores, cells, creation, Decisions(stores.directory, carrier), seeds)
-    background = Background(ready, publisher, reconciler, cells)
+    witnesses, candidate = Witnesses(stores.registry, reach), leader.candidate(stores.leadership, stores.terms)
+    decisions = Decisions(stores.directory, carrier)
+    endpoints = _endpoints(settings, stores, cells, creation, decisions, seeds, witnesses)
+    background = Background(ready, publisher, reconciler, cells, candidate, witnesses, stores.pointer)
     health = _health(ready, stores.feed)
+    health.add("leader", lambda: leader.check(candidate, stores.terms), required=False)
     site = Site(
         "placement",
         front.application(endpoints, Access(settings.operator_tokens), ready),
@@ -111,10 +127,11 @@ async def assemble(settings: PlacementSettings) -> Program:
     )
     lifecycle = Lifecycle(health, settings.drain_seconds)
     lifecycle.add(Part("stores", stop=stores.close))
+    lifecycle.add(Part("witnesses", stop=witnesses.close))
     lifecycle.add(admin_site.part())
     lifecycle.add(Part("background", background.start, stop=background.stop, start_deadline_seconds=START_SECONDS))
     lifecycle.add(site.part())
-    lifecycle.add(announcement(stores.registry, "placement", site, admin_site))
+    lifecycle.add(announcement(stores.registry, "placement", site, admin_site, health=health))
     return Program(lifecycle, site, admin_site)
 
 
@@ -123,7 +140,12 @@ async def _stores(settings: PlacementSettings) -> Stores:
     feed = RedisFeed(settings.directory_redis_url)
     control = CellControl(settings.control_key.get_secret_value())
     registry = open_registry(settings.directory_redis_url, settings.consul_url, settings.consul_token)
-    return Stores(pool, PostgresDirectory(pool), PostgresMoves(pool), feed, control, registry)
+    leadership = open_leadership(pool, settings.consul_url, settings.consul_token, settings.leader_seconds)
+    return Stores(
+        *(pool, PostgresDirectory(pool), PostgresMoves(pool), feed, control, registry),
+        *(leadership, PostgresTerms(pool)),
+        None if settings.consul_url is None else open_pointer(settings.consul_url, settings.consul_token),
+    )
 
 
 def _endpoints(
@@ -133,8 +155,10 @@ def _endpoints(
     creation: Creation,
     decisions: Decisions,
     seeds: Seeds,
+    witnesses: Witnesses,
 ) -> Sequence[Endpoint[None]]:
     directory, control = stores.directory, stores.control
+    led = stores.leadership, stores.terms
     survey = Survey(directory, stores.moves, control)
     tokens = PageTokens(settings.page_key.get_secret_value().encode())
     return [
@@ -147,7 +171,8 @@ def _endpoints(
         *Previews(stores.moves, survey).endpoints(),
         *CellHandlers(directory, cells, tokens).endpoints(),
         *InstanceHandlers(stores.registry).endpoints(),
-        *CheckHandlers(Doctor(directory, stores.feed, control)).endpoints(),
+        *LeaderHandlers(stores.leadership, stores.terms).endpoints(),
+        *CheckHandlers(Doctor(directory, stores.feed, control, led, witnesses)).endpoints(),
     ]
 
 

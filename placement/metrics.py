@@ -10,3 +10,8 @@ CARRIED = Counter("cellway_placement_carried", "Decisions told to cells, by outc
 UNSETTLED = Gauge("cellway_placement_unsettled", "Decisions that no cell has carried out yet, at the last look")
 PUBLISHED = Gauge("cellway_placement_published_change", "Number of the last change in the cache")
 SILENT_CELLS = Gauge("cellway_placement_silent_cells", "Cells that have lately not answered")
+LEADS = Gauge("cellway_placement_leads", "Whether this process leads just now", ["resource"])
+TERM = Gauge(
+    "cellway_placement_term", "Number of the term in which this process leads, 0 while it does not", ["resource"]
+)
+SEEN = Gauge("cellway_placement_seen", "Processes that the registry told of last, by service", ["service"])

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from runtime.settings import Port, SecretList, SecretStr, Settings
 
 SHORTEST_SECRET = 16
+CONSULS_LEAST_SECONDS = 10
 
 
 class PlacementSettings(Settings):
@@ -34,6 +35,19 @@ class PlacementSettings(Settings):
         default=None, description="the registry of processes; none: the directory's Redis"
     )
     consul_token: SecretStr | None = Field(default=None, description="an ACL token that may register services")
+
+    leader_seconds: float = Field(
+        default=15,
+        ge=1,
+        le=600,
+        description="after so long of silence another placement may lead; 10 at least in Consul",
+    )
+
+    @model_validator(mode="after")
+    def _consul_keeps_sessions_that_long(self) -> Self:
+        if self.consul_url is not None and self.leader_seconds < CONSULS_LEAST_SECONDS:
+            raise ValueError(f"with Consul LEADER_SECONDS is {CONSULS_LEAST_SECONDS} at least")
+        return self
 
     @model_validator(mode="after")
     def _tokens_cannot_be_guessed(self) -> Self:

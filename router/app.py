@@ -7,10 +7,11 @@ from pathlib import Path
 
 from aiohttp import web
 
-from directory.announcing import announcement, open_registry
+from directory.announcing import announcement, open_pointer, open_registry
 from directory.feed import Feed
 from directory.redis_feed import RedisFeed
 from router import IS_COMPILED, disk, files, metrics, tls
+from router.behind import Behind
 from router.errors import SnapshotRefused
 from router.follower import Follower
 from router.lane import Lane
@@ -56,6 +57,10 @@ class Router:
         )
         self._path = Path(settings.snapshot_path) if settings.snapshot_path else None
         self._writes_disk = writes_disk
+        self.behind: Behind | None = None
+        if settings.consul_url is not None:
+            self._pointer = open_pointer(settings.consul_url, settings.consul_token)
+            self.behind = Behind(self._pointer, self.table)
         self.lane = Lane(settings, self.table, self.look_ups, self.cells, self.tasks)
         self.lane.most_connections = _most_clients(settings)
         self._certificate = (
@@ -77,6 +82,8 @@ class Router:
     def _admin(self) -> web.Application:
         self.health.add("table", self.follower.check_table)
         self.health.add("directory", self.follower.check_directory, required=False)
+        if self.behind is not None:
+            self.health.add("pointer", self.behind.check, required=False)
         pages = Pages(self.table, self.follower, self.look_ups, self.lane)
         self.health.add("service", pages.check_service)
         application = admin.application(self.health, self.settings)
@@ -94,7 +101,11 @@ class Router:
         registry = open_registry(
             settings.directory_redis_url.get_secret_value(), settings.consul_url, settings.consul_token
         )
-        lifecycle.add(announcement(registry, "router", self.site, self.admin))
+        lifecycle.add(
+            announcement(
+                registry, "router", self.site, self.admin, health=self.health, suspects=self.cells.suspects
+            )
+        )
         return lifecycle
 
     async def _start_table(self) -> None:
@@ -103,6 +114,8 @@ class Router:
             self._load()
             keeper = disk.Keeper(self._path, self.table, self.settings.snapshot_every_seconds)
         self.tasks.keep("follow the directory", self.follower.step, Backoff(initial_seconds=0.2, cap_seconds=2.0))
+        if self.behind is not None:
+            self.tasks.keep("compare with the pointer", self.behind.step)
         if keeper is not None and self._path is not None and self._writes_disk:
             disk.clear(self._path)
             self.tasks.keep("keep the table on disk", keeper.step)
@@ -135,6 +148,8 @@ class Router:
 
     async def _stop_table(self) -> None:
         await self.tasks.close()
+        if self.behind is not None:
+            await self._pointer.close()
         if self._path is not None and self._writes_disk and self.table.changed.is_set():
             await disk.Keeper(self._path, self.table, 1.0).save()
         if isinstance(self.feed, RedisFeed):

@@ -29,6 +29,9 @@ HELD = Gauge("cellway_router_held", "requests that wait for their tenant's next 
 HOLDS = Counter("cellway_router_holds", "requests that waited so", ["end"])
 LAG = Gauge("cellway_router_lag_seconds", "how late the process's own timers are, smoothed")
 TABLE_TENANTS = Gauge("cellway_router_table_tenants", "tenants in the table")
+CHANGES_BEHIND = Gauge(
+    "cellway_router_changes_behind", "Changes that are published and not in the table, by Consul"
+)
 TABLE_SEQ = Gauge("cellway_router_table_seq", "number of the last change in the table")
 TABLE_CONFIRMED = Gauge("cellway_router_table_confirmed_timestamp", "when the directory last confirmed the table")
 CHANGES = Counter("cellway_router_changes", "changes applied to the table")

@@ -5,7 +5,7 @@ servers of its own; then those that are marked `alone` or `platform`, in one pro
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -15,6 +15,7 @@ import redis
 from runtime.embedded import ports
 from runtime.embedded.postgres import PostgresServer
 from runtime.embedded.redis import RedisServer
+from tests.consuls import ConsulServer
 from tests.servers import PASSWORD, ControlDatabase, new_control_database
 
 # Machines are noisy, so no example is judged by its time.
@@ -62,6 +63,25 @@ def redis_url(redis_server: RedisServer) -> str:
     with redis.Redis.from_url(redis_server.url) as client:
         client.flushall()
     return redis_server.url
+
+
+@pytest.fixture(scope="session")
+def consul_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsulServer]:
+    """A real Consul, shared; skipped where it is not installed. Whoever kills one takes one of their own."""
+    server = ConsulServer(tmp_path_factory.mktemp("consul")).start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+async def own_consul(tmp_path: Path) -> AsyncIterator[ConsulServer]:
+    """A real Consul for one test, which may kill or freeze it."""
+    server = ConsulServer(tmp_path / "consul").start()
+    try:
+        await server.ready()
+        yield server
+    finally:
+        server.kill()
 
 
 @pytest.fixture

@@ -78,7 +78,9 @@ async def assemble_api(settings: CellSettings) -> Api:
     lifecycle.add(site.part())
     if settings.consul_url:
         registry = open_consul(settings.consul_url, settings.consul_token)
-        lifecycle.add(announcement(registry, "cell", site, admin_site, {"cell": settings.cell_id}))
+        lifecycle.add(
+            announcement(registry, "cell", site, admin_site, {"cell": settings.cell_id}, health=shared.health)
+        )
     return Api(lifecycle, site, admin_site, notices)
 
 

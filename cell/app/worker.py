@@ -95,5 +95,9 @@ async def assemble_worker(settings: CellSettings) -> Worker:
     )
     if settings.consul_url:
         registry = open_consul(settings.consul_url, settings.consul_token)
-        lifecycle.add(announcement(registry, "worker", admin_site, admin_site, {"cell": settings.cell_id}))
+        lifecycle.add(
+            announcement(
+                registry, "worker", admin_site, admin_site, {"cell": settings.cell_id}, health=shared.health
+            )
+        )
     return Worker(lifecycle, admin_site)

@@ -37,11 +37,11 @@ def add_to(app: typer.Typer) -> None:
 def status(root: Root = HERE, json: Json = False) -> None:
     """Show the parts of the running platform, and its cells; 1 when a part is not ready, 3 when nothing runs."""
     where = Whereabouts(root)
-    parts, cells = _parts(where), _cells(where)
+    parts, cells, leaders = _parts(where), _cells(where), _leaders(where)
     if json:
-        output.as_json({"parts": [asdict(part) for part in parts], "cells": cells})
+        output.as_json({"parts": [asdict(part) for part in parts], "cells": cells, "leaders": leaders})
     else:
-        _show(parts, cells)
+        _show(parts, cells, leaders)
     if all(part.state == "down" for part in parts):
         raise typer.Exit(EXIT_NOT_RUNNING)
     if any(part.state not in ("ready", "announced") for part in parts):
@@ -107,8 +107,9 @@ def _announced(target: Target) -> list[Part]:
     return [
         Part(
             " ".join([*one["about"].values(), one["service"]]),
-            "announced",
+            "not ready" if one.get("trouble") else "announced",
             f"{one['host']}:{one['port']}",
+            one.get("trouble", ""),
         )
         for one in found
         if one["service"] != "placement"  # it has answered itself
@@ -124,13 +125,26 @@ def _cells(where: Whereabouts) -> list[dict[str, Any]] | None:
         return None
 
 
-def _show(parts: list[Part], cells: list[dict[str, Any]] | None) -> None:
+def _leaders(where: Whereabouts) -> list[dict[str, Any]]:
+    """Nobody when placement cannot tell; the parts show why."""
+    try:
+        with Placement(where.placement()) as service:
+            found: list[dict[str, Any]] = service.call("GET", "/v1/leaders", seconds=LOOK_SECONDS)["leaders"]
+            return found
+    except ConsoleError:
+        return []
+
+
+def _show(parts: list[Part], cells: list[dict[str, Any]] | None, leaders: list[dict[str, Any]]) -> None:
     styles = {"ready": "green", "announced": "green", "not ready": "yellow", "down": "bold red"}
     rows = [
         (part.name, output.coloured(part.state, styles[part.state]), part.address, part.detail) for part in parts
     ]
     output.table(("PART", "STATE", "ADDRESS", "REMARK"), rows)
     output.line()
+    for leader in leaders:
+        how = "is led by" if leader["leads"] else "has no leader; the last was"
+        output.line(f"{leader['resource']} {how} {leader['leader']}, in term {leader['term']}")
     if cells is None:
         output.line("The cells are not known while placement does not answer.")
         return

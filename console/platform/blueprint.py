@@ -217,8 +217,10 @@ class Blueprint:
         own = {"HOST": HOST, "ADMIN_PORT": str(admin_port), **environment}
         if port is not None:
             own["PORT"] = str(port)
-        if self._settings.consul is not None:
+        if self._settings.consul is not None and name != MOVER:  # which announces itself nowhere
             own["CONSUL_URL"] = self._settings.consul
+            if self._settings.consul_token is not None:
+                own["CONSUL_TOKEN"] = self._settings.consul_token.get_secret_value()
         told = {prefix + key: value for key, value in own.items()}
         program = Program(name, command, told, port, admin_port, needs, rank)
         return ProgramPart(program, self._layout.log(name), self._layout.record(name))

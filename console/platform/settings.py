@@ -24,6 +24,9 @@ class UpSettings(Settings):
         default=None, description="URL of one's own Redis, for the directory"
     )
     consul: str | None = Field(default=None, description="URL of a Consul agent")
+    consul_token: SecretStr | None = Field(
+        default=None, description="an ACL token for it: docs/operations/consul.md"
+    )
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:

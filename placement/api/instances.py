@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from pydantic import Field
+
 from directory.registry import SERVICES, Instance, Registry
 from runtime.api.endpoint import Call, Endpoint, Output, Reply
 
@@ -15,6 +17,8 @@ class RunningInstance(Output):
     port: int
     admin_port: int
     about: Mapping[str, str]
+    trouble: str = Field(description="why it is not ready; empty when it is")
+    suspects: list[str] = Field(description="cells that it gets no answers from just now")
 
 
 class InstanceList(Output):
@@ -54,4 +58,6 @@ def _shown(instance: Instance) -> RunningInstance:
         port=instance.port,
         admin_port=instance.admin_port,
         about=instance.about,
+        trouble=instance.trouble,
+        suspects=list(instance.suspects),
     )

@@ -6,10 +6,13 @@ from collections.abc import Awaitable, Sequence
 from directory.control.client import CellControl
 from directory.control.contract import Check
 from directory.errors import DirectoryError
+from directory.leadership import Leadership, Terms
 from directory.redis_feed import RedisFeed
 from directory.truth import Directory
 from directory.values import Cell
-from placement.checks import cache, cells, fleet
+from placement.checks import cache, cells, fleet, leaders
+from placement.checks import witnesses as seen
+from placement.witnesses import Witnesses
 from runtime.clock import Clock, SystemClock
 
 CHECK_SECONDS = 20.0
@@ -22,9 +25,17 @@ class Doctor:
     """Examines the running system; changes nothing."""
 
     def __init__(
-        self, directory: Directory, feed: RedisFeed, control: CellControl, clock: Clock | None = None
+        self,
+        directory: Directory,
+        feed: RedisFeed,
+        control: CellControl,
+        led: tuple[Leadership, Terms],
+        witnesses: Witnesses,
+        clock: Clock | None = None,
     ) -> None:
         self._directory = directory
+        self._led = led
+        self._witnesses = witnesses
         self._feed = feed
         self._control = control
         self._clock = clock or SystemClock()
@@ -39,6 +50,8 @@ class Doctor:
             _by("changes reach the cache", cache.contents(self._directory, self._feed)),
             _by("decisions are carried out", fleet.decisions(self._directory, self._clock)),
             _by("there is room for tenants", fleet.room(self._directory)),
+            _by(leaders.NAME, leaders.led(*self._led)),
+            _by(seen.NAME, seen.well(self._directory, self._witnesses)),
             *(self._cell(cell, slots, end) for cell in registered),
         )
         return [check for checks in found for check in checks]

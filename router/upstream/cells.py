@@ -8,6 +8,7 @@ from directory.resolver import CheckedResolver
 from router import metrics
 from router.errors import Unreached
 from router.outbox import Outbox
+from router.rules.breaker import State
 from router.rules.decide import Outcome
 from router.rules.silence import Patience, Verdict, verdict
 from router.table import Table
@@ -52,6 +53,12 @@ class Cells:
     def pools(self) -> list[Pool]:
         """The pools of the addresses that cells have now."""
         return list(self._pools.values())
+
+    def suspects(self) -> list[str]:
+        """Cells that do not answer just now, or fail for several of their tenants."""
+        return sorted(
+            pool.cell_id for pool in self.pools if pool.state == "stopped" or pool.breaker.state is State.OPEN
+        )
 
     @property
     def leaving(self) -> list[Pool]:

@@ -12,6 +12,7 @@ from runtime.embedded.redis import RedisServer
 from tests.console.conftest import Cellway
 from tests.placement.conftest import TOKEN, StartCell
 from tests.placement.fake_cell import FakeCell
+from tests.waiting import eventually
 
 
 async def test_a_tenants_life_from_the_command_line(operator: Cellway, cell: FakeCell) -> None:
@@ -216,6 +217,17 @@ async def test_the_status_of_a_platform_elsewhere_shows_who_announced_itself(
     assert [(part["name"], part["state"], part["address"]) for part in parts][1:] == [
         ("router", "announced", "10.0.0.9:8080")
     ]
+
+
+async def test_the_status_says_which_placement_leads(operator: Cellway) -> None:
+    """For people in words, for scripts in JSON."""
+
+    async def led() -> bool:
+        leaders = (await operator("status", "--json")).json["leaders"]
+        return [(leader["resource"], leader["leads"]) for leader in leaders] == [("placement", True)]
+
+    await eventually(led)
+    assert "placement is led by placement-" in (await operator("status")).out
 
 
 async def test_the_doctor_examines_the_rest_when_the_registry_is_away(

@@ -1,11 +1,10 @@
 """The contract of the registry, asked of every implementation: memory, Redis, and a real Consul agent."""
 
 import asyncio
-import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 from directory.announcing import BEAT_SECONDS, Announcer
@@ -13,31 +12,17 @@ from directory.consul_registry import ConsulRegistry
 from directory.errors import Unavailable
 from directory.memory_registry import MemoryRegistry
 from directory.redis_registry import RedisRegistry
-from directory.registry import LIVES_SECONDS, Instance, Registry
+from directory.registry import LIVES_SECONDS, Instance, Registry, Sightings
 from runtime.clock import ManualClock
 from runtime.embedded import ports
+from runtime.health import Health
 from runtime.tasks import Tasks
-from tests.programs import require_program
-from tests.waiting import START_SECONDS, eventually
+from tests.consuls import ConsulServer
+from tests.waiting import eventually
 
 ROUTER = Instance("router", "router-1", "127.0.0.1", 8080, 8082, {"version": "0.1.0"})
 OTHER = Instance("router", "router-2", "127.0.0.1", 8090, 8092)
 CELL = Instance("cell", "cell-1-a", "127.0.0.1", 9000, 9001, {"cell": "cell-1"})
-
-
-@pytest.fixture(scope="session")
-def consul_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real Consul agent in development mode, on ports that the system chose."""
-    program = require_program("consul", "the registry in Consul")
-    http, server, serf = (ports.free_port("127.0.0.1") for _ in range(3))
-    off = ["-dns-port", "-1", "-grpc-port", "-1", "-serf-wan-port", "-1"]
-    own = ["-http-port", str(http), "-server-port", str(server), "-serf-lan-port", str(serf)]
-    log = (tmp_path_factory.mktemp("consul") / "log").open("wb")
-    with log, subprocess.Popen([program, "agent", "-dev", "-bind", "127.0.0.1", *off, *own], stdout=log) as agent:
-        try:
-            yield f"http://127.0.0.1:{http}"
-        finally:
-            agent.kill()
 
 
 @pytest.fixture(params=["memory", "redis", "consul"])
@@ -49,21 +34,13 @@ async def registry(request: pytest.FixtureRequest) -> AsyncIterator[Registry]:
     elif request.param == "redis":
         found = RedisRegistry(request.getfixturevalue("redis_url"))
     else:
-        url = request.getfixturevalue("consul_url")
-        await eventually(lambda: _leads(url), seconds=START_SECONDS)
-        found = ConsulRegistry(url)
+        server: ConsulServer = request.getfixturevalue("consul_server")
+        await server.ready()
+        found = ConsulRegistry(server.url)
         for instance in (ROUTER, OTHER, CELL):
             await found.withdraw(instance)
     yield found
     await found.close()
-
-
-async def _leads(url: str) -> bool:
-    try:
-        async with aiohttp.ClientSession() as client, client.get(f"{url}/v1/status/leader") as response:
-            return len(await response.text()) > 2
-    except aiohttp.ClientError:
-        return False
 
 
 async def test_an_announced_instance_is_seen_under_its_service(registry: Registry) -> None:
@@ -89,6 +66,104 @@ async def test_a_withdrawn_instance_is_gone_at_once(registry: Registry) -> None:
     await registry.withdraw(ROUTER)
     await registry.withdraw(OTHER)
     assert await registry.instances("router") == []
+
+
+async def test_an_instance_that_is_not_ready_is_seen_with_its_trouble(registry: Registry) -> None:
+    """It runs, and people must see it; a later beat says that all is well. What it suspects is told as well."""
+    troubled = replace(ROUTER, trouble="table: empty", suspects=("cell-1", "cell-2"))
+    await registry.announce(troubled)
+    assert await registry.instances("router") == [troubled]
+    await registry.announce(ROUTER)
+    assert await registry.instances("router") == [ROUTER]
+
+
+async def test_whoever_watches_is_told_who_comes_and_goes(registry: Registry) -> None:
+    """At once the first time, and when the time is over; in between only when something changed."""
+    await registry.announce(ROUTER)
+    sightings = registry.watch("router")
+    assert await sightings.next(30) == [ROUTER]
+    for change, seen in (
+        (registry.announce(OTHER), [ROUTER, OTHER]),
+        (registry.announce(replace(OTHER, trouble="late")), [ROUTER, replace(OTHER, trouble="late")]),
+        (registry.withdraw(OTHER), [ROUTER]),
+    ):
+        waiting = asyncio.ensure_future(_until(sightings, seen))
+        await change
+        async with asyncio.timeout(10):
+            await waiting
+    assert await sightings.next(0.1) == [ROUTER]
+    await sightings.close()
+
+
+async def _until(sightings: Sightings, seen: list[Instance]) -> None:
+    """Consul carries what its agent was told to the servers, one piece after another."""
+    while list(await sightings.next(30)) != seen:
+        pass
+
+
+async def test_the_announcer_tells_why_its_process_is_not_ready() -> None:
+    """And whom it suspects, as it is at each beat."""
+    clock, health, suspects = ManualClock(), Health(), ["cell-2"]
+    registry = MemoryRegistry(clock)
+    health.draining = True
+    announcer, tasks = Announcer(registry, ROUTER, clock, health=health, suspects=lambda: suspects), Tasks(clock)
+    tasks.spawn("announcer", announcer.run())
+
+    async def seen() -> list[Instance]:
+        return list(await registry.instances("router"))
+
+    await eventually(seen)
+    assert await seen() == [replace(ROUTER, trouble="draining: fails", suspects=("cell-2",))]
+    health.draining = False
+    suspects.clear()
+
+    async def well() -> bool:
+        clock.advance(1)
+        return await seen() == [ROUTER]
+
+    await eventually(well)
+    await tasks.close()
+
+
+async def test_a_consul_that_forgot_everything_learns_it_again(own_consul: ConsulServer) -> None:
+    """Killed and restarted on the same ports, without a memory. Whoever watches hears nothing wrong meanwhile."""
+    server = own_consul
+    registry = ConsulRegistry(server.url)
+    sightings = registry.watch("router")
+    await registry.announce(ROUTER)
+    await eventually(lambda: sightings.next(5))
+    server.kill()
+    with pytest.raises(Unavailable):
+        await _until(sightings, [])
+    server.start()
+    await server.ready()
+    await registry.announce(ROUTER)
+
+    async def seen() -> bool:
+        return list(await sightings.next(5)) == [ROUTER]
+
+    await eventually(seen)
+    await sightings.close()
+    await registry.close()
+
+
+async def test_a_process_that_fell_silent_is_seen_again_as_soon_as_it_beats(consul_server: ConsulServer) -> None:
+    """It was frozen, or its agent was restarted: Consul keeps such a check critical, whatever registers anew."""
+    await consul_server.ready()
+    registry = ConsulRegistry(consul_server.url)
+    silent = registry.watch("silent")
+    for trouble in ("", "table: empty"):
+        instance = replace(ROUTER, instance_id="router-silent", service="silent", trouble=trouble)
+        await registry.announce(instance)
+        for known in (registry, ConsulRegistry(consul_server.url)):
+            await registry._agent.write("/v1/agent/check/update/beat:router-silent", {"Status": "critical"})
+
+            await _until(silent, [])
+            await known.announce(instance)
+            await _until(silent, [instance])
+    await registry.withdraw(instance)
+    await silent.close()
+    await registry.close()
 
 
 async def test_an_instance_that_falls_silent_is_forgotten() -> None:

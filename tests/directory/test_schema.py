@@ -109,6 +109,10 @@ async def test_the_writer_of_the_directory_can_neither_create_nor_drop(postgres_
             "TRUNCATE directory.changes",
             "DELETE FROM directory.tenants",
             "ALTER SEQUENCE directory.epochs RESTART",
+            "INSERT INTO directory.terms (resource, number, owner) VALUES ('placement', 1, 'me')",
+            "UPDATE directory.terms SET number = 1",
+            "DELETE FROM directory.terms",
+            "SELECT FROM directory.terms FOR UPDATE",
             "SELECT setval('directory.epochs', 1)",
         ):
             with pytest.raises(Exception, match=r"permission denied|must be owner"):

@@ -82,6 +82,7 @@ class Client:
 
 EMPTY = """
 TRUNCATE directory.cells, directory.tenants, directory.assignments, directory.changes CASCADE;
+TRUNCATE directory.terms, directory.locks;
 UPDATE directory.head SET seq = 0, identity = gen_random_uuid();
 ALTER SEQUENCE directory.epochs RESTART;
 """

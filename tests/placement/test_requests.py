@@ -44,6 +44,7 @@ ENDPOINTS = [
     ("POST", "/v1/cells/cell-1:cordon"),
     ("POST", "/v1/cells/cell-1:open"),
     ("GET", "/v1/instances"),
+    ("GET", "/v1/leaders"),
     ("GET", "/v1/checks"),
 ]
 

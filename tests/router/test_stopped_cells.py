@@ -93,8 +93,10 @@ async def test_tenants_of_a_stopped_cell_are_told_and_others_notice_nothing(
             assert (await ask(router, of_beta())).status == 200
             assert router.cells.pool("stopped").state == "stopped"
             assert router.cells.pool("well").state == "answers"
+            assert router.cells.suspects() == ["stopped"]
             process.send_signal(signal.SIGCONT)
             await eventually(lambda: router.cells.pool("stopped").state == "answers")
+            await eventually(lambda: not router.cells.suspects())
             assert (await ask(router, get())).status == 200
 
 
