@@ -1,0 +1,253 @@
+"""`rebalance`: the moves that a fleet needs, by the goals in their strict order.
+
+    settle ──▶ relieve ──▶ level ──▶ trim
+      │           │          │         └ who need not move after all stays
+      │           │          └ only from `start` on, then down to `stop`
+      │           └ no cell above its limits
+      └ nobody where it may not be
+
+Each step works within the room that cells have, so none undoes what an earlier one has reached.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from placement.balancing.classes import classify, dealt, follow
+from placement.balancing.fleet import LEVEL, Fleet, sums
+from placement.balancing.goals import Effort, Goals
+from placement.balancing.layout import Layout
+from placement.balancing.relaxation import bound
+from placement.balancing.resources import Flags, Floats, Integers
+from placement.balancing.search import Budget, Search
+
+GIANTS = 64
+"""So many of the largest tenants are looked at one by one for the bound."""
+MARGIN = 0.997
+"""Programs aim a little below the ceilings: whole tenants are not as exact as fractions."""
+TRIES = 12
+"""How often a lower ceiling is tried when level load is asked for beyond `stop`."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What should be moved, and what it leads to. Arrays of moves have one order, the most urgent first."""
+
+    fleet: Fleet
+    tenants: Integers
+    sources: Integers
+    destinations: Integers
+    where: Integers
+    """Where everybody lives afterwards."""
+    homeless: Integers
+    """Who is where it may not be, and has nowhere to go."""
+    ideal: Floats
+    """cells × RESOURCES if the pool were level; inf: not levelled."""
+    before: Floats
+    after: Floats
+    """Loads, cells × RESOURCES."""
+    bound: float
+    """No arrangement has a worst ratio below it."""
+    remarks: tuple[str, ...]
+
+    @property
+    def bytes(self) -> float:
+        """What all moves carry."""
+        return float(self.fleet.bytes[self.tenants].sum())
+
+    @property
+    def peak(self) -> float:
+        """The worst ratio of a load to its ideal, afterwards."""
+        return peak(self.after, self.ideal)
+
+    @property
+    def gap(self) -> float:
+        """By which share the worst ratio is above the bound: it could be so much better at most."""
+        return max(0.0, self.peak / self.bound - 1.0) if self.bound else 0.0
+
+
+def never() -> bool:
+    """Time is never over."""
+    return False
+
+
+def rebalance(
+    fleet: Fleet, goals: Goals | None = None, effort: Effort | None = None, expired: Callable[[], bool] = never
+) -> Plan:
+    """The plan. Equal input, equal answer, as long as `expired` does not interrupt it; then the best so far."""
+    goals, effort = goals or Goals(), effort or Effort()
+    if not len(fleet.sites) or not len(fleet.tenants):
+        return _nothing(fleet, "there is no cell" if not len(fleet.sites) else "there is no tenant")
+    rng, budget = np.random.default_rng(effort.seed), Budget(effort.steps, expired)
+    layout = Layout(fleet, fleet.home, fleet.limits)
+    homeless = settle(layout, fleet.misplaced)
+    free = ~(fleet.pinned | fleet.cooling)
+    free[fleet.misplaced] = True
+    free[homeless] = False
+    search = Search(layout, goals, free, rng)
+    if layout.excess.any():
+        search.levelling = False
+        search.descend(budget)
+        search.levelling = True
+    ideal = ideals(fleet, layout.load, goals.floor)
+    settled = layout.where.copy()
+    least = lower_bound(fleet, layout, free, ideal)
+    remarks = []
+    worst = peak(layout.load, ideal)
+    if worst > goals.start:
+        level(layout, search, ideal, max(goals.stop, least), goals, effort, budget)
+        if worst - peak(layout.load, ideal) < goals.least_gain:
+            remarks.append(f"levelling would gain less than {goals.least_gain:g}: left as it is")
+            _return_to(layout, settled)
+    elif np.isfinite(ideal).any():
+        remarks.append(f"level enough: the worst ratio is {worst:.2f}, and levelling begins above {goals.start:g}")
+    trim(layout, min_ceilings(fleet, ideal, max(goals.stop, peak(layout.load, ideal))))
+    return _plan(fleet, layout, homeless, ideal, least, remarks)
+
+
+def ideals(fleet: Fleet, load: Floats, floor: float) -> Floats:
+    """cells × RESOURCES: each cell's share of its pool's load by capacity; inf where nothing is levelled."""
+    found = np.full(load.shape, np.inf)
+    for pool in range(fleet.pools.max(initial=-1) + 1):
+        inside = fleet.pools == pool
+        capacity, used = fleet.capacity[inside].sum(axis=0), load[inside].sum(axis=0)
+        counts = LEVEL & np.isfinite(capacity) & (capacity > 0) & (used > 0) & (used >= floor * capacity)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found[inside] = np.where(counts, fleet.capacity[inside] * (used / capacity), np.inf)
+    # A cell that can hold nothing of a resource has no share in levelling it.
+    return np.where(found > 0, found, np.inf)
+
+
+def min_ceilings(fleet: Fleet, ideal: Floats, ratio: float) -> Floats:
+    """The limits, and no ratio above this one."""
+    return np.minimum(fleet.limits, ideal * ratio)
+
+
+def peak(load: Floats, ideal: Floats) -> float:
+    """The worst ratio; 1 where nothing is levelled."""
+    return float((load / ideal).max(initial=0.0)) if np.isfinite(ideal).any() else 1.0
+
+
+def settle(layout: Layout, misplaced: Integers) -> Integers:
+    """A home for everybody who may not be where it is, the largest first. Who got none."""
+    fleet = layout.fleet
+    largest = (fleet.demand[misplaced] * _per_typical(fleet)).max(axis=1, initial=0.0)
+    cells = np.flatnonzero(fleet.sites.open)
+    left = []
+    for tenant in misplaced[np.argsort(-largest, kind="stable")].tolist():
+        fitting = cells[layout.fits(np.array([tenant]), cells)[0]]
+        if not len(fitting):
+            left.append(tenant)
+            continue
+        after = (layout.load[fitting] + fleet.demand[tenant]) * layout.scale[fitting]
+        # In its region if it can be: nobody likes to be far from home. Then where most is left.
+        far = fleet.sites.regions[fitting] != fleet.sites.regions[layout.where[tenant]]
+        layout.put(tenant, int(fitting[np.lexsort((after.sum(axis=1), after.max(axis=1).round(2), far))[0]]))
+    return np.array(left, dtype=np.int64)
+
+
+def lower_bound(fleet: Fleet, layout: Layout, free: Flags, ideal: Floats) -> float:
+    """What no arrangement of the levelled cells can be below."""
+    cells = np.flatnonzero(np.isfinite(ideal).any(axis=1))
+    if not len(cells):
+        return 1.0
+    inside = np.isin(layout.where, cells)
+    moving = inside & free
+    fixed = sums(layout.where[inside & ~free], fleet.demand[inside & ~free], len(fleet.sites))[cells]
+    amounts = sums(fleet.kind[moving], fleet.demand[moving], len(fleet.kinds))
+    here = np.zeros_like(fleet.enters)
+    here[fleet.kind[moving], layout.where[moving]] = True
+    allowed = (fleet.enters | here)[:, cells]
+    least = bound(amounts, allowed, fixed, ideal[cells])
+    per_ideal = 1.0 / ideal[cells].max(axis=0, initial=0.0, where=np.isfinite(ideal[cells]))
+    per_ideal[~np.isfinite(per_ideal)] = 0.0
+    largest = np.where(moving, (fleet.demand * per_ideal).max(axis=1), 0.0)
+    for tenant in np.argsort(-largest, kind="stable")[:GIANTS]:
+        if largest[tenant] <= least:
+            break
+        alone = (fleet.demand[tenant] / ideal[cells]).max(axis=1)
+        least = max(least, float(alone[allowed[fleet.kind[tenant]]].min(initial=np.inf)))
+    return least
+
+
+def level(
+    layout: Layout, search: Search, ideal: Floats, target: float, goals: Goals, effort: Effort, budget: Budget
+) -> None:
+    """Bring every ratio down to the target, or as far as the budget goes; the best arrangement stays."""
+    fleet = layout.fleet
+    layout.raise_to(min_ceilings(fleet, ideal, target * MARGIN))
+    if effort.exact:
+        classes = classify(fleet, np.where(np.isfinite(ideal), ideal, np.inf).min(axis=0))
+        pooled = np.flatnonzero(np.isfinite(ideal).any(axis=1))
+        for cells in dealt(pooled, layout.excess):
+            if budget.expired():
+                break
+            follow(layout, cells, classes, search.free, search.cost)
+    layout.raise_to(min_ceilings(fleet, ideal, target))
+    search.descend(budget)
+    best, worst = layout.where.copy(), peak(layout.load, ideal)
+    for number in range(effort.kicks):
+        if worst <= target * (1 + 1e-9) or budget.steps <= 0 or budget.expired():
+            break
+        layout.raise_to(min_ceilings(fleet, ideal, max(target, worst - (worst - target) / 2)))
+        search.kick(1 + number % 3)
+        search.descend(budget)
+        reached = peak(layout.load, ideal)
+        if reached < worst - 1e-12:
+            best, worst = layout.where.copy(), reached
+        else:
+            _return_to(layout, best)
+
+
+def trim(layout: Layout, ceilings: Floats) -> None:
+    """Who can live at home with all ceilings kept as they are now stays there; the dearest are asked first."""
+    fleet = layout.fleet
+    layout.raise_to(ceilings)
+    moved = np.flatnonzero(layout.where != fleet.home)
+    moved = moved[fleet.stays[fleet.kind[moved], fleet.home[moved]]]
+    for tenant in moved[np.argsort(-fleet.bytes[moved], kind="stable")].tolist():
+        home = int(fleet.home[tenant])
+        after = layout.load[home] + fleet.demand[tenant]
+        if (after * layout.scale[home] <= 1.0).all() and (after <= layout.room[home]).all():
+            layout.put(tenant, home)
+
+
+def _return_to(layout: Layout, where: Integers) -> None:
+    for tenant in np.flatnonzero(layout.where != where).tolist():
+        layout.put(tenant, int(where[tenant]))
+
+
+def _per_typical(fleet: Fleet) -> Floats:
+    with np.errstate(divide="ignore"):
+        per = 1.0 / fleet.capacity.max(axis=0, initial=0.0)
+    return np.where(np.isfinite(per), per, 0.0)
+
+
+def _nothing(fleet: Fleet, why: str) -> Plan:
+    none = np.zeros(0, dtype=np.int64)
+    load = np.zeros_like(fleet.capacity)
+    return Plan(fleet, none, none, none, fleet.home, none, np.full(load.shape, np.inf), load, load, 1.0, (why,))
+
+
+def _plan(
+    fleet: Fleet, layout: Layout, homeless: Integers, ideal: Floats, least: float, remarks: list[str]
+) -> Plan:
+    moved = np.flatnonzero(layout.where != fleet.home)
+    before = fleet.loads(fleet.home)
+    wrong = ~fleet.stays[fleet.kind[moved], fleet.home[moved]]
+    heat = np.maximum(before / ideal, before / np.maximum(fleet.limits, 1e-12)).max(axis=1, initial=0.0)
+    moved = moved[np.lexsort((fleet.bytes[moved], -heat[fleet.home[moved]], ~wrong))]
+    return Plan(
+        fleet=fleet,
+        tenants=moved,
+        sources=fleet.home[moved],
+        destinations=layout.where[moved],
+        where=layout.where.copy(),
+        homeless=homeless,
+        ideal=ideal,
+        before=before,
+        after=fleet.loads(layout.where),
+        bound=least,
+        remarks=tuple(remarks),
+    )
