@@ -1,4 +1,4 @@
-"""A million tenants as some dozens of classes: alike in kind, in what they take most of, and in how much of it."""
+"""A million tenants as some dozens of classes: alike in kind, in what they take most of, how much, and at what cost."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,10 @@ from placement.balancing.layout import Layout
 from placement.balancing.relaxation import PROGRAM_CELLS, cheapest
 from placement.balancing.resources import Flags, Floats, Integers
 
-STEPS_AN_OCTAVE = 1
 SIZES = 8
-"""Classes of size; what is smaller than the smallest is of that one, and what is larger of the largest."""
+"""Octaves of size, down from the largest; what is smaller still is of the last."""
+COSTS = 3
+"""Parts into which tenants are sorted by what moving them costs for what it brings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +26,18 @@ class Classes:
         return len(self.kind)
 
 
-def classify(fleet: Fleet, typical: Floats) -> Classes:
+def classify(fleet: Fleet, typical: Floats, cost: Floats) -> Classes:
     """`typical` is what a cell holds of each resource (inf: left out)."""
     share = fleet.demand / typical
     most = share.argmax(axis=1)
-    largest = share[np.arange(len(most)), most]
-    top = float(largest.max(initial=0.0)) or 1.0
-    with np.errstate(divide="ignore"):
-        size = np.clip(np.floor(-np.log2(largest / top) * STEPS_AN_OCTAVE), 0, SIZES - 1).astype(np.int64)
-    key = (fleet.kind * share.shape[1] + most) * SIZES + size
+    # Nobody is of size zero, so that all can be divided by it.
+    largest = np.maximum(share.max(axis=1, initial=0.0), 1e-12)
+    size = np.minimum(np.floor(np.log2(largest.max(initial=0.0) / largest)), SIZES - 1).astype(np.int64)
+    dear = cost / largest
+    part = np.searchsorted(np.quantile(dear, np.arange(1, COSTS) / COSTS), dear)
+    key = ((fleet.kind * share.shape[1] + most) * SIZES + size) * COSTS + part
     found, of = np.unique(key, return_inverse=True)
-    return Classes(of.reshape(-1), found // SIZES // share.shape[1])
+    return Classes(of.reshape(-1), found // COSTS // SIZES // share.shape[1])
 
 
 def dealt(cells: Integers, heat: Floats) -> list[Integers]:

@@ -1,7 +1,7 @@
 """Tenants and cells as arrays: what a plan is made from.
 
 `home` of a tenant that is being moved is where it goes: that is decided. What it takes meanwhile at the other end
-is `held` there. Tenants of a failed cell are pinned: nobody knows what state their data are in.
+is `held` there. Tenants of a failed cell are not moved: nobody knows what state their data are in.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ class Fleet:
     bytes: Floats
     """What moving each tenant carries over the network."""
     pinned: Flags
-    """Is not moved, whatever happens: it moves already, or its cell has failed."""
+    """Is not moved, whatever happens, such as one that moves already."""
     cooling: Flags
     """Was moved lately: not moved again to level load, but out of a cell in which it may not be."""
     held: Floats = field(default_factory=lambda: np.zeros((0, len(RESOURCES))))
@@ -60,7 +60,12 @@ class Fleet:
     def misplaced(self) -> Integers:
         """Who is in a cell where it may not be, and can be moved."""
         wrong = ~self.stays[self.kind, self.home] if len(self.tenants) else np.zeros(0, dtype=np.bool_)
-        return np.flatnonzero(wrong & ~self.pinned)
+        return np.flatnonzero(wrong & ~self.fixed)
+
+    @cached_property
+    def fixed(self) -> Flags:
+        """Who is not moved, whatever happens."""
+        return self.pinned | self.sites.failed[self.home]
 
     @cached_property
     def pools(self) -> Integers:
@@ -81,8 +86,10 @@ class Fleet:
             inside = self.pools == pool
             if inside.sum() > 1:
                 own = self.capacity[inside]
-                share = 1.0 - own.max(axis=0) / own.sum(axis=0)
-                found[inside] = np.where(SPARED & np.isfinite(share), own * share, own)
+                total = own.sum(axis=0)
+                spared = SPARED & np.isfinite(total) & (total > 0)
+                share = 1.0 - np.divide(own.max(axis=0), total, out=np.zeros_like(total), where=spared)
+                found[inside] = own * share
         return found
 
     def loads(self, where: Integers) -> Floats:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from placement.balancing.annealing import anneal
 from placement.balancing.classes import classify, dealt, follow
 from placement.balancing.fleet import LEVEL, Fleet, sums
 from placement.balancing.goals import Effort, Goals
@@ -82,7 +83,7 @@ def rebalance(
     rng, budget = np.random.default_rng(effort.seed), Budget(effort.steps, expired)
     layout = Layout(fleet, fleet.home, fleet.limits)
     homeless = settle(layout, fleet.misplaced)
-    free = ~(fleet.pinned | fleet.cooling)
+    free = ~(fleet.fixed | fleet.cooling)
     free[fleet.misplaced] = True
     free[homeless] = False
     search = Search(layout, goals, free, rng)
@@ -113,8 +114,8 @@ def ideals(fleet: Fleet, load: Floats, floor: float) -> Floats:
         inside = fleet.pools == pool
         capacity, used = fleet.capacity[inside].sum(axis=0), load[inside].sum(axis=0)
         counts = LEVEL & np.isfinite(capacity) & (capacity > 0) & (used > 0) & (used >= floor * capacity)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            found[inside] = np.where(counts, fleet.capacity[inside] * (used / capacity), np.inf)
+        share = np.divide(used, capacity, out=np.zeros_like(used), where=counts)
+        found[inside] = np.where(counts, np.where(counts, fleet.capacity[inside], 0.0) * share, np.inf)
     # A cell that can hold nothing of a resource has no share in levelling it.
     return np.where(found > 0, found, np.inf)
 
@@ -160,9 +161,7 @@ def lower_bound(fleet: Fleet, layout: Layout, free: Flags, ideal: Floats) -> flo
     here[fleet.kind[moving], layout.where[moving]] = True
     allowed = (fleet.enters | here)[:, cells]
     least = bound(amounts, allowed, fixed, ideal[cells])
-    per_ideal = 1.0 / ideal[cells].max(axis=0, initial=0.0, where=np.isfinite(ideal[cells]))
-    per_ideal[~np.isfinite(per_ideal)] = 0.0
-    largest = np.where(moving, (fleet.demand * per_ideal).max(axis=1), 0.0)
+    largest = np.where(moving, (fleet.demand / ideal[cells].min(axis=0)).max(axis=1), 0.0)
     for tenant in np.argsort(-largest, kind="stable")[:GIANTS]:
         if largest[tenant] <= least:
             break
@@ -178,7 +177,7 @@ def level(
     fleet = layout.fleet
     layout.raise_to(min_ceilings(fleet, ideal, target * MARGIN))
     if effort.exact:
-        classes = classify(fleet, np.where(np.isfinite(ideal), ideal, np.inf).min(axis=0))
+        classes = classify(fleet, ideal.min(axis=0), search.cost)
         pooled = np.flatnonzero(np.isfinite(ideal).any(axis=1))
         for cells in dealt(pooled, layout.excess):
             if budget.expired():
@@ -187,6 +186,11 @@ def level(
     layout.raise_to(min_ceilings(fleet, ideal, target))
     search.descend(budget)
     best, worst = layout.where.copy(), peak(layout.load, ideal)
+    if worst > target * (1 + 1e-9) or (layout.load > layout.room + fleet.held).any():
+        found = anneal(layout, ideal, search.free, search.cost, effort.annealing, search.rng, budget.expired)
+        if found is not None:
+            _return_to(layout, found)
+            return
     for number in range(effort.kicks):
         if worst <= target * (1 + 1e-9) or budget.steps <= 0 or budget.expired():
             break

@@ -141,9 +141,9 @@ class Search:
     def _best(self, cell: int, ids: Integers) -> tuple[int, int, float] | None:
         """Tenant, destination and gain of the move out of the cell that is worth most."""
         layout = self.layout
-        if not len(ids):
-            return None
         cells = self._coolest(cell)
+        if not len(ids) or not len(cells):
+            return None
         demand = self.fleet.demand[ids]
         relief = layout.excess[cell] - excess(layout.load[cell] - demand, layout.scale[cell])
         after = layout.load[cells] + demand[:, None, :]

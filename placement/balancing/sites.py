@@ -66,6 +66,7 @@ class Sites:
         self.regions = np.array([site.region for site in sites], dtype=np.str_)
         self.open = np.array([site.state == "open" for site in sites], dtype=np.bool_)
         self.keeping = np.array([site.state in SERVING for site in sites], dtype=np.bool_)
+        self.failed = np.array([site.state == "failed" for site in sites], dtype=np.bool_)
         self.owners = np.array([site.dedicated_to for site in sites], dtype=np.str_)
         self._by_tag = {
             tag: np.array([tag in site.tags for site in sites], dtype=np.bool_)
