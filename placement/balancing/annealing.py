@@ -21,8 +21,10 @@ REPLACED_EVERY = 50
 """Steps after which the worst quarter of the copies goes on from where the best quarter is."""
 SHARPNESS = 80
 """The worst ratio is approached by a norm of this order: it also sees the second worst."""
-OVER = 50.0
-"""What a limit weighs, for each share by which it is exceeded."""
+OVER = 3.0
+"""What it weighs on the way to exceed a limit, for each share: passable while it is hot."""
+FORBIDDEN = 1000.0
+"""What it weighs in the end."""
 MOVED = 0.003
 """What it weighs to move everybody: so much balance is worth it."""
 
@@ -52,7 +54,7 @@ def anneal(
     norm, over = _norm(load, scale), _over(load, limit)
     paid = np.tile(price[layout.where != fleet.home].sum(), COPIES)
     energy = _energy(norm, over) + paid
-    now = (load[0] * scale).max() + OVER * over[0].sum() + paid[0]
+    now = (load[0] * scale).max() + FORBIDDEN * over[0].sum() + paid[0]
     best, least = None, float(now) - 1e-9
     for step, heat in enumerate(np.geomspace(HOT, COLD, steps)):
         if expired():
@@ -88,7 +90,7 @@ def anneal(
         # Judged by the worst ratio itself, and only when no cell is deeper in what it should not be.
         better = taken[energy[taken] - 0.02 < least]
         if len(better):
-            exact = (load[better] * scale).max(axis=(1, 2)) + OVER * over[better].sum(axis=1) + paid[better]
+            exact = (load[better] * scale).max(axis=(1, 2)) + FORBIDDEN * over[better].sum(axis=1) + paid[better]
             exact[~(load[better] <= most).all(axis=(1, 2))] = np.inf
             first = int(exact.argmin())
             if exact[first] < least:

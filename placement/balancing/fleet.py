@@ -13,6 +13,7 @@ import numpy as np
 from placement.balancing.resources import LEVELLED, RESOURCES, SPARE, Flags, Floats, Integers
 from placement.balancing.sites import Needs, Sites
 
+LEVEL = np.array([name in LEVELLED for name in RESOURCES])
 SPARED = np.array([name in SPARE for name in RESOURCES])
 
 
@@ -68,29 +69,9 @@ class Fleet:
         return self.pinned | self.sites.failed[self.home]
 
     @cached_property
-    def pools(self) -> Integers:
-        """Number of the pool of each cell: among the open cells of a region load is levelled. −1: in none."""
-        common = self.sites.open & (self.sites.owners == "")
-        numbers = {region: number for number, region in enumerate(sorted(set(self.sites.regions[common].tolist())))}
-        found = [numbers.get(region, -1) if in_it else -1 for region, in_it in zip(self.sites.regions, common, strict=True)]
-        return np.array(found, dtype=np.int64)
-
-    @cached_property
     def limits(self) -> Floats:
-        """cells × RESOURCES: what each may hold such that its pool can lose its largest cell.
-
-        A cell alone in its pool may be full: there is nobody to keep anything free for.
-        """
-        found = self.capacity.copy()
-        for pool in range(self.pools.max(initial=-1) + 1):
-            inside = self.pools == pool
-            if inside.sum() > 1:
-                own = self.capacity[inside]
-                total = own.sum(axis=0)
-                spared = SPARED & np.isfinite(total) & (total > 0)
-                share = 1.0 - np.divide(own.max(axis=0), total, out=np.zeros_like(total), where=spared)
-                found[inside] = own * share
-        return found
+        """cells × RESOURCES: what each may hold."""
+        return limits(self.sites, self.capacity)
 
     def loads(self, where: Integers) -> Floats:
         """cells × RESOURCES with everybody at `where`."""
@@ -100,6 +81,22 @@ class Fleet:
         if not self.kinds:
             return np.zeros((0, len(self.sites)), dtype=np.bool_)
         return np.stack([self.sites.broken(needs, arriving=arriving) == 0 for needs in self.kinds])
+
+
+def limits(sites: Sites, capacity: Floats) -> Floats:
+    """cells × RESOURCES: what each may hold such that its pool can lose its largest cell.
+
+    A cell alone in its pool may be full: there is nobody to keep anything free for.
+    """
+    found = capacity.copy()
+    for pool in range(sites.pools.max(initial=-1) + 1):
+        inside = sites.pools == pool
+        if inside.sum() > 1:
+            own = capacity[inside]
+            total = own.sum(axis=0)
+            spared = SPARED & np.isfinite(total) & (total > 0)
+            found[inside] = own * (1.0 - np.divide(own.max(axis=0), total, out=np.zeros_like(total), where=spared))
+    return found
 
 
 def sums(groups: Integers, values: Floats, count: int) -> Floats:
@@ -133,6 +130,3 @@ def check(fleet: Fleet) -> None:
     for name, indices, most in (("home", fleet.home, cells), ("kind", fleet.kind, kinds)):
         if tenants and not (0 <= indices.min() and indices.max() < most):
             raise ValueError(f"{name} names one that is not there")
-
-
-LEVEL = np.array([name in LEVELLED for name in RESOURCES])

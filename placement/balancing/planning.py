@@ -110,8 +110,8 @@ def rebalance(
 def ideals(fleet: Fleet, load: Floats, floor: float) -> Floats:
     """cells × RESOURCES: each cell's share of its pool's load by capacity; inf where nothing is levelled."""
     found = np.full(load.shape, np.inf)
-    for pool in range(fleet.pools.max(initial=-1) + 1):
-        inside = fleet.pools == pool
+    for pool in range(fleet.sites.pools.max(initial=-1) + 1):
+        inside = fleet.sites.pools == pool
         capacity, used = fleet.capacity[inside].sum(axis=0), load[inside].sum(axis=0)
         counts = LEVEL & np.isfinite(capacity) & (capacity > 0) & (used > 0) & (used >= floor * capacity)
         share = np.divide(used, capacity, out=np.zeros_like(used), where=counts)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from directory.values import CellState
-from placement.balancing.resources import Flags
+from placement.balancing.resources import Flags, Integers
 
 SERVING: frozenset[CellState] = frozenset(("open", "cordoned"))
 """In these a cell keeps the tenants that it has."""
@@ -83,6 +83,15 @@ class Sites:
     def none(self) -> Flags:
         """No cell."""
         return np.zeros(len(self), dtype=np.bool_)
+
+    @cached_property
+    def pools(self) -> Integers:
+        """Number of the pool of each cell: among the open cells of a region load is levelled. −1: in none."""
+        common = self.open & (self.owners == "")
+        _, number = np.unique(self.regions[common], return_inverse=True)
+        found = np.full(len(self), -1, dtype=np.int64)
+        found[common] = number
+        return found
 
     def broken(self, needs: Needs, *, arriving: bool = True) -> NDArray[np.int8]:
         """The first rule that each cell breaks. A tenant that lives there (not `arriving`) may stay in a
