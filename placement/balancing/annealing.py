@@ -14,11 +14,12 @@ from placement.balancing.resources import Flags, Floats, Integers
 
 MOST_PAIRS = 4096
 """tenants × cells; what is larger is left to the local search."""
-COPIES = 192
+ISLANDS, COPIES = 4, 384
+"""Copies of different islands know nothing of each other, so not all end in the same dead end."""
 HOT, COLD = 0.1, 0.003
 """By how much worse a step may be, about, in the beginning and at the end."""
-REPLACED_EVERY = 50
-"""Steps after which the worst quarter of the copies goes on from where the best quarter is."""
+REPLACED_EVERY = 60
+"""Steps after which the worst quarter of an island's copies goes on from where its best quarter is."""
 SHARPNESS = 80
 """The worst ratio is approached by a norm of this order: it also sees the second worst."""
 OVER = 3.0
@@ -60,8 +61,9 @@ def anneal(
         if expired():
             break
         if step % REPLACED_EVERY == REPLACED_EVERY - 1:
-            order = np.argsort(energy, kind="stable")
-            lost, kept = order[-COPIES // 4 :], order[: COPIES // 4]
+            order = np.argsort(energy.reshape(ISLANDS, -1), axis=1, kind="stable") + copies[:: COPIES // ISLANDS, None]
+            quarter = order.shape[1] // 4
+            lost, kept = order[:, -quarter:], order[:, :quarter]
             for each in (where, load, norm, over, paid, energy):
                 each[lost] = each[kept]
         one, other = rng.choice(movable, COPIES), rng.choice(movable, COPIES)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from placement.balancing.planning import Plan
-from placement.balancing.resources import LEVELLED, RESOURCES, Floats
+from placement.balancing.resources import Floats
 from placement.balancing.sites import Rule
 
 
@@ -54,13 +54,13 @@ def reason(plan: Plan, number: int) -> str:
         return fleet.sites.why(rule, needs, source)
     over, at = _worst(plan.before, fleet.limits, source)
     if over > 1.0:
-        return f"{names[source]} is {over - 1:.0%} over its limit of {RESOURCES[at]}"
+        return f"{names[source]} is {over - 1:.0%} over its limit of {fleet.columns.names[at]}"
     hot, at = _worst(plan.before, plan.ideal, source)
     takes = fleet.demand[tenant, at] / plan.before[source, at] if plan.before[source, at] else 0.0
     cool = plan.before[destination, at] / plan.ideal[destination, at]
     if hot > max(1.0, cool):
         return (
-            f"{names[source]} has {hot:.2f} × the mean of {RESOURCES[at]}, {takes:.1%} of it this tenant's; "
+            f"{names[source]} has {hot:.2f} × the mean of {fleet.columns.names[at]}, {takes:.1%} of it this tenant's; "
             f"{names[destination]} has {cool:.2f} ×"
         )
     return f"makes room in {names[source]} for tenants of fuller cells"
@@ -81,8 +81,8 @@ def homeless(plan: Plan) -> list[str]:
 def balances(plan: Plan) -> list[Balance]:
     """Each resource that is levelled, before and after."""
     found = []
-    for at, name in enumerate(RESOURCES):
-        if name in LEVELLED:
+    for at, name in enumerate(plan.fleet.columns.names):
+        if plan.fleet.columns.levelled[at]:
             capacity = float(plan.fleet.capacity[:, at].sum())
             use = float(plan.after[:, at].sum()) / capacity if capacity else 0.0
             before, after = (float((load[:, at] / plan.ideal[:, at]).max(initial=0.0)) for load in (plan.before, plan.after))
@@ -91,6 +91,6 @@ def balances(plan: Plan) -> list[Balance]:
 
 
 def _worst(load: Floats, measure: Floats, cell: int) -> tuple[float, int]:
-    ratio = np.divide(load[cell], measure[cell], out=np.zeros(len(RESOURCES)), where=measure[cell] > 0)
+    ratio = np.divide(load[cell], measure[cell], out=np.zeros(load.shape[1]), where=measure[cell] > 0)
     at = int(ratio.argmax())
     return float(ratio[at]), at

@@ -10,12 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
-from placement.balancing.resources import LEVELLED, RESOURCES, SPARE, Flags, Floats, Integers
+from placement.balancing.resources import PLAIN, Columns, Flags, Floats, Integers
 from placement.balancing.sites import Needs, Sites
-
-LEVEL = np.array([name in LEVELLED for name in RESOURCES])
-SPARED = np.array([name in SPARE for name in RESOURCES])
-
 
 @dataclass(frozen=True)
 class Fleet:
@@ -23,10 +19,10 @@ class Fleet:
 
     sites: Sites
     capacity: Floats
-    """cells × RESOURCES; of what is only capped, the cap. inf: as much as comes."""
+    """cells × columns; of what is only capped, the cap. inf: as much as comes."""
     tenants: Sequence[str]
     demand: Floats
-    """tenants × RESOURCES, in the units of `capacity`."""
+    """tenants × columns, in the units of `capacity`."""
     home: Integers
     kind: Integers
     """Which of `kinds` each tenant is."""
@@ -37,8 +33,9 @@ class Fleet:
     """Is not moved, whatever happens, such as one that moves already."""
     cooling: Flags
     """Was moved lately: not moved again to level load, but out of a cell in which it may not be."""
-    held: Floats = field(default_factory=lambda: np.zeros((0, len(RESOURCES))))
-    """cells × RESOURCES that moves in flight take at their other end; empty: none does."""
+    held: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+    """cells × columns that moves in flight take at their other end; empty: none does."""
+    columns: Columns = PLAIN
     unmeasured: Sequence[str] = ()
     """Tenants whose demand is only what their plan lets expect. Named in the plan, in nobody's way."""
 
@@ -70,11 +67,11 @@ class Fleet:
 
     @cached_property
     def limits(self) -> Floats:
-        """cells × RESOURCES: what each may hold."""
-        return limits(self.sites, self.capacity)
+        """cells × columns: what each may hold."""
+        return limits(self.sites, self.capacity, self.columns)
 
     def loads(self, where: Integers) -> Floats:
-        """cells × RESOURCES with everybody at `where`."""
+        """cells × columns with everybody at `where`."""
         return sums(where, self.demand, len(self.sites))
 
     def _allowed(self, *, arriving: bool) -> Flags:
@@ -83,8 +80,8 @@ class Fleet:
         return np.stack([self.sites.broken(needs, arriving=arriving) == 0 for needs in self.kinds])
 
 
-def limits(sites: Sites, capacity: Floats) -> Floats:
-    """cells × RESOURCES: what each may hold such that its pool can lose its largest cell.
+def limits(sites: Sites, capacity: Floats, columns: Columns = PLAIN) -> Floats:
+    """cells × columns: what each may hold such that its pool can lose its largest cell.
 
     A cell alone in its pool may be full: there is nobody to keep anything free for.
     """
@@ -94,7 +91,7 @@ def limits(sites: Sites, capacity: Floats) -> Floats:
         if inside.sum() > 1:
             own = capacity[inside]
             total = own.sum(axis=0)
-            spared = SPARED & np.isfinite(total) & (total > 0)
+            spared = columns.spared & np.isfinite(total) & (total > 0)
             found[inside] = own * (1.0 - np.divide(own.max(axis=0), total, out=np.zeros_like(total), where=spared))
     return found
 
@@ -108,7 +105,7 @@ def sums(groups: Integers, values: Floats, count: int) -> Floats:
 def check(fleet: Fleet) -> None:
     """ValueError when the arrays do not belong together, or are no loads at all."""
     tenants, cells, kinds = len(fleet.tenants), len(fleet.sites), len(fleet.kinds)
-    wide = len(RESOURCES)
+    wide = len(fleet.columns)
     shapes = {
         "capacity": (fleet.capacity.shape, (cells, wide)),
         "held": (fleet.held.shape, (cells, wide)),

@@ -16,7 +16,7 @@ import numpy as np
 
 from placement.balancing.annealing import anneal
 from placement.balancing.classes import classify, dealt, follow
-from placement.balancing.fleet import LEVEL, Fleet, sums
+from placement.balancing.fleet import Fleet, sums
 from placement.balancing.goals import Effort, Goals
 from placement.balancing.layout import Layout
 from placement.balancing.relaxation import bound
@@ -44,10 +44,10 @@ class Plan:
     homeless: Integers
     """Who is where it may not be, and has nowhere to go."""
     ideal: Floats
-    """cells × RESOURCES if the pool were level; inf: not levelled."""
+    """cells × columns if the pool were level; inf: not levelled."""
     before: Floats
     after: Floats
-    """Loads, cells × RESOURCES."""
+    """Loads, cells × columns."""
     bound: float
     """No arrangement has a worst ratio below it."""
     remarks: tuple[str, ...]
@@ -108,12 +108,12 @@ def rebalance(
 
 
 def ideals(fleet: Fleet, load: Floats, floor: float) -> Floats:
-    """cells × RESOURCES: each cell's share of its pool's load by capacity; inf where nothing is levelled."""
+    """cells × columns: each cell's share of its pool's load by capacity; inf where nothing is levelled."""
     found = np.full(load.shape, np.inf)
     for pool in range(fleet.sites.pools.max(initial=-1) + 1):
         inside = fleet.sites.pools == pool
         capacity, used = fleet.capacity[inside].sum(axis=0), load[inside].sum(axis=0)
-        counts = LEVEL & np.isfinite(capacity) & (capacity > 0) & (used > 0) & (used >= floor * capacity)
+        counts = fleet.columns.levelled & np.isfinite(capacity) & (capacity > 0) & (used > 0) & (used >= floor * capacity)
         share = np.divide(used, capacity, out=np.zeros_like(used), where=counts)
         found[inside] = np.where(counts, np.where(counts, fleet.capacity[inside], 0.0) * share, np.inf)
     # A cell that can hold nothing of a resource has no share in levelling it.

@@ -71,9 +71,7 @@ def bound(demand: Floats, allowed: NDArray[np.bool_], fixed: Floats, ideal: Floa
     together = np.stack([np.bincount(group, column, patterns.shape[1]) for column in ideal.T], axis=1)
     there = np.stack([np.bincount(group, column, patterns.shape[1]) for column in fixed.T], axis=1)
     for resource in np.flatnonzero(np.isfinite(ideal).all(axis=0)):
-        amounts = demand[:, resource]
-        x = _flow(amounts, patterns, together[:, resource], there[:, resource])
-        least = max(least, x)
+        least = max(least, _flow(demand[:, resource], patterns, together[:, resource], there[:, resource]))
     return least
 
 
