@@ -30,7 +30,7 @@ from placement.balancing.demand import (
     Measured,
     at_times,
     bucket_of,
-    surges,
+    surging,
 )
 from placement.balancing.fleet import Fleet, sums
 from placement.balancing.goals import Effort, Goals
@@ -44,9 +44,11 @@ STEPS_AN_HOUR = 4
 COOL_DOWN_HOURS = 24.0
 PACE = Pace(leave=2, come=2, all=20)
 WIDE = len(LEVELLED)
-EXPLODES_AT, EXPLODES_FOR, EXPLODES_BY = 54.0, 2.0, 60.0
-"""Hours into the week, over how many, and to how many times its load."""
+EXPLODES_AT, EXPLODES_FOR, EXPLODES_BY, EXPLODES_TO = 54.0, 2.0, 60.0, 0.25
+"""Hours into the week, over how many, to how many times its load, and to which share of a cell."""
 LOST_AT, BACK_AT = 98.0, 101.0
+BUSY = 0.6
+"""Of what the fleet's tenants take on average: at noon it is 1.6 times as much."""
 GROWTH = 0.10
 """In the week, on average; tenants differ by as much."""
 WAVERS = 0.10
@@ -74,8 +76,8 @@ class World:
         count = len(self.fleet.tenants)
         self.east = self.rng.integers(0, 2, count)
         self.growth = self.rng.normal(GROWTH, GROWTH, count) if self.eventful else np.zeros(count)
-        share = self.fleet.demand[:, 0] / self.fleet.capacity[0, 0]
-        self.exploding = int(np.argmin(np.abs(share - 0.004)))
+        share = (self.fleet.demand / self.fleet.capacity[0])[:, [0, 3]].max(axis=1)
+        self.exploding = int(np.argmin(np.abs(share - EXPLODES_TO / EXPLODES_BY)))
 
     def load(self, hour: float) -> Floats:
         """tenants × RESOURCES at this hour; the week before has negative ones."""
@@ -84,7 +86,7 @@ class World:
         curve = daily * np.where(local % HOURS >= 120, 0.6, 1.0)
         found = self.fleet.demand.copy()
         busy = curve[:, None] * self.rng.lognormal(0.0, WAVERS, (len(found), 2))
-        found[:, [0, 3]] *= busy * 0.9
+        found[:, [0, 3]] *= busy * BUSY
         found[:, 1] *= 0.9
         grown = 1.0 + self.growth * max(0.0, hour) / HOURS
         found[:, :4] *= grown[:, None]
@@ -145,9 +147,9 @@ def simulate(fleet: Fleet, eventful: bool, seed: int = 7) -> Week:
             sums_of.clear()
         if step % STEPS_AN_HOUR == 0:
             expected = measured.expected(prior)
-            surge = surges(recent, expected[:, bucket_of(hour)])
-            seen = replace(seen, demand=at_times(expected * surge[:, None, :]), cooling=hour - moved_at < COOL_DOWN_HOURS)
-            plan = rebalance(seen, Goals(), Effort(seed=step))
+            demand = at_times(surging(expected, recent, bucket_of(hour)))
+            seen = replace(seen, demand=demand, cooling=hour - moved_at < COOL_DOWN_HOURS)
+            plan = rebalance(seen, Goals(), Effort(seed=step, exact=False, kicks=0))
             waves = _ordered(plan)
         gone = 0
         if waves:

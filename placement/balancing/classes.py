@@ -11,6 +11,8 @@ from placement.balancing.resources import Flags, Floats, Integers
 
 SIZES = 8
 """Octaves of size, down from the largest; what is smaller still is of the last."""
+LARGEST = 0.25
+"""Share of a cell's ceiling from which on a tenant is no part of a program: it cannot be rounded."""
 COSTS = 3
 """Parts into which tenants are sorted by what moving them costs for what it brings."""
 
@@ -54,7 +56,8 @@ def dealt(cells: Integers, heat: Floats) -> list[Integers]:
 def follow(layout: Layout, cells: Integers, classes: Classes, free: Flags, cost: Floats) -> None:
     """Make, within these cells, the moves of the cheapest way to their ceilings, rounded to whole tenants."""
     fleet = layout.fleet
-    inside = np.flatnonzero(np.isin(layout.where, cells) & free)
+    share = (fleet.demand * layout.scale[cells].min(axis=0)).max(axis=1)
+    inside = np.flatnonzero(np.isin(layout.where, cells) & free & (share < LARGEST))
     if not len(inside):
         return
     local = np.full(len(fleet.sites), -1, dtype=np.int64)
@@ -68,7 +71,10 @@ def follow(layout: Layout, cells: Integers, classes: Classes, free: Flags, cost:
     total = sums(of, fleet.demand[inside], shape[0])
     mean = total / count.sum(axis=1)[:, None]
     paid = np.bincount(pair, cost[inside], shape[0] * shape[1]).reshape(shape) / np.maximum(count, 1)
-    above = np.where(layout.scale[cells] > 0, layout.load[cells] * layout.scale[cells] - 1.0, -np.inf)
+    # No more than all of its tenants can leave a cell: what is above without them stays above.
+    share_of = layout.load[cells] * layout.scale[cells]
+    leaving = sums(at, fleet.demand[inside], len(cells)) * layout.scale[cells]
+    above = np.where(layout.scale[cells] > 0, np.minimum(share_of - 1.0, leaving), -np.inf)
     ways = cheapest(count, mean[:, None, :] * layout.scale[cells], paid, fleet.enters[classes.kind[used]][:, cells], above)
     if ways is None:
         return

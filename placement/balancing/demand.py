@@ -3,7 +3,7 @@
 For each tenant and each part of the week a mean and a variance are kept, both smoothed: what was measured last counts
 ALPHA, what was before that the rest. The *demand* is mean + z·√variance: a tenant that wavers takes more room than a
 steady one. Fleets have columns of their own for some times of the week, so those that are busy at different hours share
-a cell well. A tenant that suddenly takes far more than it does at this hour is reckoned with as much more at all hours.
+a cell well. A tenant that suddenly takes far more than it does at this hour is reckoned with so much at all hours.
 """
 
 from collections.abc import Mapping
@@ -55,7 +55,8 @@ class Measured:
     def observe(self, bucket: int, tenants: Integers, value: Floats, variance: Floats) -> None:
         """What tenants took on average in this part of this week, and how that wavered within it. In place."""
         known = self.mean[tenants, bucket]
-        first = np.isnan(known)
+        # What is so far off is no wavering: the tenant has become another, and is learnt anew.
+        first = np.isnan(known) | (value > SURGE * known) | (value < known / SURGE)
         step = np.where(first, 0.0, value - known)
         kept = self.variance[tenants, bucket]
         # From week to week, and within: West's update for a weighted mean.
@@ -90,10 +91,10 @@ def at_times(expected: Floats) -> Floats:
     return found  # type: ignore[no-any-return]
 
 
-def surges(recent: Floats, usual: Floats) -> Floats:
-    """tenants × RESOURCES: how many times the usual each takes; 1 while it is not a surge."""
-    ratio = np.divide(recent, usual, out=np.ones_like(recent), where=usual > 0)
-    return np.where(ratio > SURGE, ratio, 1.0)
+def surging(expected: Floats, recent: Floats, bucket: int) -> Floats:
+    """What is expected, and for who now takes far more than it does at this hour, at least so much at all hours."""
+    surge = recent > SURGE * expected[:, bucket]
+    return np.where(surge[:, None, :], np.maximum(expected, recent[:, None, :]), expected)
 
 
 def bucket_of(hour_of_week: float) -> int:

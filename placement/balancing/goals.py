@@ -20,7 +20,7 @@ class Goals:
     floor: float = 0.05
     """A resource of which the pool uses less than this share is not levelled: ratios of little are noise."""
     least_gain: float = 0.01
-    """A plan that only levels must bring the worst ratio down by at least this."""
+    """A plan must bring what cells have above `stop` down by at least this, all cells together."""
     least_relief_per_gib: float = 1e-5
     """A move that only levels must relieve its cell of at least this share for each GiB that it carries."""
     move_bytes: float = GIB / 4

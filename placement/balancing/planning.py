@@ -18,7 +18,7 @@ from placement.balancing.annealing import anneal
 from placement.balancing.classes import classify, dealt, follow
 from placement.balancing.fleet import Fleet, sums
 from placement.balancing.goals import Effort, Goals
-from placement.balancing.layout import Layout
+from placement.balancing.layout import ROUNDING, Layout
 from placement.balancing.relaxation import bound
 from placement.balancing.resources import Flags, Floats, Integers
 from placement.balancing.search import Budget, Search
@@ -27,8 +27,8 @@ GIANTS = 64
 """So many of the largest tenants are looked at one by one for the bound."""
 MARGIN = 0.997
 """Programs aim a little below the ceilings: whole tenants are not as exact as fractions."""
-TRIES = 12
-"""How often a lower ceiling is tried when level load is asked for beyond `stop`."""
+WORTHWHILE = 0.9
+"""Share of the excess to which a way out of a dead end must bring it."""
 
 
 @dataclass(frozen=True)
@@ -87,23 +87,24 @@ def rebalance(
     free[fleet.misplaced] = True
     free[homeless] = False
     search = Search(layout, goals, free, rng)
+    remarks = []
     if layout.excess.any():
-        search.levelling = False
-        search.descend(budget)
-        search.levelling = True
+        remarks += relieve(layout, search, goals, budget)
     ideal = ideals(fleet, layout.load, goals.floor)
     settled = layout.where.copy()
     least = lower_bound(fleet, layout, free, ideal)
-    remarks = []
     worst = peak(layout.load, ideal)
+    ceilings = fleet.limits
     if worst > goals.start:
-        level(layout, search, ideal, max(goals.stop, least), goals, effort, budget)
-        if worst - peak(layout.load, ideal) < goals.least_gain:
-            remarks.append(f"levelling would gain less than {goals.least_gain:g}: left as it is")
+        ceilings = wished(fleet, layout.where, ideal, layout.load, goals)
+        before = overhang(layout.load, ideal, goals)
+        level(layout, search, ideal, ceilings, max(goals.stop, least), effort, budget)
+        if before - overhang(layout.load, ideal, goals) < goals.least_gain:
+            remarks.append(f"the worst ratio is {worst:.2f}, and levelling would gain too little")
             _return_to(layout, settled)
     elif np.isfinite(ideal).any():
         remarks.append(f"level enough: the worst ratio is {worst:.2f}, and levelling begins above {goals.start:g}")
-    trim(layout, min_ceilings(fleet, ideal, max(goals.stop, peak(layout.load, ideal))))
+    trim(layout, ceilings)
     return _plan(fleet, layout, homeless, ideal, least, remarks)
 
 
@@ -120,9 +121,22 @@ def ideals(fleet: Fleet, load: Floats, floor: float) -> Floats:
     return np.where(found > 0, found, np.inf)
 
 
-def min_ceilings(fleet: Fleet, ideal: Floats, ratio: float) -> Floats:
-    """The limits, and no ratio above this one."""
-    return np.minimum(fleet.limits, ideal * ratio)
+def wished(fleet: Fleet, where: Integers, ideal: Floats, load: Floats, goals: Goals) -> Floats:
+    """Ceilings: what is above `start` comes down to `stop`; what is in between need not, and gets no higher.
+
+    Where one tenant alone is above it, only the limit counts: emptying the cell around a giant would not cure it, and
+    fill all others. Such a tenant needs a cell of its own, which is an operator's decision.
+    """
+    ratio = load / ideal
+    ceilings = ideal * np.where(ratio > goals.start, goals.stop, np.maximum(goals.stop, ratio))
+    largest = np.zeros_like(load)
+    np.maximum.at(largest, where, fleet.demand)
+    return np.where(largest > ceilings, fleet.limits, np.minimum(fleet.limits, ceilings))
+
+
+def overhang(load: Floats, ideal: Floats, goals: Goals) -> float:
+    """By how much cells are above `stop`, each in its fullest resource, added up."""
+    return float(np.maximum((load / ideal).max(axis=1) - goals.stop, 0.0).sum())
 
 
 def peak(load: Floats, ideal: Floats) -> float:
@@ -148,6 +162,28 @@ def settle(layout: Layout, misplaced: Integers) -> Integers:
     return np.array(left, dtype=np.int64)
 
 
+def relieve(layout: Layout, search: Search, goals: Goals, budget: Budget) -> list[str]:
+    """No cell above its limits; what cannot be helped is said."""
+    before, was = _over(layout), layout.where.copy()
+    search.levelling = False
+    search.descend(budget)
+    search.levelling = True
+    left = _over(layout)
+    if before - left < goals.least_gain:
+        _return_to(layout, was)
+    full = np.flatnonzero(_over_by_column(layout) > ROUNDING)
+    names = ", ".join(layout.fleet.columns.names[column] for column in full)
+    return [f"some cells stay above their limits of {names}: the fleet needs room"] if len(full) else []
+
+
+def _over_by_column(layout: Layout) -> Floats:
+    return np.maximum(layout.load * layout.scale - 1.0, 0.0).sum(axis=0)  # type: ignore[no-any-return]
+
+
+def _over(layout: Layout) -> float:
+    return float(_over_by_column(layout).sum())
+
+
 def lower_bound(fleet: Fleet, layout: Layout, free: Flags, ideal: Floats) -> float:
     """What no arrangement of the levelled cells can be below."""
     cells = np.flatnonzero(np.isfinite(ideal).any(axis=1))
@@ -171,35 +207,38 @@ def lower_bound(fleet: Fleet, layout: Layout, free: Flags, ideal: Floats) -> flo
 
 
 def level(
-    layout: Layout, search: Search, ideal: Floats, target: float, goals: Goals, effort: Effort, budget: Budget
+    layout: Layout, search: Search, ideal: Floats, ceilings: Floats, target: float, effort: Effort, budget: Budget
 ) -> None:
-    """Bring every ratio down to the target, or as far as the budget goes; the best arrangement stays."""
+    """Bring every cell to its ceilings, or as far as the budget goes. The best arrangement stays.
+
+    `target` is a worst ratio that is good enough, and possible as far as is known.
+    """
     fleet = layout.fleet
-    layout.raise_to(min_ceilings(fleet, ideal, target * MARGIN))
     if effort.exact:
+        layout.raise_to(ceilings * MARGIN)
         classes = classify(fleet, ideal.min(axis=0), search.cost)
         pooled = np.flatnonzero(np.isfinite(ideal).any(axis=1))
         for cells in dealt(pooled, layout.excess):
             if budget.expired():
                 break
             follow(layout, cells, classes, search.free, search.cost)
-    layout.raise_to(min_ceilings(fleet, ideal, target))
-    search.descend(budget)
-    best, worst = layout.where.copy(), peak(layout.load, ideal)
-    if worst > target * (1 + 1e-9) or (layout.load > layout.room + fleet.held).any():
-        found = anneal(layout, ideal, search.free, search.cost, effort.annealing, search.rng, budget.expired)
-        if found is not None:
-            _return_to(layout, found)
-            return
-    for number in range(effort.kicks):
-        if worst <= target * (1 + 1e-9) or budget.steps <= 0 or budget.expired():
+    layout.raise_to(ceilings)
+    done = search.descend(budget)
+    if peak(layout.load, ideal) <= target * (1 + 1e-9):
+        return
+    found = anneal(layout, ideal, search.free, search.cost, effort.annealing, search.rng, budget.expired)
+    if found is not None:
+        _return_to(layout, found)
+    best, least = layout.where.copy(), float(layout.excess.sum())
+    for number in range(0 if done else effort.kicks):
+        if budget.steps <= 0 or budget.expired():
             break
-        layout.raise_to(min_ceilings(fleet, ideal, max(target, worst - (worst - target) / 2)))
         search.kick(1 + number % 3)
-        search.descend(budget)
-        reached = peak(layout.load, ideal)
-        if reached < worst - 1e-12:
-            best, worst = layout.where.copy(), reached
+        if search.descend(budget):
+            return
+        # A little less is not worth the moves.
+        if layout.excess.sum() < least * WORTHWHILE:
+            best, least = layout.where.copy(), float(layout.excess.sum())
         else:
             _return_to(layout, best)
 
