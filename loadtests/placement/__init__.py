@@ -1,4 +1,4 @@
-"""Placement, measured: choosing and planning at full size, beside a solver and a greedy rebalancer; a week simulated.
+"""Placement, measured: choosing and planning at full size, beside a solver and a greedy rebalancer; and a week.
 
 - `__main__`   all of it; `make bench-placement`
 - `instances`  fleets to plan for

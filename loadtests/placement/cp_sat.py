@@ -2,8 +2,8 @@
 
     python cp_sat.py FLEET.npz SECONDS OUT.npz
 
-Least worst ratio first, then few bytes. It imports nothing of ours, and may be killed at any time: what it has found
-last lies in OUT.
+Least worst ratio first, then few bytes. It imports nothing of ours, and may be killed at any time: what it has
+found last lies in OUT.
 """
 
 import sys

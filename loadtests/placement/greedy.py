@@ -1,7 +1,7 @@
 """A rebalancer as shard managers have it: by one number for each tenant, the fullest cell gives to the emptiest.
 
-It follows what Citus documents of its strategy: while a cell is above the mean by more than a threshold, the largest
-tenant of the fullest cell that brings the two closer together goes to the emptiest one.
+It follows what Citus documents of its strategy: while a cell is above the mean by more than a threshold, the
+largest tenant of the fullest cell that brings the two closer together goes to the emptiest one.
 """
 
 import heapq
@@ -23,7 +23,10 @@ def rebalance(fleet: Fleet, seconds: float) -> Integers:
     where = fleet.home.copy()
     load = np.bincount(where, size, cells)
     mean = load.mean()
-    members = [[(-size[tenant], int(tenant)) for tenant in np.flatnonzero(where == cell)] for cell in range(cells)]
+    members: list[list[tuple[float, int]]] = [
+        [(-float(size[tenant]), tenant) for tenant in np.flatnonzero(where == cell).tolist()]
+        for cell in range(cells)
+    ]
     for each in members:
         heapq.heapify(each)
     end = time.monotonic() + seconds
@@ -37,8 +40,8 @@ def rebalance(fleet: Fleet, seconds: float) -> Integers:
         if not members[full]:
             break
         moved = heapq.heappop(members[full])
-        for each in passed:
-            heapq.heappush(members[full], each)
+        for other in passed:
+            heapq.heappush(members[full], other)
         heapq.heappush(members[empty], moved)
         where[moved[1]] = empty
         load[full] += moved[0]

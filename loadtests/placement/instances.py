@@ -1,4 +1,4 @@
-"""Fleets to plan for: tenants of very different sizes, each heavy in something else, in cells that filled unevenly."""
+"""Fleets to plan for: tenants of very different sizes, each heavy in something else, in unevenly filled cells."""
 
 import numpy as np
 

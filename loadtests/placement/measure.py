@@ -1,6 +1,6 @@
 """One part of the measurements, in a process of its own.
 
-    python -m loadtests.placement.measure choose|plan_10k|plan_1m
+python -m loadtests.placement.measure choose|plan_10k|plan_1m
 """
 
 import gc

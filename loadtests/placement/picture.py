@@ -1,4 +1,4 @@
-"""Load of cells over time as SVG: a panel for each resource, a line for each cell, marks where something happened."""
+"""Load of cells over time as SVG: a panel for each resource, a line for each cell, marks of what happened."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,8 @@ def draw(title: str, hours: Floats, ratios: Mapping[str, Floats], moves: Floats,
     """`ratios` by resource: times × cells of load to the mean (NaN: the cell holds nothing); `moves` by time."""
     height = TOP + (len(ratios) + 1) * (PANEL + GAP)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="12">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}"',
+        ' font-family="sans-serif" font-size="12">',
         f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
         f'<text x="{LEFT}" y="24" font-size="17">{escape(title)}</text>',
     ]
@@ -35,14 +36,18 @@ def draw(title: str, hours: Floats, ratios: Mapping[str, Floats], moves: Floats,
     parts += _panel("moves in each step", top, hours, moves[:, None], max(1.0, float(moves.max(initial=1.0))))
     for place, mark in enumerate(marks):
         x = _x(mark.hour, hours)
-        parts.append(f'<line x1="{x}" x2="{x}" y1="{TOP - 8}" y2="{height - GAP}" stroke="#c33" stroke-dasharray="3 3"/>')
+        parts.append(
+            f'<line x1="{x}" x2="{x}" y1="{TOP - 8}" y2="{height - GAP}" stroke="#c33" stroke-dasharray="3 3"/>'
+        )
         parts.append(f'<text x="{x + 3}" y="{TOP - 10 - 13 * (place % 2)}" fill="#c33">{escape(mark.text)}</text>')
     return "\n".join([*parts, "</svg>\n"])
 
 
 def _panel(name: str, top: float, hours: Floats, rows: Floats, most: float) -> list[str]:
     bottom = top + PANEL
-    parts = [f'<rect x="{LEFT}" y="{top}" width="{WIDTH - LEFT - 10}" height="{PANEL}" fill="none" stroke="#bbb"/>']
+    parts = [
+        f'<rect x="{LEFT}" y="{top}" width="{WIDTH - LEFT - 10}" height="{PANEL}" fill="none" stroke="#bbb"/>'
+    ]
     parts.append(f'<text x="{LEFT}" y="{top - 4}">{escape(name)}</text>')
     for share in (0.0, 0.5, 1.0):
         y = round(bottom - share * PANEL, 1)

@@ -1,8 +1,8 @@
 """Small fleets, where every tenant counts: many copies of the layout annealed side by side.
 
-Local search ends in one of many dead ends, and with a dozen tenants these are far apart. Here a step takes each copy
-to a random neighbour (one tenant moves, or two change places), surely when that is better, and the less likely the
-worse it is and the later it is. What is kept is the best that any copy has come by.
+Local search ends in one of many dead ends, and with a dozen tenants these are far apart. Here a step takes each
+copy to a random neighbour (one tenant moves, or two change places), surely when that is better, and the less
+likely the worse it is and the later it is. What is kept is the best that any copy has come by.
 """
 
 from collections.abc import Callable
@@ -61,7 +61,9 @@ def anneal(
         if expired():
             break
         if step % REPLACED_EVERY == REPLACED_EVERY - 1:
-            order = np.argsort(energy.reshape(ISLANDS, -1), axis=1, kind="stable") + copies[:: COPIES // ISLANDS, None]
+            order = (
+                np.argsort(energy.reshape(ISLANDS, -1), axis=1, kind="stable") + copies[:: COPIES // ISLANDS, None]
+            )
             quarter = order.shape[1] // 4
             lost, kept = order[:, -quarter:], order[:, :quarter]
             for each in (where, load, norm, over, paid, energy):

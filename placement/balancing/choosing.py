@@ -1,9 +1,9 @@
 """One cell of a thousand for one tenant.
 
-Hard rules first, for all cells at once: residency, compliance, dedication, state, version, room with one cell lost,
-caps. Then a score from 0 to 1 of how the cell would be *with* the tenant in it: what stays free of each resource by
-its weight, that nothing is much fuller than the rest, that the fullest is not hot, and how near it is. A cell that
-has lately not answered comes after all others: an idle cell is the emptiest one, and a dead one idles.
+Hard rules first, for all cells at once: residency, compliance, dedication, state, version, room with one cell
+lost, caps. Then a score from 0 to 1 of how the cell would be *with* the tenant in it: what stays free of each
+resource by its weight, that nothing is much fuller than the rest, that the fullest is not hot, and how near it is.
+A cell that has lately not answered comes after all others: an idle cell is the emptiest one, and a dead one idles.
 """
 
 from collections.abc import Mapping, Sequence
@@ -87,7 +87,7 @@ def choose(cells: Cells, candidate: Candidate, weights: Weights | None = None) -
     reasons = (
         _where(cells, candidate, int(fitting[best])),
         found[0],
-        _compared(cells, len(fitting), int(fitting[best]), float(score[best]), runners),
+        _compared(cells, len(fitting), float(score[best]), runners),
     )
     return Choice(cells.sites.names[fitting[best]], float(score[best]), reasons, runners)
 
@@ -135,17 +135,22 @@ def _where(cells: Cells, candidate: Candidate, cell: int) -> str:
 
 
 def _placed(cells: Cells, cell: int, use: Floats) -> str:
-    parts = [f"{name} {share:.0%}" for name, share in zip(LEVELLED, use, strict=True) if np.isfinite(cells.limits[cell, LEVELLED.index(name)])]
+    parts = [
+        f"{name} {share:.0%}"
+        for name, share in zip(LEVELLED, use, strict=True)
+        if np.isfinite(cells.limits[cell, LEVELLED.index(name)])
+    ]
     told = f"of its limits it uses {', '.join(parts)} with the tenant" if parts else "it knows no limits"
     return f"{told}, but it has lately not answered" if cells.silent[cell] else told
 
 
-def _compared(cells: Cells, fitting: int, best: int, score: float, runners: Sequence[RunnerUp]) -> str:
+def _compared(cells: Cells, fitting: int, score: float, runners: Sequence[RunnerUp]) -> str:
     known = len(cells.sites)
     if not runners:
         return f"score {score:.4f}; the only one of {known} cells that fits"
     other = runners[0]
-    return f"score {score:.4f}, the best of {fitting} of {known} cells that fit; {other.cell_id}, the next, has {other.score:.4f}"
+    best = f"score {score:.4f}, the best of {fitting} of {known} cells that fit"
+    return f"{best}; {other.cell_id}, the next, has {other.score:.4f}"
 
 
 def _nowhere(cells: Cells, candidate: Candidate, broken: NDArray[np.int8]) -> Nowhere:
@@ -156,7 +161,9 @@ def _nowhere(cells: Cells, candidate: Candidate, broken: NDArray[np.int8]) -> No
     told = [_why(cells, candidate, Rule(int(broken[cell])), int(cell)) for cell in order[:MOST_NAMED].tolist()]
     if len(order) > MOST_NAMED:
         counts = np.bincount(broken[order[MOST_NAMED:]], minlength=len(Rule))
-        rest = ", ".join(f"{count} by {rule.name.lower()}" for rule, count in zip(Rule, counts, strict=True) if count)
+        rest = ", ".join(
+            f"{count} by {rule.name.lower()}" for rule, count in zip(Rule, counts, strict=True) if count
+        )
         told.append(f"and {len(order) - MOST_NAMED} more do not fit: {rest}")
     joining = np.array([site.state == "joining" for site in cells.sites.sites])
     return Nowhere(bool((joining & (broken == Rule.STATE)).any()), tuple(told))

@@ -1,4 +1,4 @@
-"""A million tenants as some dozens of classes: alike in kind, in what they take most of, how much, and at what cost."""
+"""A million tenants as some dozens of classes: alike in kind, what they take most of, how much, at what cost."""
 
 from dataclasses import dataclass
 
@@ -75,7 +75,9 @@ def follow(layout: Layout, cells: Integers, classes: Classes, free: Flags, cost:
     share_of = layout.load[cells] * layout.scale[cells]
     leaving = sums(at, fleet.demand[inside], len(cells)) * layout.scale[cells]
     above = np.where(layout.scale[cells] > 0, np.minimum(share_of - 1.0, leaving), -np.inf)
-    ways = cheapest(count, mean[:, None, :] * layout.scale[cells], paid, fleet.enters[classes.kind[used]][:, cells], above)
+    ways = cheapest(
+        count, mean[:, None, :] * layout.scale[cells], paid, fleet.enters[classes.kind[used]][:, cells], above
+    )
     if ways is None:
         return
     for number in range(len(used)):

@@ -1,9 +1,10 @@
-"""What tenants are expected to take: by the hour of the week, with what they waver by, and before anything is known.
+"""What tenants are expected to take: by the hour of the week, by how they waver, and before anything is known.
 
-For each tenant and each part of the week a mean and a variance are kept, both smoothed: what was measured last counts
-ALPHA, what was before that the rest. The *demand* is mean + z·√variance: a tenant that wavers takes more room than a
-steady one. Fleets have columns of their own for some times of the week, so those that are busy at different hours share
-a cell well. A tenant that suddenly takes far more than it does at this hour is reckoned with so much at all hours.
+For each tenant and each part of the week a mean and a variance are kept, both smoothed: what was measured last
+counts ALPHA, what was before that the rest. The *demand* is mean + z·√variance: a tenant that wavers takes more
+room than a steady one. Fleets have columns of their own for some times of the week, so those that are busy at
+different hours share a cell well. A tenant that suddenly takes far more than it does at this hour is reckoned with
+so much at all hours.
 """
 
 from collections.abc import Mapping
@@ -29,7 +30,7 @@ SURGE = 1.5
 DEFAULT_Z = 1.0
 """How many deviations above its mean a tenant is reckoned with. Those of a cell's tenants rarely meet."""
 
-TIME_OF = np.array([3 if bucket >= 5 * 6 else bucket % 6 // 2 for bucket in range(BUCKETS)])
+TIME_OF = np.array([bucket % 6 // 2 if bucket < 5 * 6 else 3 for bucket in range(BUCKETS)])
 """Which of TIMES each part of the week belongs to."""
 
 PRIORS: Mapping[str, tuple[float, float, float, float]] = {
@@ -65,8 +66,11 @@ class Measured:
         self.variance[tenants, bucket] = np.where(first, variance, between)
 
     def expected(self, prior: Floats, z: float = DEFAULT_Z) -> Floats:
-        """tenants × BUCKETS × RESOURCES. What was never measured is as in the tenant's other parts of the week, on
-        average; who was never measured is reckoned with `prior` (tenants × RESOURCES)."""
+        """tenants × BUCKETS × RESOURCES.
+
+        What was never measured is as in the tenant's other parts of the week, on average; who was never measured
+        is reckoned with `prior` (tenants × RESOURCES).
+        """
         known = ~np.isnan(self.mean)
         level = np.where(known, self.mean, 0.0) + z * np.sqrt(self.variance)
         counts = known.sum(axis=1)
@@ -77,7 +81,8 @@ class Measured:
 
     def unmeasured(self) -> Flags:
         """Who has never been measured."""
-        return np.isnan(self.mean).all(axis=(1, 2))  # type: ignore[no-any-return]
+        found: Flags = np.isnan(self.mean).all(axis=(1, 2))
+        return found
 
 
 def at_times(expected: Floats) -> Floats:

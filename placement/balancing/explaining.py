@@ -85,7 +85,9 @@ def balances(plan: Plan) -> list[Balance]:
         if plan.fleet.columns.levelled[at]:
             capacity = float(plan.fleet.capacity[:, at].sum())
             use = float(plan.after[:, at].sum()) / capacity if capacity else 0.0
-            before, after = (float((load[:, at] / plan.ideal[:, at]).max(initial=0.0)) for load in (plan.before, plan.after))
+            before, after = (
+                float((load[:, at] / plan.ideal[:, at]).max(initial=0.0)) for load in (plan.before, plan.after)
+            )
             found.append(Balance(name, before, after, use))
     return found
 

@@ -13,6 +13,7 @@ import numpy as np
 from placement.balancing.resources import PLAIN, Columns, Flags, Floats, Integers
 from placement.balancing.sites import Needs, Sites
 
+
 @dataclass(frozen=True)
 class Fleet:
     """Everything about the present that a plan depends on. Rows of arrays are tenants or cells in their order."""

@@ -1,7 +1,7 @@
 """Where everybody lives at some moment of the search, and how far each cell is above its ceilings.
 
-A *ceiling* is what a cell should hold at most: a wish, of which the search removes what is above it (*excess*). The
-*room* is what it can hold at most: no step of the search goes beyond it, or deeper into it than it was before.
+A *ceiling* is what a cell should hold at most: a wish, of which the search removes what is above it (*excess*).
+The *room* is what it can hold at most: no step of the search goes beyond it, or deeper into it than it was before.
 """
 
 import numpy as np

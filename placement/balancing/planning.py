@@ -87,9 +87,9 @@ def rebalance(
     free[fleet.misplaced] = True
     free[homeless] = False
     search = Search(layout, goals, free, rng)
-    remarks = []
+    remarks: list[str] = []
     if layout.excess.any():
-        remarks += relieve(layout, search, goals, budget)
+        relieve(layout, search, goals, budget)
     ideal = ideals(fleet, layout.load, goals.floor)
     settled = layout.where.copy()
     least = lower_bound(fleet, layout, free, ideal)
@@ -105,6 +105,8 @@ def rebalance(
     elif np.isfinite(ideal).any():
         remarks.append(f"level enough: the worst ratio is {worst:.2f}, and levelling begins above {goals.start:g}")
     trim(layout, ceilings)
+    if over := _over_limits(layout):
+        remarks.append(f"some cells stay above their limits of {', '.join(over)}: the fleet needs room")
     return _plan(fleet, layout, homeless, ideal, least, remarks)
 
 
@@ -114,7 +116,13 @@ def ideals(fleet: Fleet, load: Floats, floor: float) -> Floats:
     for pool in range(fleet.sites.pools.max(initial=-1) + 1):
         inside = fleet.sites.pools == pool
         capacity, used = fleet.capacity[inside].sum(axis=0), load[inside].sum(axis=0)
-        counts = fleet.columns.levelled & np.isfinite(capacity) & (capacity > 0) & (used > 0) & (used >= floor * capacity)
+        counts = (
+            fleet.columns.levelled
+            & np.isfinite(capacity)
+            & (capacity > 0)
+            & (used > 0)
+            & (used >= floor * capacity)
+        )
         share = np.divide(used, capacity, out=np.zeros_like(used), where=counts)
         found[inside] = np.where(counts, np.where(counts, fleet.capacity[inside], 0.0) * share, np.inf)
     # A cell that can hold nothing of a resource has no share in levelling it.
@@ -124,8 +132,8 @@ def ideals(fleet: Fleet, load: Floats, floor: float) -> Floats:
 def wished(fleet: Fleet, where: Integers, ideal: Floats, load: Floats, goals: Goals) -> Floats:
     """Ceilings: what is above `start` comes down to `stop`; what is in between need not, and gets no higher.
 
-    Where one tenant alone is above it, only the limit counts: emptying the cell around a giant would not cure it, and
-    fill all others. Such a tenant needs a cell of its own, which is an operator's decision.
+    Where one tenant alone is above it, only the limit counts: emptying the cell around a giant would not cure it,
+    and fill all others. Such a tenant needs a cell of its own, which is an operator's decision.
     """
     ratio = load / ideal
     ceilings = ideal * np.where(ratio > goals.start, goals.stop, np.maximum(goals.stop, ratio))
@@ -162,26 +170,14 @@ def settle(layout: Layout, misplaced: Integers) -> Integers:
     return np.array(left, dtype=np.int64)
 
 
-def relieve(layout: Layout, search: Search, goals: Goals, budget: Budget) -> list[str]:
-    """No cell above its limits; what cannot be helped is said."""
-    before, was = _over(layout), layout.where.copy()
+def relieve(layout: Layout, search: Search, goals: Goals, budget: Budget) -> None:
+    """No cell above its limits. What would help too little is left as it is: a full fleet is not stirred."""
+    before, was = float(layout.excess.sum()), layout.where.copy()
     search.levelling = False
     search.descend(budget)
     search.levelling = True
-    left = _over(layout)
-    if before - left < goals.least_gain:
+    if before - layout.excess.sum() < goals.least_gain**2:
         _return_to(layout, was)
-    full = np.flatnonzero(_over_by_column(layout) > ROUNDING)
-    names = ", ".join(layout.fleet.columns.names[column] for column in full)
-    return [f"some cells stay above their limits of {names}: the fleet needs room"] if len(full) else []
-
-
-def _over_by_column(layout: Layout) -> Floats:
-    return np.maximum(layout.load * layout.scale - 1.0, 0.0).sum(axis=0)  # type: ignore[no-any-return]
-
-
-def _over(layout: Layout) -> float:
-    return float(_over_by_column(layout).sum())
 
 
 def lower_bound(fleet: Fleet, layout: Layout, free: Flags, ideal: Floats) -> float:
@@ -254,6 +250,12 @@ def trim(layout: Layout, ceilings: Floats) -> None:
         after = layout.load[home] + fleet.demand[tenant]
         if (after * layout.scale[home] <= 1.0).all() and (after <= layout.room[home]).all():
             layout.put(tenant, home)
+
+
+def _over_limits(layout: Layout) -> list[str]:
+    fleet = layout.fleet
+    over = (layout.load > fleet.limits * (1 + ROUNDING)).any(axis=0)
+    return [name for name, is_over in zip(fleet.columns.names, over, strict=True) if is_over]
 
 
 def _return_to(layout: Layout, where: Integers) -> None:

@@ -1,11 +1,11 @@
-"""Linear programs by HiGHS: how level the fleet could be at best, and the cheapest way to where the ceilings are kept.
+"""Linear programs by HiGHS: how level the fleet could be at best, and the cheapest way to keep the ceilings.
 
 The *bound*. Let tenants be divisible, and let even the resources of one tenant go to different cells: then no
 arrangement is left out, and what is the best is found for kinds instead of tenants. No plan can have a worst ratio
 below it. It is raised by tenants that alone fill a cell more than that, and by what may not be moved.
 
-The *way*. Tenants that are alike are of one class; how many of each class leave a cell, and how many come to it, may
-be fractions. The program keeps all ceilings at the least cost; its answer is rounded elsewhere. Fleets beyond
+The *way*. Tenants that are alike are of one class; how many of each class leave a cell, and how many come to it,
+may be fractions. The program keeps all ceilings at the least cost; its answer is rounded elsewhere. Fleets beyond
 PROGRAM_CELLS are dealt into groups that are alike (each has hot and cool cells in proportion), one program each.
 """
 
@@ -48,7 +48,7 @@ def solved(program: Program, seconds: float = SECONDS) -> Floats | None:
     lp.a_matrix_.start_ = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
     lp.a_matrix_.index_ = program.row[order].astype(np.int32)
     lp.a_matrix_.value_ = program.value[order]
-    highs = highspy.Highs()
+    highs = highspy.Highs()  # type: ignore[no-untyped-call]
     for option, setting in {"output_flag": False, "threads": 1, "random_seed": 0, "time_limit": seconds}.items():
         highs.setOptionValue(option, setting)
     highs.passModel(lp)
@@ -61,15 +61,15 @@ def solved(program: Program, seconds: float = SECONDS) -> Floats | None:
 def bound(demand: Floats, allowed: NDArray[np.bool_], fixed: Floats, ideal: Floats) -> float:
     """The worst ratio of load to `ideal` that no arrangement can be below.
 
-    `demand` kinds × resources is what each kind has in all, `allowed` kinds × cells where it may be, `fixed` cells ×
-    resources what cannot leave, `ideal` cells × resources (inf: this one is not levelled).
+    `demand` kinds × resources is what each kind has in all, `allowed` kinds × cells where it may be, `fixed` cells
+    × resources what cannot leave, `ideal` cells × resources (inf: this one is not levelled).
     """
     least = float((fixed / ideal).max(initial=0.0))
     # Cells that are allowed to the same kinds are one: what is divisible fills them alike.
     patterns, group = np.unique(allowed, axis=1, return_inverse=True)
     group = group.reshape(-1)
-    together = np.stack([np.bincount(group, column, patterns.shape[1]) for column in ideal.T], axis=1)
-    there = np.stack([np.bincount(group, column, patterns.shape[1]) for column in fixed.T], axis=1)
+    together: Floats = np.stack([np.bincount(group, column, patterns.shape[1]) for column in ideal.T], axis=1)
+    there: Floats = np.stack([np.bincount(group, column, patterns.shape[1]) for column in fixed.T], axis=1)
     for resource in np.flatnonzero(np.isfinite(ideal).all(axis=0)):
         least = max(least, _flow(demand[:, resource], patterns, together[:, resource], there[:, resource]))
     return least
@@ -112,9 +112,9 @@ def cheapest(
 ) -> Ways | None:
     """How the ceilings are kept at the least cost; where they cannot be, by as little as possible above them.
 
-    `count` classes × cells, `mean` classes × cells × resources the demand of one tenant, as shares of the
-    cell's ceilings. `cost` classes × cells of moving one
-    out. `above` cells × resources: shares by which loads exceed ceilings (negative: what is free; −inf: no matter).
+    `count` classes × cells, `mean` classes × cells × resources the demand of one tenant, as shares of the cell's
+    ceilings. `cost` classes × cells of moving one out. `above` cells × resources: shares by which loads exceed
+    ceilings (negative: what is free; −inf: no matter).
     """
     classes, cells = count.shape
     from_class, from_cell = np.nonzero(count > 0)
@@ -151,7 +151,9 @@ def cheapest(
     unit = float(np.median(cost[count > 0])) if out else 1.0
     x = solved(
         Program(
-            cost=np.concatenate((cost[from_class, from_cell] / unit, np.zeros(into), np.full(slack, price / unit))),
+            cost=np.concatenate(
+                (cost[from_class, from_cell] / unit, np.zeros(into), np.full(slack, price / unit))
+            ),
             upper=np.concatenate((count[from_class, from_cell], np.full(into + slack, INFINITE))),
             least=np.concatenate((np.zeros(classes), np.full(len(limits), -INFINITE))),
             most=np.concatenate((np.zeros(classes), -limits)),

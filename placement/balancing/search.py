@@ -1,8 +1,8 @@
 """Local search: the cell that is furthest above its ceilings first; a move, a swap, or a chain that helps it.
 
-Every step lowers the sum of all cells' excess and keeps the room, so it can be ended at any time, and what is there
-then is the best so far. Of two steps that help, the one that helps more for its cost is taken. A tenant that the
-plan moves anyway costs nothing more to move elsewhere.
+Every step lowers the sum of all cells' excess and keeps the room, so it can be ended at any time, and what is
+there then is the best so far. Of two steps that help, the one that helps more for its cost is taken. A tenant that
+the plan moves anyway costs nothing more to move elsewhere.
 """
 
 from collections.abc import Callable
@@ -186,7 +186,8 @@ class Search:
         return np.where(self.layout.where[ids] == self.fleet.home[ids], self.cost[ids], self.cheapest)
 
     def _allowed(self, ids: Integers, cell: int) -> Flags:
-        return self.fleet.enters[self.fleet.kind[ids], cell]
+        found: Flags = self.fleet.enters[self.fleet.kind[ids], cell]
+        return found
 
     def _coolest(self, cell: int) -> Integers:
         """Destinations to look at: all of a small fleet; of a large one the least full, and some by chance."""

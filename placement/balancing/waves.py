@@ -2,8 +2,8 @@
 
 In each wave a cell gives and takes a few tenants at most, and never holds more than it is able to: not even when
 everybody who leaves it in this wave is still there, and everybody who comes already is. Between waves it is also
-within its limits, unless two cells must exchange tenants and neither can go first; then what is kept free for a lost
-cell is used for one wave.
+within its limits, unless two cells must exchange tenants and neither can go first; then what is kept free for a
+lost cell is used for one wave.
 """
 
 from collections.abc import Sequence

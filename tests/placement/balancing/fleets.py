@@ -76,7 +76,13 @@ def fleets(draw: st.DrawFn, most_cells: int = 5, most_tenants: int = 20) -> Flee
         )
         for number in range(cells)
     ]
-    kinds = [Needs(), Needs(frozenset({"eu"})), Needs(tags=frozenset({"pci"})), Needs(dedicated="acme"), Needs(least_version=(2,))]
+    kinds = [
+        Needs(),
+        Needs(frozenset({"eu"})),
+        Needs(tags=frozenset({"pci"})),
+        Needs(dedicated="acme"),
+        Needs(least_version=(2,)),
+    ]
     demand = np.zeros((tenants, WIDE))
     demand[:, :4] = rng.lognormal(0, 1, (tenants, 4)) * (rng.random((tenants, 4)) < 0.9)
     demand[:, TENANTS] = 1

@@ -17,7 +17,11 @@ def cells_of(present: Fleet, silent: tuple[int, ...] = ()) -> Cells:
     """The cells of a fleet as its tenants fill them."""
     count = len(present.sites)
     return Cells(
-        present.sites, present.capacity, present.loads(present.home), present.held, np.isin(np.arange(count), silent)
+        present.sites,
+        present.capacity,
+        present.loads(present.home),
+        present.held,
+        np.isin(np.arange(count), silent),
     )
 
 
@@ -50,7 +54,9 @@ def test_the_chosen_cell_keeps_every_rule_limit_and_cap_with_the_tenant_in_it(pr
 
 def test_the_reasons_are_words_and_numbers() -> None:
     """An operator reads why a tenant lives where it does, and where it would live otherwise."""
-    found = choose(some(Site("a", "eu"), Site("b", "eu"), cpu=(30, 10)), Candidate(Needs(frozenset({"eu"})), row(5)))
+    found = choose(
+        some(Site("a", "eu"), Site("b", "eu"), cpu=(30, 10)), Candidate(Needs(frozenset({"eu"})), row(5))
+    )
     assert isinstance(found, Choice)
     assert found.cell_id == "b"
     assert found.reasons == (
