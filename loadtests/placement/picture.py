@@ -59,7 +59,7 @@ def _panel(name: str, top: float, hours: Floats, rows: Floats, most: float) -> l
         colour = f"hsl({360 * cell // max(1, rows.shape[1])} 60% 45%)"
         for piece in _pieces(rows[:, cell]):
             points = " ".join(
-                f"{_x(float(hours[at]), hours)},{round(bottom - min(float(rows[at, cell]) / most, 1.0) * PANEL, 1)}"
+                f"{_x(float(hours[at]), hours)},{round(bottom - min(rows[at, cell] / most, 1.0) * PANEL, 1)}"
                 for at in piece
             )
             parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="0.8"/>')

@@ -57,8 +57,8 @@ SETTLING_HOURS = 12.0
 """After something happened bounds may be left for so long."""
 WORST, WORST_SETTLED = 1.6, 1.25
 GOALS: Mapping[str, float] = {
-    "steady_moves": 0, "moved_twice": 0, "violations": 0, "overfilled": 0, "worst_settled": WORST_SETTLED,
-    "moves_a_day_share": 0.02,
+    "steady_moves": 0, "moved_twice": 2, "violations": 0, "overfilled": 0, "worst_settled": WORST_SETTLED,
+    "quiet_day_share": 0.01,
 }  # fmt: skip
 
 
@@ -224,10 +224,12 @@ def judged(week: Week, tenants: int) -> dict[str, Any]:
     for mark in week.marks:
         calm &= (hours < mark.hour) | (hours > mark.hour + SETTLING_HOURS)
     days = np.array(week.moves).reshape(7, -1).sum(axis=1)
+    # Days on which nothing happened; on the others many moves are what is wanted.
+    quiet = np.setdiff1d(np.arange(7), [int(mark.hour // 24) for mark in week.marks])
     return {
         "moves": int(days.sum()),
         "moves_by_day": days.tolist(),
-        "moves_a_day_share": round(float(days.sum() - week.evacuated) / 7 / tenants, 5),
+        "quiet_day_share": round(float(days[quiet].max()) / tenants, 5),
         "evacuated": week.evacuated,
         "moved_twice": sum(times > 1 for times in week.moved.values()),
         "violations": week.violations,

@@ -9,12 +9,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from placement.balancing.fleet import Fleet
 from placement.balancing.layout import Layout
 from placement.balancing.resources import Flags, Floats, Integers
 
 MOST_PAIRS = 4096
 """tenants × cells; what is larger is left to the local search."""
-ISLANDS, COPIES = 4, 384
+ISLANDS, COPIES = 6, 480
 """Copies of different islands know nothing of each other, so not all end in the same dead end."""
 HOT, COLD = 0.1, 0.003
 """By how much worse a step may be, about, in the beginning and at the end."""
@@ -30,6 +31,11 @@ MOVED = 0.003
 """What it weighs to move everybody: so much balance is worth it."""
 
 
+def is_small(fleet: Fleet) -> bool:
+    """Whether a fleet can be annealed."""
+    return len(fleet.tenants) * len(fleet.sites) <= MOST_PAIRS
+
+
 def anneal(
     layout: Layout,
     ideal: Floats,
@@ -43,7 +49,7 @@ def anneal(
     fleet = layout.fleet
     movable = np.flatnonzero(free)
     cells = np.flatnonzero(fleet.sites.open)
-    if not len(movable) or len(cells) < 2 or len(fleet.tenants) * len(cells) > MOST_PAIRS:
+    if not len(movable) or len(cells) < 2 or not is_small(fleet):
         return None
     copies = np.arange(COPIES)
     where = np.tile(layout.where, (COPIES, 1))
@@ -103,7 +109,8 @@ def anneal(
 
 
 def _may(layout: Layout, tenants: Integers, cells: Integers) -> Flags:
-    return layout.fleet.enters[layout.fleet.kind[tenants], cells] | (layout.where[tenants] == cells)
+    may: Flags = layout.fleet.enters[layout.fleet.kind[tenants], cells] | (layout.where[tenants] == cells)
+    return may
 
 
 def _norm(rows: Floats, scale: Floats) -> Floats:
@@ -119,4 +126,6 @@ def _energy(norm: Floats, over: Floats) -> Floats:
 
 
 def _paid(tenants: Integers, source: Integers, destination: Integers, home: Integers, price: Floats) -> Floats:
-    return price[tenants] * ((destination != home[tenants]).astype(float) - (source != home[tenants]))
+    change = (destination != home[tenants]).astype(float) - (source != home[tenants])
+    paid: Floats = price[tenants] * change
+    return paid

@@ -107,5 +107,5 @@ def _going(tenants: Integers, local: Integers, where: Integers, leave: Integers,
 def _send(layout: Layout, going: Integers, places: Integers) -> None:
     """Each to one of the places, the largest first; who fits nowhere stays."""
     for tenant, cell in zip(going.tolist(), places.tolist(), strict=False):
-        if layout.where[tenant] != cell and layout.fits(np.array([tenant]), np.array([cell]))[0, 0]:
+        if layout.where[tenant] != cell and layout.takes(tenant, cell):
             layout.put(tenant, cell)

@@ -3,8 +3,8 @@
 For each tenant and each part of the week a mean and a variance are kept, both smoothed: what was measured last
 counts ALPHA, what was before that the rest. The *demand* is mean + z·√variance: a tenant that wavers takes more
 room than a steady one. Fleets have columns of their own for some times of the week, so those that are busy at
-different hours share a cell well. A tenant that suddenly takes far more than it does at this hour is reckoned with
-so much at all hours.
+different hours share a cell well. A tenant that suddenly takes far more than is usual for it at this hour is
+reckoned with as much more at all hours.
 """
 
 from collections.abc import Mapping
@@ -81,8 +81,7 @@ class Measured:
 
     def unmeasured(self) -> Flags:
         """Who has never been measured."""
-        found: Flags = np.isnan(self.mean).all(axis=(1, 2))
-        return found
+        return np.asarray(np.isnan(self.mean).all(axis=(1, 2)))
 
 
 def at_times(expected: Floats) -> Floats:
@@ -92,14 +91,18 @@ def at_times(expected: Floats) -> Floats:
     for number, resource in enumerate(wide.resource.tolist()):
         if RESOURCES[resource] in VARYING:
             time = number - int(np.flatnonzero(wide.resource == resource)[0])
-            found[:, number] = expected[:, TIME_OF == time, resource].mean(axis=1)
+            found[:, number] = expected[:, time == TIME_OF, resource].mean(axis=1)
     return found  # type: ignore[no-any-return]
 
 
 def surging(expected: Floats, recent: Floats, bucket: int) -> Floats:
-    """What is expected, and for who now takes far more than it does at this hour, at least so much at all hours."""
-    surge = recent > SURGE * expected[:, bucket]
-    return np.where(surge[:, None, :], np.maximum(expected, recent[:, None, :]), expected)
+    """What is expected; of who takes far more now than it does at this hour, so much more at all hours.
+
+    But never more than it takes now: the hours since it began are learnt already.
+    """
+    usual = expected[:, bucket]
+    times = np.divide(recent, usual, out=np.ones_like(recent), where=recent > SURGE * usual)
+    return np.maximum(expected, np.minimum(expected * times[:, None, :], recent[:, None, :]))
 
 
 def bucket_of(hour_of_week: float) -> int:

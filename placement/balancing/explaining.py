@@ -59,10 +59,9 @@ def reason(plan: Plan, number: int) -> str:
     takes = fleet.demand[tenant, at] / plan.before[source, at] if plan.before[source, at] else 0.0
     cool = plan.before[destination, at] / plan.ideal[destination, at]
     if hot > max(1.0, cool):
-        return (
-            f"{names[source]} has {hot:.2f} × the mean of {fleet.columns.names[at]}, {takes:.1%} of it this tenant's; "
-            f"{names[destination]} has {cool:.2f} ×"
-        )
+        resource = fleet.columns.names[at]
+        here = f"{names[source]} has {hot:.2f} × the mean of {resource}, {takes:.1%} of it this tenant's"
+        return f"{here}; {names[destination]} has {cool:.2f} ×"
     return f"makes room in {names[source]} for tenants of fuller cells"
 
 

@@ -126,5 +126,5 @@ def check(fleet: Fleet) -> None:
     if not np.isfinite(fleet.demand).all():
         raise ValueError("demand is not finite")
     for name, indices, most in (("home", fleet.home, cells), ("kind", fleet.kind, kinds)):
-        if tenants and not (0 <= indices.min() and indices.max() < most):
+        if tenants and not (indices.min() >= 0 and indices.max() < most):
             raise ValueError(f"{name} names one that is not there")

@@ -16,7 +16,9 @@ class Goals:
     start: float = 1.15
     """No levelling while no cell is above it."""
     stop: float = 1.08
-    """Levelling ends once no cell is above it. 1.0: as level as can be."""
+    """A cell that was above `start` is brought down to it. 1.0: as level as can be."""
+    most: float = 1.10
+    """A cell between `stop` and `start` is brought down to this, while others are levelled."""
     floor: float = 0.05
     """A resource of which the pool uses less than this share is not levelled: ratios of little are noise."""
     least_gain: float = 0.01
@@ -34,7 +36,7 @@ class Effort:
     steps: int = 200_000
     kicks: int = 40
     """How often a dead end is left at random."""
-    annealing: int = 2500
+    annealing: int = 4000
     """Steps in fleets that are small enough for it."""
     seed: int = 0
     exact: bool = True

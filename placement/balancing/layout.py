@@ -51,6 +51,20 @@ class Layout:
         for each in (source, cell):
             self.excess[each] = excess(self.load[each], self.scale[each])
 
+    def takes(self, tenant: int, cell: int) -> bool:
+        """Whether the tenant may go there, and there is room for it."""
+        demand = self.fleet.demand[tenant]
+        if not self.fleet.enters[self.fleet.kind[tenant], cell]:
+            return False
+        return bool(((self.load[cell] + demand <= self.room[cell]) | (demand == 0)).all())
+
+    def gain(self, tenant: int, cell: int) -> float:
+        """By how much less all cells together would be above their ceilings with the tenant there."""
+        source, demand = int(self.where[tenant]), self.fleet.demand[tenant]
+        rows = np.stack((self.load[source] - demand, self.load[cell] + demand))
+        pair = [source, cell]
+        return float(self.excess[pair].sum() - excess(rows, self.scale[pair]).sum())
+
     def fits(self, tenants: Integers, cells: Integers) -> Floats:
         """tenants × cells, true where the tenant may go and there is room for it."""
         demand = self.fleet.demand[tenants][:, None, :]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from placement.balancing.annealing import anneal
+from placement.balancing.annealing import anneal, is_small
 from placement.balancing.classes import classify, dealt, follow
 from placement.balancing.fleet import Fleet, sums
 from placement.balancing.goals import Effort, Goals
@@ -94,15 +94,17 @@ def rebalance(
     settled = layout.where.copy()
     least = lower_bound(fleet, layout, free, ideal)
     worst = peak(layout.load, ideal)
-    ceilings = fleet.limits
-    if worst > goals.start:
-        ceilings = wished(fleet, layout.where, ideal, layout.load, goals)
+    ceilings = wished(fleet, layout.where, ideal, layout.load, goals)
+    curable = peak(layout.load, np.where(ceilings < fleet.limits, ideal, np.inf))
+    if curable > goals.start or worst > goals.start == 1.0:
         before = overhang(layout.load, ideal, goals)
         level(layout, search, ideal, ceilings, max(goals.stop, least), effort, budget)
         if before - overhang(layout.load, ideal, goals) < goals.least_gain:
             remarks.append(f"the worst ratio is {worst:.2f}, and levelling would gain too little")
             _return_to(layout, settled)
-    elif np.isfinite(ideal).any():
+    else:
+        ceilings = fleet.limits
+    if not remarks and worst <= goals.start and np.isfinite(ideal).any():
         remarks.append(f"level enough: the worst ratio is {worst:.2f}, and levelling begins above {goals.start:g}")
     trim(layout, ceilings)
     if over := _over_limits(layout):
@@ -130,16 +132,18 @@ def ideals(fleet: Fleet, load: Floats, floor: float) -> Floats:
 
 
 def wished(fleet: Fleet, where: Integers, ideal: Floats, load: Floats, goals: Goals) -> Floats:
-    """Ceilings: what is above `start` comes down to `stop`; what is in between need not, and gets no higher.
+    """Ceilings: what is above `start` comes down to `stop`, what is in between only to `most`.
 
-    Where one tenant alone is above it, only the limit counts: emptying the cell around a giant would not cure it,
-    and fill all others. Such a tenant needs a cell of its own, which is an operator's decision.
+    Where one tenant alone is above it, only the limit counts: emptying the cell around a giant would not cure it, and
+    fill all others. Such a tenant needs a cell of its own, which is an operator's decision.
     """
     ratio = load / ideal
-    ceilings = ideal * np.where(ratio > goals.start, goals.stop, np.maximum(goals.stop, ratio))
-    largest = np.zeros_like(load)
+    most = ideal * np.where(
+        ratio > goals.start, goals.stop, np.clip(ratio, goals.stop, max(goals.stop, goals.most))
+    )
+    largest = np.zeros_like(ideal)
     np.maximum.at(largest, where, fleet.demand)
-    return np.where(largest > ceilings, fleet.limits, np.minimum(fleet.limits, ceilings))
+    return np.where(largest > most, fleet.limits, np.minimum(fleet.limits, most))
 
 
 def overhang(load: Floats, ideal: Floats, goals: Goals) -> float:
@@ -226,7 +230,7 @@ def level(
     if found is not None:
         _return_to(layout, found)
     best, least = layout.where.copy(), float(layout.excess.sum())
-    for number in range(0 if done else effort.kicks):
+    for number in range(0 if done or is_small(fleet) else effort.kicks):
         if budget.steps <= 0 or budget.expired():
             break
         search.kick(1 + number % 3)
@@ -254,8 +258,8 @@ def trim(layout: Layout, ceilings: Floats) -> None:
 
 def _over_limits(layout: Layout) -> list[str]:
     fleet = layout.fleet
-    over = (layout.load > fleet.limits * (1 + ROUNDING)).any(axis=0)
-    return [name for name, is_over in zip(fleet.columns.names, over, strict=True) if is_over]
+    over = np.unique(np.nonzero(layout.load > fleet.limits * (1 + ROUNDING))[1])
+    return [fleet.columns.names[column] for column in over]
 
 
 def _return_to(layout: Layout, where: Integers) -> None:

@@ -116,7 +116,7 @@ def cheapest(
     ceilings. `cost` classes × cells of moving one out. `above` cells × resources: shares by which loads exceed
     ceilings (negative: what is free; −inf: no matter).
     """
-    classes, cells = count.shape
+    classes = len(count)
     from_class, from_cell = np.nonzero(count > 0)
     to_class, to_cell = np.nonzero(enters)
     out, into = len(from_class), len(to_class)

@@ -26,8 +26,11 @@ VARYING = ("cpu", "network")
 
 @dataclass(frozen=True)
 class Columns:
-    """What the columns of a fleet's arrays mean. `levelled`: load is brought to the mean of the pool. `spared`: a cell
-    keeps so much free that the others can take over a lost one's; caps know no such share."""
+    """What the columns of a fleet's arrays mean.
+
+    `levelled`: load is brought to the mean of the pool. `spared`: a cell keeps so much free that the others can
+    take over a lost one's; caps know no such share.
+    """
 
     names: tuple[str, ...]
     levelled: Flags
@@ -40,7 +43,7 @@ class Columns:
 
     def spread(self, rows: Floats) -> Floats:
         """rows × columns, from rows × RESOURCES: the same at all times."""
-        return rows[..., self.resource]  # type: ignore[no-any-return]
+        return rows[..., self.resource]
 
 
 def columns(times: Sequence[str] = ()) -> Columns:

@@ -21,6 +21,8 @@ MOST_PARTNERS, MOST_PAIRED = 8, 32
 MOST_LINKS = 4
 """Destinations of a first move that are tried with a second one out of there."""
 LEAST_GAIN = 1e-12
+AT_ONCE, STILL = 6, 0.8
+"""Moves of one look at a cell; each but the first must still bring this share of what it promised."""
 MOVED_SHARE = 0.02
 """What another destination for a tenant that moves anyway costs, as a share of a move."""
 
@@ -72,11 +74,15 @@ class Search:
                 stuck[cell] = True
 
     def single(self, cell: int) -> bool:
-        """The best move out of the cell, if any helps."""
+        """The best moves out of the cell, if any helps."""
         found = self._best(cell, self._leaving(cell))
-        if found is None or found[2] <= LEAST_GAIN:
+        if not found or found[0][2] <= LEAST_GAIN:
             return False
-        self.layout.put(found[0], found[1])
+        self.layout.put(found[0][0], found[0][1])
+        # The next best are as good as before if they are still worth what they were.
+        for tenant, to, gain in found[1:]:
+            if gain > LEAST_GAIN and self.layout.takes(tenant, to) and self.layout.gain(tenant, to) > gain * STILL:
+                self.layout.put(tenant, to)
         return True
 
     def swap(self, cell: int) -> bool:
@@ -121,8 +127,8 @@ class Search:
             layout.put(tenant, link)
             after = layout.excess[cell] + layout.excess[link]
             found = self._best(link, self._leaving(link))
-            if found is not None and found[0] != tenant and before - after + found[2] > LEAST_GAIN:
-                layout.put(found[0], found[1])
+            if found and found[0][0] != tenant and before - after + found[0][2] > LEAST_GAIN:
+                layout.put(found[0][0], found[0][1])
                 return True
             layout.put(tenant, cell)
         return False
@@ -138,12 +144,12 @@ class Search:
                 if len(others):
                     self.layout.put(int(tenant), int(others[0]))
 
-    def _best(self, cell: int, ids: Integers) -> tuple[int, int, float] | None:
-        """Tenant, destination and gain of the move out of the cell that is worth most."""
+    def _best(self, cell: int, ids: Integers) -> list[tuple[int, int, float]]:
+        """Tenant, destination and gain of the moves out of the cell that are worth most, the best first."""
         layout = self.layout
         cells = self._coolest(cell)
         if not len(ids) or not len(cells):
-            return None
+            return []
         demand = self.fleet.demand[ids]
         relief = layout.excess[cell] - excess(layout.load[cell] - demand, layout.scale[cell])
         after = layout.load[cells] + demand[:, None, :]
@@ -151,14 +157,16 @@ class Search:
         gain = np.where(layout.fits(ids, cells), relief[:, None] - burden, -np.inf)
         column = gain.argmax(axis=1)
         most = gain[np.arange(len(ids)), column]
-        row = int(np.where(most > LEAST_GAIN, most / self._costs(ids), most - 1e30).argmax())
-        if not np.isfinite(most[row]):
-            return None
-        # Among the cells that take it equally well, the one in which it leaves most room in what it fills.
-        equal = gain[row] >= most[row] - LEAST_GAIN
-        full = (after[row] * layout.scale[cells]).max(axis=1)
-        to = int(np.where(equal, full, np.inf).argmin())
-        return int(ids[row]), int(cells[to]), float(most[row])
+        worth = np.where(most > LEAST_GAIN, most / self._costs(ids), most - 1e30)
+        found = []
+        for row in np.argsort(-worth, kind="stable")[:AT_ONCE].tolist():
+            if np.isfinite(most[row]):
+                # Of the cells that take it equally well, the one in which most is left of what it fills.
+                equal = gain[row] >= most[row] - LEAST_GAIN
+                full = (after[row] * layout.scale[cells]).max(axis=1)
+                to = int(np.where(equal, full, np.inf).argmin())
+                found.append((int(ids[row]), int(cells[to]), float(most[row])))
+        return found
 
     def _leaving(self, cell: int) -> Integers:
         """Those of the cell whose leaving relieves it most for its cost."""
@@ -176,7 +184,8 @@ class Search:
         most = MOST_TENANTS * 3 // 4
         by_worth = np.argpartition(-worth, most)[:most]
         by_relief = np.argpartition(-relief, MOST_TENANTS - most)[: MOST_TENANTS - most]
-        return ids[np.union1d(by_worth, by_relief)]  # type: ignore[no-any-return]
+        leaving: Integers = ids[np.union1d(by_worth, by_relief)]
+        return leaving
 
     def _movable(self, cell: int) -> Integers:
         ids = self.layout.members(cell)
@@ -198,7 +207,8 @@ class Search:
             return cells
         sample = self.rng.choice(cells, MOST_CELLS * 4, replace=False) if len(cells) > MOST_CELLS * 4 else cells
         full = (layout.load[sample] * layout.scale[sample]).max(axis=1)
-        return sample[np.argpartition(full, MOST_CELLS)[:MOST_CELLS]]  # type: ignore[no-any-return]
+        coolest: Integers = sample[np.argpartition(full, MOST_CELLS)[:MOST_CELLS]]
+        return coolest
 
     def _partners(self, cell: int) -> list[int]:
         """Cells that are least full in what this one has too much of."""
@@ -206,4 +216,5 @@ class Search:
         cells = self._coolest(cell)
         hottest = int((layout.load[cell] * layout.scale[cell]).argmax())
         full = layout.load[cells, hottest] * layout.scale[cells, hottest]
-        return cells[np.argsort(full)[:MOST_PARTNERS]].tolist()  # type: ignore[no-any-return]
+        partners: list[int] = cells[np.argsort(full)[:MOST_PARTNERS]].tolist()
+        return partners

@@ -1,9 +1,10 @@
 """A plan in waves: what moves together. A tenant that moves takes from both of its cells until its wave is over.
 
 In each wave a cell gives and takes a few tenants at most, and never holds more than it is able to: not even when
-everybody who leaves it in this wave is still there, and everybody who comes already is. Between waves it is also
-within its limits, unless two cells must exchange tenants and neither can go first; then what is kept free for a
-lost cell is used for one wave.
+everybody who leaves it in this wave is still there, and everybody who comes already is. As long as there is such a
+move, none brings a cell above its limits, or above the worst ratio that the plan ends with: so a plan that is made
+anew after some waves never finds worse than before. Only when cells must exchange tenants, and none can go first, is
+what they keep free used for one wave.
 """
 
 from collections.abc import Sequence
@@ -27,7 +28,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Waves:
-    """Which moves of the plan (by their places in it) make up each wave; `stuck` ones find no room on their way."""
+    """Which moves (by their places in the plan) make up each wave; `stuck` ones find no room on their way."""
 
     waves: Sequence[Integers]
     stuck: Integers
@@ -38,12 +39,13 @@ def in_waves(plan: Plan, pace: Pace | None = None) -> Waves:
     pace = pace or Pace()
     fleet = plan.fleet
     load = plan.before + fleet.held
-    wish, able = fleet.limits * (1 + ROUNDING), fleet.capacity * (1 + ROUNDING)
+    level = np.minimum(fleet.limits, plan.ideal * max(plan.peak, 1.0))
+    rooms = [room * (1 + ROUNDING) for room in (level, fleet.limits, fleet.capacity)]
     waves: list[Integers] = []
     left = list(range(len(plan.tenants)))
     while left:
-        wave = _wave(plan, load, wish, pace, left) or _wave(plan, load, able, pace, left)
-        if not wave:
+        wave = next((found for room in rooms if (found := _wave(plan, load, room, pace, left))), None)
+        if wave is None:
             break
         moves = np.array(wave, dtype=np.int64)
         np.subtract.at(load, plan.sources[moves], fleet.demand[plan.tenants[moves]])

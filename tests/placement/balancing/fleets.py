@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from placement.balancing.fleet import Fleet
-from placement.balancing.resources import RESOURCES, TENANTS, Floats
+from placement.balancing.resources import PLAIN, RESOURCES, TENANTS, Columns, Floats
 from placement.balancing.sites import Needs, Site, Sites
 
 WIDE = len(RESOURCES)
@@ -35,20 +35,22 @@ def fleet(
     carried: Sequence[float] | None = None,
     pinned: Sequence[int] = (),
     cooling: Sequence[int] = (),
+    columns: Columns = PLAIN,
 ) -> Fleet:
     """One by hand; `pinned` and `cooling` name tenants by number."""
     count = len(home)
     return Fleet(
         sites=Sites(sites),
-        capacity=np.array(capacity, dtype=float).reshape(len(sites), WIDE),
+        capacity=np.array(capacity, dtype=float).reshape(len(sites), len(columns)),
         tenants=[f"tenant-{number}" for number in range(count)],
-        demand=np.array(demand, dtype=float).reshape(count, WIDE),
+        demand=np.array(demand, dtype=float).reshape(count, len(columns)),
         home=np.array(home, dtype=np.int64),
         kind=np.array(kind if kind is not None else [0] * count, dtype=np.int64),
         kinds=kinds,
         bytes=np.array(carried if carried is not None else [2.0**30] * count, dtype=float),
         pinned=np.isin(np.arange(count), pinned),
         cooling=np.isin(np.arange(count), cooling),
+        columns=columns,
     )
 
 

@@ -169,7 +169,7 @@ def test_caps_keep_top_tenants_apart() -> None:
 
 
 def test_a_giant_is_not_moved_in_circles() -> None:
-    """A tenant larger than a cell's share keeps a cell to itself; the bound knows, so the plan is known to be good."""
+    """It gets a cell to itself; the bound knows of it, so the plan is known to be good."""
     plan = rebalance(two([60, 10, 10], [0, 0, 1]), Goals(start=1.0))
     assert plan.where.tolist() == [0, 1, 1]
     assert plan.gap == pytest.approx(0.0, abs=1e-6)
