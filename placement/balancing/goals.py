@@ -17,7 +17,7 @@ class Goals:
     """No levelling while no cell is above it."""
     stop: float = 1.08
     """A cell that was above `start` is brought down to it. 1.0: as level as can be."""
-    most: float = 1.10
+    most: float = 1.09
     """A cell between `stop` and `start` is brought down to this, while others are levelled."""
     floor: float = 0.05
     """A resource of which the pool uses less than this share is not levelled: ratios of little are noise."""

@@ -134,13 +134,12 @@ def ideals(fleet: Fleet, load: Floats, floor: float) -> Floats:
 def wished(fleet: Fleet, where: Integers, ideal: Floats, load: Floats, goals: Goals) -> Floats:
     """Ceilings: what is above `start` comes down to `stop`, what is in between only to `most`.
 
-    Where one tenant alone is above it, only the limit counts: emptying the cell around a giant would not cure it, and
-    fill all others. Such a tenant needs a cell of its own, which is an operator's decision.
+    Where one tenant alone is above it, only the limit counts: emptying the cell around a giant would not cure it,
+    and fill all others. Such a tenant needs a cell of its own, which is an operator's decision.
     """
     ratio = load / ideal
-    most = ideal * np.where(
-        ratio > goals.start, goals.stop, np.clip(ratio, goals.stop, max(goals.stop, goals.most))
-    )
+    between = np.clip(ratio, goals.stop, max(goals.stop, goals.most))
+    most = ideal * np.where(ratio > goals.start, goals.stop, between)
     largest = np.zeros_like(ideal)
     np.maximum.at(largest, where, fleet.demand)
     return np.where(largest > most, fleet.limits, np.minimum(fleet.limits, most))

@@ -201,7 +201,7 @@ class Search:
     def _coolest(self, cell: int) -> Integers:
         """Destinations to look at: all of a small fleet; of a large one the least full, and some by chance."""
         layout = self.layout
-        cells = np.flatnonzero(self.fleet.sites.open)
+        cells: Integers = np.flatnonzero(self.fleet.sites.open)
         cells = cells[cells != cell]
         if len(cells) <= MOST_CELLS:
             return cells

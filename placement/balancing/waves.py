@@ -3,8 +3,8 @@
 In each wave a cell gives and takes a few tenants at most, and never holds more than it is able to: not even when
 everybody who leaves it in this wave is still there, and everybody who comes already is. As long as there is such a
 move, none brings a cell above its limits, or above the worst ratio that the plan ends with: so a plan that is made
-anew after some waves never finds worse than before. Only when cells must exchange tenants, and none can go first, is
-what they keep free used for one wave.
+anew after some waves never finds worse than before. Only when cells must exchange tenants, and none can go first,
+is what they keep free used for one wave.
 """
 
 from collections.abc import Sequence
