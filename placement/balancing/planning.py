@@ -25,6 +25,8 @@ from placement.balancing.search import Budget, Search
 
 GIANTS = 64
 """So many of the largest tenants are looked at one by one for the bound."""
+MOST_NAMED = 5
+"""Tenants that a remark names."""
 MARGIN = 0.997
 """Programs aim a little below the ceilings: whole tenants are not as exact as fractions."""
 WORTHWHILE = 0.9
@@ -109,6 +111,9 @@ def rebalance(
     trim(layout, ceilings)
     if over := _over_limits(layout):
         remarks.append(f"some cells stay above their limits of {', '.join(over)}: the fleet needs room")
+    if fleet.unmeasured:
+        named = ", ".join([*fleet.unmeasured[:MOST_NAMED], *(["…"] if len(fleet.unmeasured) > MOST_NAMED else [])])
+        remarks.append(f"{len(fleet.unmeasured)} tenants are reckoned with as their plans let expect: {named}")
     return _plan(fleet, layout, homeless, ideal, least, remarks)
 
 

@@ -119,6 +119,15 @@ def test_a_drained_cell_is_emptied_though_its_tenants_moved_lately() -> None:
     assert explaining.reason(plan, 0) == "cell-1 is draining"
 
 
+def test_a_drain_does_not_wait_for_measurements() -> None:
+    """Who was never measured is named, and moves as everybody does."""
+    cells = [Site("cell-1", "eu", "draining"), Site("cell-2", "eu")]
+    present = fleet(cells, [holds(100)] * 2, [row(5)] * 2, [0, 1])
+    plan = rebalance(replace(present, unmeasured=["tenant-0"]))
+    assert plan.where.tolist() == [1, 1]
+    assert plan.remarks[-1] == "1 tenants are reckoned with as their plans let expect: tenant-0"
+
+
 def test_a_cordoned_cell_keeps_what_it_has() -> None:
     """It takes nobody, and is not emptied."""
     cells = [Site("cell-1", "eu", "cordoned"), Site("cell-2", "eu"), Site("cell-3", "eu")]
