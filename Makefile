@@ -79,6 +79,12 @@ bench-onboarding: $(VENV)/installed-dev compile ## How long a new customer waits
 bench-migration: $(VENV)/installed-dev compile ## Copying and verifying rows beside peers; what clients notice of moves (needs psql, pgcopydb)
 	$(BIN)/python -m loadtests.migration
 
+bench-placement: $(VENV)/installed-dev $(VENV)/peers/installed ## Choosing a cell, levelling a million tenants, beside CP-SAT and a greedy rebalancer
+	$(BIN)/python -m loadtests.placement --peers $(VENV)/peers
+
+simulate: $(VENV)/installed-dev ## A week of load, planned for every hour; draws all cells over time into loadtests/results
+	$(BIN)/python -m loadtests.placement.week
+
 autobahn: $(VENV)/installed-dev compile ## WebSocket cases of Autobahn, straight and through the router (PYTHON2=python2.7; ALL=1 for slow ones)
 	$(BIN)/python -m loadtests.autobahn --python2 $(or $(PYTHON2),python2.7) $(if $(ALL),--all)
 
@@ -109,4 +115,5 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
 
 .PHONY: help up compile demo test test-history test-interpreted check format states fuzz crashes bench-smoke bench-table \
-	bench-router bench-cell bench-orchestrator bench-jobs bench-onboarding bench-migration autobahn lock clean
+	bench-router bench-cell bench-orchestrator bench-jobs bench-onboarding bench-migration bench-placement simulate \
+	autobahn lock clean

@@ -4,6 +4,7 @@ In reading order:
 
 - `rules/`       pure: choosing a cell, comparing fences with assignments, whether a cell has proved itself, how
                  long a move would take
+- `balancing/`   pure: choosing and levelling by arrays, what it takes and what comes of it; plans in waves
 - `creation`     a tenant is asked for: choose a cell, record it, open it there, answer with its first key
 - `decisions`    suspend, resume, delete: record first, then tell the cell
 - `carrying`     tells a cell what the directory has decided; idempotent, so anybody may do it again
@@ -22,5 +23,5 @@ In reading order:
 
 A decision is recorded in the directory before anything is done about it. Whoever finds it undone does it: the
 request that made it, the reconciler of any instance, or the client's retry. So every line may be the last one.
-I/O happens through the directory's seams, in everything but `rules/`, `reach`, `seeds` and `access`.
+I/O happens through the directory's seams, in everything but `rules/`, `balancing/`, `reach`, `seeds` and `access`.
 """

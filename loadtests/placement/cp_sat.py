@@ -1,0 +1,69 @@
+"""OR-tools' CP-SAT on a fleet from a file: started as a program of its own, with the peers' Python.
+
+    python cp_sat.py FLEET.npz SECONDS OUT.npz
+
+Least worst ratio first, then few bytes. It imports nothing of ours, and may be killed at any time: what it has
+found last lies in OUT.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from ortools.sat.python import cp_model
+
+UNITS = 10_000
+"""Ratios are whole numbers of this part."""
+BYTES_UNITS = 1_000_000
+
+
+class Keep(cp_model.CpSolverSolutionCallback):
+    """Writes each arrangement that is better than the last."""
+
+    def __init__(self, chosen: list[list[cp_model.IntVar]], out: Path) -> None:
+        super().__init__()
+        self.chosen, self.out = chosen, out
+
+    def on_solution_callback(self) -> None:
+        """The name is OR-tools'."""
+        where = [next(cell for cell, x in enumerate(row) if self.boolean_value(x)) for row in self.chosen]
+        np.save(self.out, np.array(where))
+
+
+def main() -> int:
+    """Solve for the time that is left after the model was built."""
+    began = time.monotonic()
+    given, seconds, out = np.load(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3])
+    share, home, ceiling, cost = given["share"], given["home"], given["ceiling"], given["cost"]
+    tenants, cells = len(home), len(ceiling)
+    model = cp_model.CpModel()
+    chosen = [[model.new_bool_var("") for _ in range(cells)] for _ in range(tenants)]
+    worst = model.new_int_var(UNITS, 100 * UNITS, "worst")
+    for tenant, row in enumerate(chosen):
+        model.add_exactly_one(row)
+        for cell, x in enumerate(row):
+            model.add_hint(x, int(cell == home[tenant]))
+        if time.monotonic() - began > seconds:
+            return 1
+    for cell in range(cells):
+        column = [row[cell] for row in chosen]
+        for resource in range(share.shape[1]):
+            weights = np.ceil(share[:, resource] * UNITS * 100).astype(int)
+            total = cp_model.LinearExpr.weighted_sum(column, weights.tolist())
+            model.add(total <= 100 * worst)
+            model.add(total <= int(ceiling[cell, resource] * UNITS * 100))
+        if time.monotonic() - began > seconds:
+            return 1
+    stays = [row[at] for row, at in zip(chosen, home, strict=True)]
+    saved = cp_model.LinearExpr.weighted_sum(stays, np.floor(cost / cost.sum() * BYTES_UNITS).astype(int).tolist())
+    model.minimize(worst * BYTES_UNITS - saved)
+    solver = cp_model.CpSolver()
+    solver.parameters.num_workers = 2
+    solver.parameters.max_time_in_seconds = max(0.1, seconds - (time.monotonic() - began))
+    solver.solve(model, Keep(chosen, out))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,118 @@
+"""What tenants are expected to take: by the hour of the week, by how they waver, and before anything is known.
+
+For each tenant and each part of the week a mean and a variance are kept, both smoothed: what was measured last
+counts ALPHA, what was before that the rest. The *demand* is mean + z·√variance: a tenant that wavers takes more
+room than a steady one. Fleets have columns of their own for some times of the week, so those that are busy at
+different hours share a cell well. A tenant that suddenly takes far more than is usual for it at this hour is
+reckoned with as much more at all hours.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from directory.rules.plans import plan_of
+from placement.balancing.resources import RESOURCES, TENANTS, VARYING, Flags, Floats, Integers, columns
+
+HOURS = 168
+BUCKET_HOURS = 4
+BUCKETS = HOURS // BUCKET_HOURS
+"""Parts of the week: six of each day."""
+ALPHA = 0.3
+"""What the latest week counts: after three weeks two thirds are of these."""
+NIGHTS, DAYS, EVENINGS, WEEKENDS = "on nights", "on days", "on evenings", "on weekends"
+TIMES = (NIGHTS, DAYS, EVENINGS, WEEKENDS)
+"""What has columns of its own; hours of Monday to Friday in UTC: 0 to 8, 8 to 16, 16 to 24."""
+SURGE = 1.5
+"""From so many times the usual on it is a surge: less is the wavering of a day."""
+DEFAULT_Z = 1.0
+"""How many deviations above its mean a tenant is reckoned with. Those of a cell's tenants rarely meet."""
+
+TIME_OF = np.array([bucket % 6 // 2 if bucket < 5 * 6 else 3 for bucket in range(BUCKETS)])
+"""Which of TIMES each part of the week belongs to."""
+
+PRIORS: Mapping[str, tuple[float, float, float, float]] = {
+    "standard": (0.05, 128 * 2**20, 2**30, 1e6),
+    "premium": (0.5, 2**30, 20 * 2**30, 10e6),
+}
+"""CPUs, bytes of memory and of storage, bits a second that a new tenant of a plan is reckoned with."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """tenants × BUCKETS × RESOURCES. A bucket that has never been measured has a `mean` of NaN."""
+
+    mean: NDArray[np.float32]
+    variance: NDArray[np.float32]
+
+    @classmethod
+    def nothing(cls, tenants: int) -> "Measured":
+        """Before the first measurement."""
+        shape = (tenants, BUCKETS, len(RESOURCES))
+        return cls(np.full(shape, np.nan, dtype=np.float32), np.zeros(shape, dtype=np.float32))
+
+    def observe(self, bucket: int, tenants: Integers, value: Floats, variance: Floats) -> None:
+        """What tenants took on average in this part of this week, and how that wavered within it. In place."""
+        known = self.mean[tenants, bucket]
+        # What is so far off is no wavering: the tenant has become another, and is learnt anew.
+        first = np.isnan(known) | (value > SURGE * known) | (value < known / SURGE)
+        step = np.where(first, 0.0, value - known)
+        kept = self.variance[tenants, bucket]
+        # From week to week, and within: West's update for a weighted mean.
+        between = (1 - ALPHA) * (kept + ALPHA * step**2) + ALPHA * variance
+        self.mean[tenants, bucket] = np.where(first, value, known + ALPHA * step)
+        self.variance[tenants, bucket] = np.where(first, variance, between)
+
+    def expected(self, prior: Floats, z: float = DEFAULT_Z) -> Floats:
+        """tenants × BUCKETS × RESOURCES.
+
+        What was never measured is as in the tenant's other parts of the week, on average; who was never measured
+        is reckoned with `prior` (tenants × RESOURCES).
+        """
+        known = ~np.isnan(self.mean)
+        level = np.where(known, self.mean, 0.0) + z * np.sqrt(self.variance)
+        counts = known.sum(axis=1)
+        average = np.divide(
+            np.where(known, level, 0.0).sum(axis=1), counts, out=prior.astype(float).copy(), where=counts > 0
+        )
+        return np.where(known, level, average[:, None, :])
+
+    def unmeasured(self) -> Flags:
+        """Who has never been measured."""
+        return np.asarray(np.isnan(self.mean).all(axis=(1, 2)))
+
+
+def at_times(expected: Floats) -> Floats:
+    """tenants × columns(TIMES): what tenants take on average of each time's parts."""
+    wide = columns(TIMES)
+    found = expected.mean(axis=1)[:, wide.resource]
+    for number, resource in enumerate(wide.resource.tolist()):
+        if RESOURCES[resource] in VARYING:
+            time = number - int(np.flatnonzero(wide.resource == resource)[0])
+            found[:, number] = expected[:, time == TIME_OF, resource].mean(axis=1)
+    return found  # type: ignore[no-any-return]
+
+
+def surging(expected: Floats, recent: Floats, bucket: int) -> Floats:
+    """What is expected; of who takes far more now than it does at this hour, so much more at all hours.
+
+    But never more than it takes now: the hours since it began are learnt already.
+    """
+    usual = expected[:, bucket]
+    times = np.divide(recent, usual, out=np.ones_like(recent), where=recent > SURGE * usual)
+    return np.maximum(expected, np.minimum(expected * times[:, None, :], recent[:, None, :]))
+
+
+def bucket_of(hour_of_week: float) -> int:
+    """Which part of the week an hour (from Monday midnight, UTC) is in."""
+    return int(hour_of_week % HOURS // BUCKET_HOURS)
+
+
+def prior(plan: str) -> Floats:
+    """What a new tenant of the plan is reckoned with."""
+    found = np.zeros(len(RESOURCES))
+    found[:4] = PRIORS.get(plan, PRIORS[plan_of(plan).name])
+    found[TENANTS] = 1.0
+    return found

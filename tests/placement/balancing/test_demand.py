@@ -1,0 +1,85 @@
+"""What tenants are expected to take."""
+
+import numpy as np
+import pytest
+
+from placement.balancing.demand import (
+    BUCKETS,
+    DAYS,
+    NIGHTS,
+    TIMES,
+    Measured,
+    at_times,
+    bucket_of,
+    prior,
+    surging,
+)
+from placement.balancing.goals import Goals
+from placement.balancing.planning import rebalance
+from placement.balancing.resources import RESOURCES, columns
+from placement.balancing.sites import Site
+from tests.placement.balancing.fleets import fleet, holds
+
+ONE = np.array([0])
+
+
+def measured(*values: float, variance: float = 0.0) -> Measured:
+    """One tenant, that took so much of everything in the first part of each week."""
+    found = Measured.nothing(1)
+    for value in values:
+        found.observe(0, ONE, np.full((1, 7), value), np.full((1, 7), variance))
+    return found
+
+
+def test_weeks_are_smoothed() -> None:
+    """One odd week changes little."""
+    expected = measured(10, 10, 13).expected(np.zeros((1, 7)), z=0.0)
+    assert expected[0, 0, 0] == pytest.approx(10.9)
+
+
+def test_who_wavers_takes_more_room() -> None:
+    """Mean + z·√variance."""
+    steady, wavering = (measured(10, variance=each).expected(np.zeros((1, 7))) for each in (0.0, 9.0))
+    assert (steady[0, 0, 0], wavering[0, 0, 0]) == (10.0, 13.0)
+
+
+def test_who_has_become_another_is_learnt_anew() -> None:
+    """Sixty times as much is no wavering, and the old weeks say nothing about it."""
+    expected = measured(1, 1, 60).expected(np.zeros((1, 7)))
+    assert expected[0, 0, 0] == pytest.approx(60)
+
+
+def test_a_surge_counts_at_all_hours_at_once() -> None:
+    """Nobody waits a week for it; what is usual for the hour is no surge."""
+    expected = measured(10).expected(np.zeros((1, 7)))
+    assert (surging(expected, np.full((1, 7), 14.0), 0) == 10).all()
+    assert (surging(expected, np.full((1, 7), 40.0), 0) == 40).all()
+
+
+def test_who_was_never_measured_is_reckoned_with_its_plan() -> None:
+    """And is named."""
+    nothing = Measured.nothing(1)
+    assert nothing.unmeasured().tolist() == [True]
+    assert (nothing.expected(prior("premium")[None])[0] == prior("premium")).all()
+    assert (prior("of another version") == prior("standard")).all()
+
+
+def test_the_week_has_its_parts() -> None:
+    """Monday at midnight begins it, and after Sunday it begins again."""
+    assert [bucket_of(hour) for hour in (0, 3.9, 4, 167.9, 168)] == [0, 0, 1, BUCKETS - 1, 0]
+
+
+def test_tenants_that_are_busy_at_different_hours_share_a_cell() -> None:
+    """Two by day in one cell and two by night in the other: by their sums alone nothing would be wrong."""
+    wide = columns(TIMES)
+    expected = np.zeros((4, BUCKETS, len(RESOURCES)))
+    expected[:, :, RESOURCES.index("tenants")] = 1.0
+    expected[:2, 2::6, 0] = expected[:2, 3::6, 0] = 30.0
+    expected[2:, 0::6, 0] = expected[2:, 1::6, 0] = 30.0
+    demand = at_times(expected)
+    assert demand[0, wide.names.index(f"cpu {DAYS}")] == 30.0
+    assert demand[0, wide.names.index(f"cpu {NIGHTS}")] == 0.0
+    cells = [Site("cell-1", "eu"), Site("cell-2", "eu")]
+    present = fleet(cells, wide.spread(np.array([holds(200)] * 2)), demand, [0, 0, 1, 1], columns=wide)
+    where = rebalance(present, Goals()).where.tolist()
+    assert sorted([where[:2], where[2:]]) in ([[0, 1], [0, 1]], [[0, 1], [1, 0]], [[1, 0], [1, 0]])
