@@ -109,7 +109,7 @@ def _cp_sat(fleet: Fleet, ideal: Floats, seconds: float, peers: Path) -> Integer
             ceiling=fleet.limits[:, :wide] / ideal[0, :wide],
             cost=fleet.bytes,
         )
-        program = Path(__file__).with_name("cp_sat.py")
+        program = Path(__file__).with_name("peer.py")
         command = [peers / "bin" / "python", program, given, str(seconds), out]
         process = subprocess.Popen([str(word) for word in command], cwd=folder)  # noqa: S603 a peer
         try:

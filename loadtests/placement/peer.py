@@ -1,6 +1,6 @@
 """OR-tools' CP-SAT on a fleet from a file: started as a program of its own, with the peers' Python.
 
-    python cp_sat.py FLEET.npz SECONDS OUT.npz
+    python peer.py FLEET.npz SECONDS OUT.npz
 
 Least worst ratio first, then few bytes. It imports nothing of ours, and may be killed at any time: what it has
 found last lies in OUT.
