@@ -84,7 +84,7 @@ class Calls:
             ended = time.monotonic()
             if answer.status == wanted:
                 return Attempt(answer, "acknowledged", began, ended, tries)
-            if answer.status in REFUSED or _exists(answer):
+            if answer.status in REFUSED or exists(answer):
                 return Attempt(answer, "refused", began, ended, tries)
             if not insists or ended - began > INSIST_SECONDS:
                 return Attempt(answer, "unknown", began, ended, tries)
@@ -113,5 +113,6 @@ class Calls:
                 return found
 
 
-def _exists(answer: Answer) -> bool:
+def exists(answer: Answer) -> bool:
+    """Somebody has done this before. Any other 409 says that it is still being done, or cannot be done now."""
     return answer.status == 409 and isinstance(answer.body, dict) and answer.body.get("code") == "ALREADY_EXISTS"

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from loadtests.history.calls import Attempt, Calls
+from loadtests.history.calls import Attempt, Calls, exists
 from loadtests.history.rules import values
 from loadtests.history.rules.values import (
     INITIAL,
@@ -246,7 +246,7 @@ class Clients:
 
 def _append_outcome(made: Attempt) -> tuple[Outcome, bool]:
     """Told that it exists, by the answer to a repetition: it was done, and its Idempotency-Key was forgotten."""
-    if made.answer.status == 409 and made.tries > 1:
+    if exists(made.answer) and made.tries > 1:
         return "acknowledged", True
     return made.outcome, False
 
