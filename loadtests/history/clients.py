@@ -147,7 +147,7 @@ class Clients:
                 log, path = ACCOUNTS, "/v1/accounts"
                 body = {"account_id": entry, "display_name": entry, "labels": {"kind": "entry"}}  # type: ignore[dict-item]
             made = await self._write("POST", path, body, f"append-{entry}", 201)
-            outcome, forgotten = _append_outcome(made)
+            outcome, forgotten = append_outcome(made)
             self.appends.append(Append(f"{self._name}/{log}", entry, made.began, made.ended, outcome, forgotten))
 
         return append
@@ -244,7 +244,7 @@ class Clients:
         )
 
 
-def _append_outcome(made: Attempt) -> tuple[Outcome, bool]:
+def append_outcome(made: Attempt) -> tuple[Outcome, bool]:
     """Told that it exists, by the answer to a repetition: it was done, and its Idempotency-Key was forgotten."""
     if exists(made.answer) and made.tries > 1:
         return "acknowledged", True
