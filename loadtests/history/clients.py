@@ -241,6 +241,11 @@ class Clients:
             unfinished=unfinished,
             operations=[each["target"] for each in operations if each["state"] == "SUCCEEDED"],
             used=used["total"],
+            failed={
+                each["target"]: f"{each['state']} {each['error']}"
+                for each in operations
+                if each["state"] in ("FAILED", "CANCELLED")
+            },
         )
 
 

@@ -5,7 +5,7 @@ What was read later decides it. One that was refused must never be seen.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Outcome = Literal["acknowledged", "unknown", "refused"]
@@ -105,6 +105,8 @@ class Effects:
     operations: Sequence[str]
     """Targets of operations that succeeded, once for each."""
     used: int
+    failed: Mapping[str, str] = field(default_factory=dict)
+    """Targets of operations that ended otherwise, and how."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,8 @@ def check_one(tenant: str, asked: Sequence[Provisioning], effects: Effects) -> I
         yield Violation("undecided", tenant, f"{target} is neither there nor given up")
     for each in asked:
         if each.outcome == "acknowledged" and not active[each.target] and each.target not in effects.unfinished:
-            yield Violation("lost", tenant, f"{each.target} was accepted at {each.ended:.3f}")
+            told = effects.failed.get(each.target, "there is no operation for it")
+            yield Violation("lost", tenant, f"{each.target} was accepted at {each.ended:.3f}: {told}")
     for target in active.keys() | operations.keys():
         if outcomes.get(target, "refused") == "refused":
             yield Violation("phantom", tenant, f"{target} was provisioned, and not asked for")
