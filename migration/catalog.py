@@ -1,8 +1,8 @@
 """Reads from a database's catalog which tables belong to tenants, and what they are made of."""
 
 from directory.fence.catalog import Listed, NoPlainTable, read_encoding, read_tables
+from directory.rules.tables import Schema, Sequence
 from migration.errors import Obstacle
-from migration.rules.tables import Schema, Sequence
 from runtime.database import Connection
 from runtime.queries import Queries
 

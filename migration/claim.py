@@ -8,7 +8,9 @@ from types import TracebackType
 from typing import Any
 
 from directory.moves import Moves
+from directory.rules.comparing import obstacles, spelled_otherwise
 from directory.rules.moves import BEFORE_FENCING, MoveStep
+from directory.rules.tables import Schema
 from directory.truth import Directory
 from directory.values import Move, MoveChange
 from migration import fences, metrics
@@ -18,8 +20,6 @@ from migration.ends import End
 from migration.errors import Lost, Obstacle, Unavailable
 from migration.fences import Notes
 from migration.pacing import Paces
-from migration.rules.comparing import obstacles, spelled_otherwise
-from migration.rules.tables import Schema
 from runtime import logs
 
 log = logs.get("migration")

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from directory.rules.tables import Schema, Table
 from migration import fences
 from migration.catalog import QUERIES
 from migration.ends import End, Reader, Writing
@@ -22,7 +23,6 @@ from migration.errors import Clash, translated
 from migration.pacing import Turns, Waiting
 from migration.rules import statements
 from migration.rules.chunks import Chunk, Progress, progress_key
-from migration.rules.tables import Schema, Table
 from migration.stepping import step
 from migration.streams import Pipe, both, receive, send
 

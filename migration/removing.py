@@ -1,10 +1,10 @@
 """Takes a tenant's rows, or what was logged of it, out of a database; a bite at a time, so nothing waits long."""
 
+from directory.rules.tables import Schema
 from migration.catalog import QUERIES
 from migration.ends import End
 from migration.errors import translated
 from migration.rules import statements
-from migration.rules.tables import Schema
 
 BITE = 5000
 ALL = "9223372036854775807:9223372036854775807:"

@@ -3,10 +3,10 @@
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
 
+from directory.rules.tables import Schema, Sequence
 from migration.ends import Reader, Writing
 from migration.errors import translated
 from migration.rules import statements
-from migration.rules.tables import Schema, Sequence
 
 
 @dataclass(frozen=True, slots=True)

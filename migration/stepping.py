@@ -19,12 +19,12 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
+from directory.rules.comparing import MOST_KEYLESS_ROWS
+from directory.rules.tables import Schema, Table
 from migration.catalog import DIFFERENCE, QUERIES, read_fingerprint
 from migration.ends import Reader, Writing
 from migration.errors import Lost, Obstacle, translated
 from migration.rules import statements
-from migration.rules.comparing import MOST_KEYLESS_ROWS
-from migration.rules.tables import Schema, Table
 from migration.streams import Pipe, both, receive, send
 from migration.verifying import refuse_dangling
 

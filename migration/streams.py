@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 import asyncpg
 
+from directory.rules.tables import Table
 from migration.ends import Reader, Writing
 from migration.errors import translated
 from migration.rules import statements
-from migration.rules.tables import Table
 
 PIPE_BYTES = 4 * 1024 * 1024
 """Held at once; a single larger message passes alone."""

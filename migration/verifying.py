@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from directory.rules.tables import Schema, Table
 from migration.catalog import QUERIES
 from migration.ends import Reader, Writing
 from migration.errors import Obstacle, translated
 from migration.rules import statements
-from migration.rules.tables import Schema, Table
 from migration.streams import both
 
 MOST_BUCKETS = 8

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+from directory.rules.tables import Schema, Table
 from migration import fences, metrics, removing, stepping, switching
 from migration.claim import Claim
 from migration.copying import copy_table, without_rows
@@ -15,7 +16,6 @@ from migration.fences import Notes
 from migration.phases import way_back
 from migration.rules import chunks
 from migration.rules.chunks import Progress
-from migration.rules.tables import Schema, Table
 from migration.stepping import Stepped
 from migration.verifying import refuse_dangling, verify
 from runtime import logs

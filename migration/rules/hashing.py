@@ -1,7 +1,7 @@
 """How a column takes part in a row's hash: equal hashes for equal values only, at whichever end."""
 
+from directory.rules.tables import EXACT, TEXTS, Column
 from migration.rules.names import quoted
-from migration.rules.tables import EXACT, TEXTS, Column
 
 SENT = {
     "numeric": "numeric_send",

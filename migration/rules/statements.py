@@ -10,10 +10,10 @@ COPY takes no bound values, so settings are how it learns of them.
 from collections.abc import Sequence
 from typing import Literal
 
+from directory.rules.tables import ForeignKey, Table
+from directory.rules.tables import Sequence as OwnedSequence
 from migration.rules.hashing import BUCKETS, SEED, hashed
 from migration.rules.names import listed, quoted, text_of
-from migration.rules.tables import ForeignKey, Table
-from migration.rules.tables import Sequence as OwnedSequence
 
 STAGED_SCHEMA = "pg_temp"
 STAGED_NAME = "cellway_staged"

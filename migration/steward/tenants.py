@@ -9,9 +9,9 @@ from typing import TypeVar
 import asyncpg
 
 from directory.control.contract import TenantOrder, TenantReport
+from directory.rules.tables import Schema
 from migration.catalog import read_schema
 from migration.rules import statements
-from migration.rules.tables import Schema
 from migration.steward.errors import SQL, Stale, Unavailable, transaction
 from runtime import logs
 from runtime.backoff import Backoff

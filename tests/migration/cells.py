@@ -14,12 +14,12 @@ import asyncpg
 
 from directory import fence
 from directory.fence import GUARD_TABLE
+from directory.rules.tables import Schema
 from migration.catalog import read_schema
 from migration.copying import LANES, copy_table
 from migration.ends import End
 from migration.rules.names import quoted
 from migration.rules.statements import delete_tenant
-from migration.rules.tables import Schema
 from migration.stepping import Stepped, step
 from migration.verifying import Verified, verify
 from runtime import database

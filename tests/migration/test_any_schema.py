@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from directory.rules.comparing import obstacles
 from migration.copying import copy_table
 from migration.rules import chunks
 from migration.rules.chunks import Progress
-from migration.rules.comparing import obstacles
 from migration.rules.names import quoted
 from runtime.embedded.postgres import PostgresServer
 from tests.migration.cells import TOKEN, Journey, journey, new_place

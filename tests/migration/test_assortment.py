@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from migration.rules.comparing import obstacles
+from directory.rules.comparing import obstacles
 from runtime.embedded.postgres import PostgresServer
 from tests.migration import assortment
 from tests.migration.cells import Journey, Place, journey, new_place

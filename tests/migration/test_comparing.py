@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from directory.fence import GUARD_TABLE
+from directory.rules.comparing import obstacles, spelled_otherwise
+from directory.rules.tables import Schema
 from migration.catalog import read_schema
 from migration.errors import Obstacle
-from migration.rules.comparing import obstacles, spelled_otherwise
-from migration.rules.tables import Schema
 from runtime.embedded.postgres import PostgresServer
 from tests.migration.cells import Place, journey, new_place
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from directory.rules.tables import Table
 from migration.ends import End
 from migration.errors import Unavailable
-from migration.rules.tables import Table
 from migration.streams import Pipe, send, unheard
 from runtime.embedded.postgres import PostgresServer
 from tests.runtime.test_database import lose

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from directory.rules.comparing import obstacles
 from migration.rules import chunks
-from migration.rules.comparing import obstacles
 from runtime.embedded.postgres import PostgresServer
 from tests.migration.cells import Journey, journey, new_place
 

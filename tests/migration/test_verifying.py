@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from directory.rules.tables import Column
 from migration.errors import Obstacle
 from migration.rules.hashing import hashed
-from migration.rules.tables import Column
 from migration.verifying import Verified, refuse_dangling, verify
 from runtime.embedded.postgres import PostgresServer
 from tests.migration.cells import Journey, Place, journey, new_place
