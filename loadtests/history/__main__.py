@@ -91,7 +91,8 @@ def show(outcome: Outcome) -> None:
     for violation in outcome.verdict.violations[:MOST_SHOWN]:
         print(f"VIOLATION: {violation}")
     for move in outcome.stuck:
-        print(f"STUCK: {move.move_id} of {move.tenant_id} in {move.phase}: {move.error}")
+        how = f"{move.phase}, paused" if move.paused else move.phase
+        print(f"STUCK: {move.move_id} of {move.tenant_id} in {how}: {move.error}")
     print("The history holds." if outcome.holds else "The history does NOT hold.")
 
 

@@ -27,6 +27,7 @@ class Journey:
     source: str
     destination: str
     phase: str
+    paused: bool
     attempt: int
     pause_ms: float | None
     error: str

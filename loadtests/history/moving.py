@@ -119,6 +119,9 @@ class Travels:
             if wanted(move) or time.monotonic() > end:
                 self.phases.pop(move_id)
                 return move
+            if move.paused:
+                # A pause whose answer was lost may be carried out after the resumption that followed it.
+                await self._ask(move_id, "resume")
             await asyncio.sleep(LOOK_SECONDS)
 
     # What became of them
