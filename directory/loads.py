@@ -53,6 +53,7 @@ class Reading:
     job_seconds: Sequence[float]
     memory_bytes: Sequence[float]
     storage_bytes: Sequence[float]
+    row_bytes: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one tenant took lately; None: not known, or not yet.
+    """What one tenant took lately; None: not known, or not yet. `row_bytes` is what a move would carry.
 
     `usual` is PERIODS_A_WEEK × MEASURED, None before the first part of a week has ended.
     """
@@ -85,6 +86,7 @@ class Load:
     cpus: float | None
     memory_bytes: float | None
     storage_bytes: float | None
+    row_bytes: float | None
     network_bits: float | None
     request_rate: float | None
     database_share: float | None
@@ -110,10 +112,11 @@ class CellLoad:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some tenants by name. `recent` is tenants × MEASURED, NaN where not known."""
+    """Some tenants by name. `recent` is tenants × MEASURED, `bytes` what a move carries; NaN where not known."""
 
     tenants: Sequence[str]
     recent: Floats
+    bytes: Floats
     mean: Weeks
     variance: Weeks
     at: datetime | None

@@ -66,10 +66,11 @@ class MemoryLoads:
     def _measured(self, reading: Reading, number: int, tenant_id: str, at: datetime) -> bool:
         told = _Counters(*(getattr(reading, each.name)[number] for each in fields(_Counters)))
         memory_bytes, storage_bytes = _known(reading.memory_bytes[number]), _known(reading.storage_bytes[number])
-        period = period_of(at)
+        row_bytes, period = _known(reading.row_bytes[number]), period_of(at)
         row = self._rows.get(tenant_id)
         if row is None:
-            load = Load(tenant_id, reading.cell_id, at, None, memory_bytes, storage_bytes, None, None, None, None)
+            held = (memory_bytes, storage_bytes, row_bytes)
+            load = Load(tenant_id, reading.cell_id, at, None, *held, None, None, None, None)
             self._rows[tenant_id] = _Row(load, reading.start, reading.age_seconds, told, period)
             return True
         follows = (row.load.cell_id, row.start) == (reading.cell_id, reading.start)
@@ -83,6 +84,7 @@ class MemoryLoads:
             measured_at=at,
             memory_bytes=row.load.memory_bytes if memory_bytes is None else memory_bytes,
             storage_bytes=row.load.storage_bytes if storage_bytes is None else storage_bytes,
+            row_bytes=row.load.row_bytes if row_bytes is None else row_bytes,
         )
         row.start, row.age_seconds, row.counters = reading.start, reading.age_seconds, told
         return True
@@ -144,7 +146,11 @@ class MemoryLoads:
                 for load in loads
             ]
         ).reshape(len(loads), 4)
-        return Page(names, recent, *self._usual(names), at=max((load.measured_at for load in loads), default=None))
+        return Page(
+            *(names, recent, np.array([_number(load.row_bytes) for load in loads], dtype=float)),
+            *self._usual(names),
+            at=max((load.measured_at for load in loads), default=None),
+        )
 
     async def load(self, tenant_id: str) -> Load | None:
         self._forget()

@@ -70,7 +70,14 @@ class PostgresLoads:
                 *(list(reading.tenants), reading.cpu_seconds, reading.network_bytes, reading.requests),
                 *(reading.database_seconds, reading.job_seconds),
                 *(_nullable(reading.memory_bytes), _nullable(reading.storage_bytes)),
-                *(LONGEST_SECONDS, SMOOTHED_SECONDS, IDLE_CPUS, IDLE_BITS, IDLE_SECONDS),
+                *(
+                    LONGEST_SECONDS,
+                    SMOOTHED_SECONDS,
+                    IDLE_CPUS,
+                    IDLE_BITS,
+                    IDLE_SECONDS,
+                    _nullable(reading.row_bytes),
+                ),
             )
         return _count(tag)
 
@@ -110,7 +117,8 @@ class PostgresLoads:
             recent[:, column] = _array([row[name] for row in rows])
         return Page(
             [row["tenant_id"] for row in rows],
-            *(recent, _weeks(rows, "mean"), _weeks(rows, "variance", empty=0.0)),
+            *(recent, _array([row["row_bytes"] for row in rows])),
+            *(_weeks(rows, "mean"), _weeks(rows, "variance", empty=0.0)),
             max((row["measured_at"] for row in rows), default=None),
         )
 

@@ -21,6 +21,7 @@ CREATE TABLE directory.loads (
     job_share        double precision,
     -- What it held last; null: not known.
     memory_bytes     double precision,
+    row_bytes        double precision,
     storage_bytes    double precision,
     -- Of the part of the week that goes on: which one, counted since 1970, how much of it was measured, and the sums
     -- of rates and of their squares, weighted by seconds.

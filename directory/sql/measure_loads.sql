@@ -5,24 +5,24 @@
 -- because Postgres refuses what gets too small for it.
 INSERT INTO directory.loads AS l
     (tenant_id, cell_id, start, age_seconds, cpu_seconds, network_bytes, requests, database_seconds, job_seconds,
-     memory_bytes, storage_bytes, period, measured_at)
+     memory_bytes, storage_bytes, row_bytes, period, measured_at)
 SELECT g.tenant_id, $1, $2, $3, g.cpu_seconds, g.network_bytes, g.requests, g.database_seconds, g.job_seconds,
-       g.memory_bytes, g.storage_bytes, $4, $5
+       g.memory_bytes, g.storage_bytes, g.row_bytes, $4, $5
 FROM unnest($6::text[], $7::float8[], $8::float8[], $9::float8[], $10::float8[], $11::float8[], $12::float8[],
-            $13::float8[])
+            $13::float8[], $19::float8[])
      AS g (tenant_id, cpu_seconds, network_bytes, requests, database_seconds, job_seconds, memory_bytes,
-           storage_bytes)
+           storage_bytes, row_bytes)
 JOIN directory.assignments a ON a.tenant_id = g.tenant_id AND a.cell_id = $1
 ORDER BY g.tenant_id COLLATE "C"
 ON CONFLICT (tenant_id) DO UPDATE
 SET (cell_id, start, age_seconds, cpu_seconds, network_bytes, requests, database_seconds, job_seconds, memory_bytes,
-     storage_bytes, measured_at, cpus, network_bits, request_rate, database_share, job_share, period, period_seconds,
+     storage_bytes, row_bytes, measured_at, cpus, network_bits, request_rate, database_share, job_share, period, period_seconds,
      cpus_sum, cpus_squares, network_sum, network_squares)
 = (
     SELECT excluded.cell_id, excluded.start, excluded.age_seconds, excluded.cpu_seconds, excluded.network_bytes,
            excluded.requests, excluded.database_seconds, excluded.job_seconds,
            coalesce(excluded.memory_bytes, l.memory_bytes), coalesce(excluded.storage_bytes, l.storage_bytes),
-           excluded.measured_at,
+           coalesce(excluded.row_bytes, l.row_bytes), excluded.measured_at,
            CASE WHEN t.follows THEN greatest(coalesce(l.cpus + t.weight * (t.cpus - l.cpus), t.cpus), 1e-12)
                 ELSE l.cpus END,
            CASE WHEN t.follows THEN greatest(coalesce(l.network_bits + t.weight * (t.bits - l.network_bits), t.bits), 1e-12)

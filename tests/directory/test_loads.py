@@ -85,7 +85,7 @@ def reading(
     return Reading(
         *(cell_id, start, age_seconds, tenants, [cpu_seconds] * many, [network_bytes] * many),
         *([cpu_seconds * 10] * many, [cpu_seconds * 2] * many, [cpu_seconds * 3] * many),
-        *([memory_bytes] * many, [storage_bytes] * many),
+        *([memory_bytes] * many, [storage_bytes] * many, [storage_bytes / 2] * many),
     )
 
 
@@ -99,7 +99,7 @@ async def test_rates_come_from_two_measurements(stage: Stage) -> None:
     await stage.loads.measure(later, MONDAY + timedelta(minutes=1))
     found = await stage.known()
     assert (found.cpus, found.network_bits) == pytest.approx((0.5, 1e6))
-    assert (found.memory_bytes, found.storage_bytes) == (1e8, 5e9)
+    assert (found.memory_bytes, found.storage_bytes, found.row_bytes) == (1e8, 5e9, 2.5e9)
     assert (found.request_rate, found.database_share, found.job_share) == pytest.approx((5.0, 1.0, 1.5))
     assert found.measured_at == MONDAY + timedelta(minutes=1)
 
@@ -274,6 +274,7 @@ async def test_all_are_read_page_by_page(stage: Stage) -> None:
     page = await stage.loads.page()
     assert page.tenants == ["beta", "gamma"]
     assert page.recent == pytest.approx(np.array([[NAN, NAN, 7, NAN], [1, NAN, 7, 0]]), nan_ok=True)
+    assert page.bytes == pytest.approx([3.5, 3.5])
     assert page.mean.shape == page.variance.shape == (2, 42, 4)
     assert page.at == MONDAY + timedelta(minutes=1)
     assert (await stage.loads.page("beta", 1)).tenants == ["gamma"]
