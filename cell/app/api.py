@@ -22,6 +22,7 @@ from cell.work.hints import check_redis
 from cell.work.loads import LoadSums
 from cell.workflows.all import workflows
 from directory.announcing import announcement, open_consul
+from directory.control.contract import CapacityReport
 from runtime import admin, logs
 from runtime.api.pages import PageTokens
 from runtime.backoff import Backoff
@@ -106,6 +107,7 @@ def _with_control(shared: Shared, control_pool: Pool, pepper: bytes, work: Work)
         Customers(control_pool, settings.namespace_domain, shared.hinter.hint),
         work,
         Load(control_pool, shared.loads),
+        CapacityReport.of(settings.cpus, settings.memory_bytes, settings.storage_bytes, settings.network_bits),
     )
     app = admin.application(shared.health, settings)
     add_control(app, control, settings.control_token.get_secret_value())
