@@ -10,6 +10,7 @@ from directory.leading import open_leadership
 from directory.pointer import Pointer
 from directory.postgres import PostgresDirectory
 from directory.postgres_leadership import PostgresTerms
+from directory.postgres_loads import PostgresLoads
 from directory.postgres_moves import PostgresMoves
 from directory.publisher import Publisher
 from directory.redis_feed import RedisFeed
@@ -24,6 +25,7 @@ from placement.api.instances import InstanceHandlers
 from placement.api.jobs import Jobs
 from placement.api.keys import Keys
 from placement.api.leaders import LeaderHandlers
+from placement.api.loads import LoadHandlers
 from placement.api.moves import MoveHandlers
 from placement.api.orchestrations import Orchestrations
 from placement.api.previews import Previews
@@ -35,6 +37,7 @@ from placement.checks import witnesses as seen
 from placement.checks.doctor import Doctor
 from placement.creation import Creation
 from placement.decisions import Decisions
+from placement.measuring import Measuring
 from placement.reach import Reach
 from placement.readiness import Readiness
 from placement.reconciler import Reconciler
@@ -70,6 +73,7 @@ class Stores:
     pool: Pool
     directory: PostgresDirectory
     moves: PostgresMoves
+    loads: PostgresLoads
     feed: RedisFeed
     control: CellControl
     registry: Registry
@@ -108,7 +112,14 @@ async def assemble(settings: PlacementSettings) -> Program:
     witnesses, candidate = Witnesses(stores.registry, reach), leader.candidate(stores.leadership, stores.terms)
     decisions = Decisions(stores.directory, carrier)
     endpoints = _endpoints(settings, stores, cells, creation, decisions, seeds, witnesses)
-    background = Background(ready, publisher, reconciler, cells, candidate, witnesses, stores.pointer)
+    measuring = Measuring(
+        stores.directory,
+        stores.loads,
+        stores.control,
+        settings.load_seconds,
+        lambda: candidate.term is not None,
+    )
+    background = Background(ready, publisher, reconciler, cells, candidate, witnesses, stores.pointer, measuring)
     health = _health(ready, stores.feed)
     health.add("leader", lambda: leader.check(candidate, stores.terms), required=False)
     health.add("cells", lambda: seen.check(stores.directory, witnesses), required=False)
@@ -145,7 +156,7 @@ async def _stores(settings: PlacementSettings) -> Stores:
     registry = open_registry(settings.directory_redis_url, settings.consul_url, settings.consul_token)
     leadership = open_leadership(pool, settings.consul_url, settings.consul_token, settings.leader_seconds)
     return Stores(
-        *(pool, PostgresDirectory(pool), PostgresMoves(pool), feed, control, registry),
+        *(pool, PostgresDirectory(pool), PostgresMoves(pool), PostgresLoads(pool), feed, control, registry),
         *(leadership, PostgresTerms(pool)),
         None if settings.consul_url is None else open_pointer(settings.consul_url, settings.consul_token),
     )
@@ -174,6 +185,7 @@ def _endpoints(
         *MoveHandlers(stores.moves, survey, tokens).endpoints(),
         *Previews(stores.moves, survey).endpoints(),
         *CellHandlers(directory, cells, witnesses, recoveries, tokens).endpoints(),
+        *LoadHandlers(directory, stores.loads).endpoints(),
         *InstanceHandlers(stores.registry).endpoints(),
         *LeaderHandlers(stores.leadership, stores.terms).endpoints(),
         *CheckHandlers(Doctor(directory, stores.feed, control, led, witnesses)).endpoints(),
