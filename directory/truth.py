@@ -10,6 +10,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from directory.reservations import Booking
 from directory.rules.states import CellEvent, TenantEvent
 from directory.values import (
     Assignment,
@@ -44,8 +45,13 @@ class Directory(Protocol):
     async def cells(self) -> Sequence[Cell]:
         """All cells in the order of their names."""
 
-    async def create_tenant(self, new: NewTenant, cell_id: str) -> Tenant:
+    async def create_tenant(
+        self, new: NewTenant, cell_id: str, booking: Booking | None = None, reservation_id: str | None = None
+    ) -> Tenant:
         """Reserve a place in an open cell and assign it at a fresh epoch.
+
+        With a `booking` also room, unless it is gone since: Stale. With `reservation_id` the room that is kept by
+        it, which is used up: NotFound, or Stale when it is over, for another cell or for a smaller tenant.
 
         The tenant is not settled until `applied` says that the cell has opened for it, and knows its customer.
         AlreadyExists; CellFull; BadName; BadRate.
