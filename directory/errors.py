@@ -53,6 +53,10 @@ class TooMany(Refused):
     """As many of these are kept as may be: some must go first."""
 
 
+class BadCapacity(Refused):
+    """Not what a cell can hold, or may; or not a name that something is dedicated to."""
+
+
 class BadMove(Refused):
     """Not how a move can be carried out."""
 

@@ -22,7 +22,6 @@ from directory.reservations import (
 )
 from directory.rules import reservations as rules
 from directory.transactions import SQL, Transactions, found, repeated, take_room
-from directory.values import Cell
 from runtime import database
 from runtime.database import Pool
 
@@ -30,7 +29,6 @@ TALLY_SECONDS = 60.0
 """For a look at all tenants."""
 AT_ONCE = 10_000
 """Tenants read at once: for as long as that takes nothing else happens in this process."""
-NOTHING = (0.0,) * len(rules.TAKEN)
 
 
 class PostgresReservations:
@@ -90,7 +88,8 @@ class PostgresReservations:
     @repeated
     async def cancel(self, reservation_id: str) -> None:
         async with self._transactions.begun() as connection:
-            found(await connection.fetchrow(SQL["delete_reservation"], reservation_id), "reservation", reservation_id)
+            row = await connection.fetchrow(SQL["delete_reservation"], reservation_id)
+            found(row, "reservation", reservation_id)
 
     @repeated
     async def forget_expired(self, most: int) -> int:
@@ -101,12 +100,8 @@ class PostgresReservations:
 def _room(row: asyncpg.Record) -> Room:
     fields = dict(row)
     offer, promised, placed, reserved = (fields.pop(name) for name in ("offer", "promised", "placed", "reserved"))
-    # Rows as `transactions.cell` reads them, which takes no others.
-    return Room(_cell(fields), offer, tuple(promised), tuple(placed), tuple(reserved or NOTHING))
-
-
-def _cell(fields: dict[str, object]) -> Cell:
-    return transactions.cell(fields)
+    # Whoever reads a cell from its row takes no other columns.
+    return Room(transactions.cell(fields), offer, tuple(promised), tuple(placed), tuple(reserved or rules.NOTHING))
 
 
 def _reservation(row: asyncpg.Record) -> Reservation:

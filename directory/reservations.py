@@ -1,4 +1,4 @@
-"""The seam of room in cells: what was promised there, and what is reserved. Whoever implements it keeps these promises:
+"""The seam of room in cells: what was promised, and what is reserved. Whoever implements it keeps these promises:
 
 - whoever takes room says what it saw; when there is less by now, or the cell offers something else, it is `Stale`
 - of any number of calls at once no more succeed than there is room for, of every resource
@@ -29,6 +29,14 @@ class Booking:
 
 
 @dataclass(frozen=True, slots=True)
+class Use:
+    """A reservation that a tenant uses up, and what it takes of it."""
+
+    reservation_id: str
+    takes: Takes
+
+
+@dataclass(frozen=True, slots=True)
 class Room:
     """A cell as of one moment. `offer` grows with each change of what it offers; `promised` to tenants and to
     reservations, and `placed` for tenants, since it is registered; `reserved` now."""
@@ -54,7 +62,7 @@ class NewReservation:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """Room that is kept for a tenant until `until`. Once that is over it `holds` no longer, and is soon removed."""
+    """Room that is kept for a tenant until `until`. Once that is over it `holds` no longer and is soon removed."""
 
     reservation_id: str
     cell_id: str

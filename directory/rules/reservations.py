@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from directory.errors import BadReservation
+from directory.errors import BadReservation, Stale
 from directory.rules.moves import MOVE_ID, move_id
 
 LONGEST_SECONDS = 3600
@@ -12,6 +12,7 @@ MOST = 10_000
 RESERVATION_ID = MOVE_ID.replace("mv-", "rv-")
 TAKEN = ("cpus", "memory_bytes", "storage_bytes", "network_bits", "tenants", "revenue", "top_tier")
 """What a tenant takes of its cell, in this order everywhere."""
+NOTHING = (0.0,) * len(TAKEN)
 
 
 def reservation_id(milliseconds: int, random_bits: int) -> str:
@@ -40,11 +41,22 @@ def passes(promised: Sequence[float], takes: Sequence[float], most: Sequence[flo
     )
 
 
-def larger(takes: Sequence[float], reserved: Sequence[float]) -> list[str]:
-    """Of what a tenant takes more than was reserved."""
-    # What was added up in another order differs in its last digits.
-    return [
+def outdated(cell_id: str) -> str:
+    """Why room is not promised, for `Stale`."""
+    return f"cell {cell_id} has less room than was seen, or offers something else by now: choose again"
+
+
+def check_use(
+    reservation_id: str, kept_in: str, reserved: Sequence[float], cell_id: str, takes: Sequence[float]
+) -> None:
+    """Stale when the reservation is for another cell, or for a smaller tenant."""
+    if kept_in != cell_id:
+        raise Stale(f"reservation {reservation_id} is for cell {kept_in}, not {cell_id}")
+    # What was reckoned in another order differs in its last digits.
+    more = [
         name
         for name, taken, kept in zip(TAKEN, takes, reserved, strict=True)
         if taken > kept and not math.isclose(taken, kept)
     ]
+    if more:
+        raise Stale(f"reservation {reservation_id} keeps too little for this tenant: {', '.join(more)}")

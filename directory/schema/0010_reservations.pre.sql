@@ -35,8 +35,15 @@ BEGIN
 END
 $$;
 CREATE TRIGGER offer_anew
-    AFTER UPDATE OF region, state, capacity_tenants, version, tags ON directory.cells
-    FOR EACH ROW EXECUTE FUNCTION directory.offer_anew();
+    AFTER UPDATE OF state, capacity_tenants, version, tags, capacity_cpus, capacity_memory_bytes,
+        capacity_storage_bytes, capacity_network_bits, cap_revenue, cap_top_tier, dedicated_to ON directory.cells
+    FOR EACH ROW
+    WHEN ((OLD.state, OLD.capacity_tenants, OLD.version, OLD.tags, OLD.capacity_cpus, OLD.capacity_memory_bytes,
+           OLD.capacity_storage_bytes, OLD.capacity_network_bits, OLD.cap_revenue, OLD.cap_top_tier, OLD.dedicated_to)
+        IS DISTINCT FROM
+          (NEW.state, NEW.capacity_tenants, NEW.version, NEW.tags, NEW.capacity_cpus, NEW.capacity_memory_bytes,
+           NEW.capacity_storage_bytes, NEW.capacity_network_bits, NEW.cap_revenue, NEW.cap_top_tier, NEW.dedicated_to))
+    EXECUTE FUNCTION directory.offer_anew();
 
 -- Room kept for a tenant that is expected; its end is told by this database's clock alone.
 CREATE TABLE directory.reservations (

@@ -293,9 +293,7 @@ def _nowhere(cells: Cells, candidate: Candidate, broken: NDArray[np.int8]) -> No
     told = [_why(cells, candidate, Rule(int(broken[cell])), int(cell)) for cell in order[:MOST_NAMED].tolist()]
     if len(order) > MOST_NAMED:
         counts = np.bincount(broken[order[MOST_NAMED:]], minlength=len(Rule))
-        rest = ", ".join(
-            f"{count} by {_named(rule)}" for rule, count in zip(Rule, counts, strict=True) if count
-        )
+        rest = ", ".join(f"{count} by {_named(rule)}" for rule, count in zip(Rule, counts, strict=True) if count)
         told.append(f"and {len(order) - MOST_NAMED} more do not fit: {rest}")
     joining = np.array([site.state == "joining" for site in cells.sites.sites])
     return Nowhere(bool((joining & (broken == Rule.STATE)).any()), tuple(told))
