@@ -119,9 +119,9 @@ class Cells:
         """What of it is taken."""
         return self.load + self.coming
 
-    def expecting(self, coming: Floats) -> "Cells":
-        """The same with so much reserved. Limits stay, and are not reckoned anew."""
-        found = replace(self, coming=coming)
+    def but(self, coming: Floats, silent: Flags) -> "Cells":
+        """The same with so much on its way, and others silent. Limits stay, and are not reckoned anew."""
+        found = replace(self, coming=coming, silent=silent)
         found.__dict__["limits"] = self.limits
         return found
 

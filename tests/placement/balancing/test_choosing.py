@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from placement.balancing.choosing import Candidate, Cells, choose
+from placement.balancing.choosing import Candidate, Cells, Choice, Nowhere, choose
 from placement.balancing.fleet import Fleet
 from placement.balancing.sites import Needs, Site
-from placement.balancing.choosing import Choice, Nowhere
 from tests.placement.balancing.fleets import fleet, fleets, holds, row
 
 
