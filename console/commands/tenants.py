@@ -26,6 +26,12 @@ def create(
     display_name: Annotated[str | None, typer.Option(help="For people; otherwise the name itself.")] = None,
     plan: Annotated[str, typer.Option(help="The plan that it is on.")] = "standard",
     region: Annotated[str | None, typer.Option(help="Only cells of this region.")] = None,
+    near: Annotated[
+        list[str] | None, typer.Option(help="A region that would be good; say it again for the next best.")
+    ] = None,
+    reservation: Annotated[
+        str | None, typer.Option(help="Use up room that was reserved: `cellway place --reserve 10m`.")
+    ] = None,
     idempotency_key: Annotated[
         str | None, typer.Option(help="The same again within a day gives the same tenant and key.")
     ] = None,
@@ -34,8 +40,10 @@ def create(
 ) -> None:
     """Create a tenant in the best cell, and print its first API key, which is shown this once."""
     body = {"tenant_id": tenant, "display_name": display_name or tenant, "plan": plan, "region": region}
+    wishes = {"near": near, "reservation": reservation}
+    asked = body | {name: wish for name, wish in wishes.items() if wish}
     with placement(root) as service:
-        made = service.patiently("/v1/tenants", body, PATIENCE_SECONDS, idempotency_key)
+        made = service.patiently("/v1/tenants", asked, PATIENCE_SECONDS, idempotency_key)
     if json:
         output.as_json(made)
         return
