@@ -6,6 +6,7 @@ In reading order:
                  itself, how long a move would take
 - `balancing/`   pure: choosing and levelling by arrays, what it takes and what comes of it; plans in waves
 - `rooms`        a current picture of all cells, with the tenants that are on their way
+- `weighing`     what the tenants of each cell take together
 - `choosing`     a cell is chosen and room in it asked for, until the directory agrees
 - `creation`     a tenant is asked for: choose a cell, record it, open it there, answer with its first key
 - `decisions`    suspend, resume, delete: record first, then tell the cell
@@ -15,6 +16,7 @@ In reading order:
 - `proving`      asks a cell who it is
 - `cells`        registers cells, has them prove who they are, opens those that were not ready
 - `reach`        which cells have lately not answered
+- `measuring`    asks cells what their tenants take, by the minute; `demands` is what they are expected to take
 - `leader`       which placement acts where only one may; what it decides carries the number of its term
 - `witnesses`    what the registry and the routers say of cells, beside what is found here
 - `checks/`      the invariants of the running system, each with what to do when it does not hold

@@ -10,6 +10,7 @@ from directory.leading import open_leadership
 from directory.pointer import Pointer
 from directory.postgres import PostgresDirectory
 from directory.postgres_leadership import PostgresTerms
+from directory.postgres_loads import PostgresLoads
 from directory.postgres_moves import PostgresMoves
 from directory.postgres_reservations import PostgresReservations
 from directory.publisher import Publisher
@@ -39,6 +40,8 @@ from placement.checks.doctor import Doctor
 from placement.choosing import Chooser
 from placement.creation import Creation
 from placement.decisions import Decisions
+from placement.demands import Demands
+from placement.measuring import Measuring
 from placement.reach import Reach
 from placement.readiness import Readiness
 from placement.reconciler import Reconciler
@@ -76,6 +79,7 @@ class Stores:
     directory: PostgresDirectory
     moves: PostgresMoves
     reservations: PostgresReservations
+    loads: PostgresLoads
     feed: RedisFeed
     control: CellControl
     registry: Registry
@@ -107,7 +111,7 @@ async def assemble(settings: PlacementSettings) -> Program:
     ready = Readiness(settings.directory_owner_dsn, stores.directory, settings.schema_phases)
     reach = Reach()
     carrier = Carrier(stores.directory, stores.control, reach)
-    rooms = Rooms(stores.reservations, reach)
+    rooms = Rooms(stores.reservations, Demands(stores.loads), reach)
     chooser = Chooser(stores.reservations, rooms)
     cells = Cells(stores.directory, stores.control, reach, rooms)
     publisher, reconciler = Publisher(stores.directory, stores.feed), Reconciler(stores.directory, carrier)
@@ -116,7 +120,16 @@ async def assemble(settings: PlacementSettings) -> Program:
     witnesses, candidate = Witnesses(stores.registry, reach), leader.candidate(stores.leadership, stores.terms)
     decisions = Decisions(stores.directory, carrier)
     endpoints = _endpoints(settings, stores, cells, creation, chooser, decisions, seeds, witnesses)
-    background = Background(ready, publisher, reconciler, cells, rooms, candidate, witnesses, stores.pointer)
+    measuring = Measuring(
+        stores.directory,
+        stores.loads,
+        stores.control,
+        settings.load_seconds,
+        lambda: candidate.term is not None,
+    )
+    background = Background(
+        *(ready, publisher, reconciler, cells, rooms, candidate, witnesses, stores.pointer, measuring)
+    )
     health = _health(ready, stores.feed)
     health.add("leader", lambda: leader.check(candidate, stores.terms), required=False)
     health.add("cells", lambda: seen.check(stores.directory, witnesses), required=False)
@@ -153,7 +166,7 @@ async def _stores(settings: PlacementSettings) -> Stores:
     registry = open_registry(settings.directory_redis_url, settings.consul_url, settings.consul_token)
     leadership = open_leadership(pool, settings.consul_url, settings.consul_token, settings.leader_seconds)
     return Stores(
-        *(pool, PostgresDirectory(pool), PostgresMoves(pool), PostgresReservations(pool)),
+        *(pool, PostgresDirectory(pool), PostgresMoves(pool), PostgresReservations(pool), PostgresLoads(pool)),
         *(feed, control, registry),
         *(leadership, PostgresTerms(pool)),
         None if settings.consul_url is None else open_pointer(settings.consul_url, settings.consul_token),

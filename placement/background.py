@@ -1,4 +1,4 @@
-"""What goes on without being asked: publishing, reconciling, looking at cells, standing for election.
+"""What goes on without being asked: publishing, reconciling, looking at cells, measuring, standing for election.
 
 Each waits until the directory is usable, and is tried again by itself when what it needs is away.
 """
@@ -13,6 +13,7 @@ from directory.pointer import Pointer, Position
 from directory.publisher import Publisher
 from placement import metrics
 from placement.cells import Cells
+from placement.measuring import Measuring
 from placement.readiness import Readiness
 from placement.reconciler import Reconciler
 from placement.rooms import Rooms
@@ -39,6 +40,7 @@ class Background:
         candidate: Candidate,
         witnesses: Witnesses,
         pointer: Pointer | None,
+        measuring: Measuring,
     ) -> None:
         self._ready = ready
         self._publisher = publisher
@@ -48,6 +50,7 @@ class Background:
         self._candidate = candidate
         self._witnesses = witnesses
         self._pointer = pointer
+        self._measuring = measuring
         self._pointed: Position | None = None
         self._tasks = Tasks()
 
@@ -61,6 +64,7 @@ class Background:
         self._tasks.keep("look at cells", self._once_usable(self._cells.look_around))
         self._tasks.keep("count loads", self._once_usable(self._rooms.step))
         self._tasks.keep("lead", self._once_usable(self._candidate.step))
+        self._tasks.keep("measure load", self._once_usable(self._measuring.step))
         self._tasks.keep("see cells", self._witnesses.cells.step)
         self._tasks.keep("see routers", self._witnesses.routers.step)
         if self._pointer is not None:

@@ -21,8 +21,10 @@ from directory.reservations import Booking, Reservations, Takes
 from placement import metrics
 from placement.balancing.choosing import Choice, Explanation, Nowhere, choose, explain
 from placement.balancing.resources import RESOURCES, Floats
+from placement.demands import Demands
 from placement.reach import Reach
-from placement.rules.picturing import Counted, Picture, Wanted, count, picture
+from placement.rules.picturing import Counted, Picture, Wanted, picture
+from placement.weighing import weigh
 from runtime import logs
 from runtime.clock import Clock, SystemClock
 
@@ -50,8 +52,11 @@ class Expected:
 class Rooms:
     """What is known of all cells, and who is on the way to them from here."""
 
-    def __init__(self, reservations: Reservations, reach: Reach, clock: Clock | None = None) -> None:
+    def __init__(
+        self, reservations: Reservations, demands: Demands, reach: Reach, clock: Clock | None = None
+    ) -> None:
         self._reservations = reservations
+        self._demands = demands
         self._reach = reach
         self._clock = clock or SystemClock()
         self._counted: Counted | None = None
@@ -162,4 +167,4 @@ class Rooms:
         await self._clock.sleep(max(COUNT_SECONDS, took / COUNT_SHARE))
 
     async def _count(self) -> Counted:
-        return count(await self._reservations.tally(), None, {})
+        return await weigh(self._reservations, self._demands, self._clock.now())

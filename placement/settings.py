@@ -43,6 +43,10 @@ class PlacementSettings(Settings):
         description="after so long of silence another placement may lead; 10 at least in Consul",
     )
 
+    load_seconds: float = Field(
+        default=60, ge=1, le=3600, description="how often cells are asked what their tenants take"
+    )
+
     @model_validator(mode="after")
     def _consul_keeps_sessions_that_long(self) -> Self:
         if self.consul_url is not None and self.leader_seconds < CONSULS_LEAST_SECONDS:

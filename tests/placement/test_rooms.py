@@ -2,12 +2,14 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from directory.memory import MemoryDirectory
+from directory.memory_loads import MemoryLoads
 from directory.memory_moves import MemoryMoves
 from directory.memory_reservations import MemoryReservations
 from directory.reservations import Inhabitants, Passage, Tally
@@ -17,6 +19,7 @@ from directory.values import Capacity, Caps, MovePhase, NewCell, NewMove, NewTen
 from placement.balancing.choosing import Choice, Nowhere
 from placement.balancing.resources import RESOURCES
 from placement.choosing import Chooser
+from placement.demands import Demands
 from placement.reach import Reach
 from placement.rooms import LOOK_SECONDS, Rooms
 from placement.rules.picturing import WIDE, Wanted, count, demand_of, picture
@@ -33,10 +36,11 @@ class Fleet:
         self.clock = ManualClock()
         self.truth = MemoryDirectory(self.clock)
         self.reservations = MemoryReservations(self.truth)
+        self.loads = MemoryLoads(self.truth)
 
     def placement(self) -> tuple[Rooms, Chooser]:
         """One more, with a picture of its own."""
-        rooms = Rooms(self.reservations, Reach(self.clock), clock=self.clock)
+        rooms = Rooms(self.reservations, Demands(self.loads, self.clock), Reach(self.clock), self.clock)
         return rooms, Chooser(self.reservations, rooms)
 
     async def open(self, new: NewCell) -> None:
@@ -212,7 +216,7 @@ async def test_a_tenant_that_moves_takes_room_at_both_ends() -> None:
     await fleet.open(cell("cell-2", 1))
     await fleet.truth.create_tenant(NewTenant("acme", "Acme"), "cell-1")
     await MemoryMoves(fleet.truth).plan(NewMove("acme", "cell-2"))
-    rooms, chooser = fleet.placement()
+    _, chooser = fleet.placement()
     told = await chooser.explain(Wanted())
     assert isinstance(told.found, Choice)
     assert told.found.cell_id == "cell-1"
