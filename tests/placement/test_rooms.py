@@ -3,29 +3,36 @@
 import asyncio
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from directory.loads import nothing_usual
 from directory.memory import MemoryDirectory
 from directory.memory_loads import MemoryLoads
 from directory.memory_moves import MemoryMoves
 from directory.memory_reservations import MemoryReservations
-from directory.reservations import Inhabitants, Passage, Tally
+from directory.reservations import Homes, Inhabitants, Passage, Tally
 from directory.rules.capacities import misfit
 from directory.rules.reservations import TAKEN
 from directory.values import Capacity, Caps, MovePhase, NewCell, NewMove, NewTenant
 from placement.balancing.choosing import Choice, Nowhere
+from placement.balancing.demand import TIME_OF, Measured
 from placement.balancing.resources import RESOURCES
 from placement.choosing import Chooser
-from placement.demands import Demands
+from placement.demands import Demands, Loads
 from placement.reach import Reach
 from placement.rooms import LOOK_SECONDS, Rooms
 from placement.rules.picturing import WIDE, Wanted, count, demand_of, picture
+from placement.weighing import Scales
 from runtime.clock import ManualClock
+from tests.directory.test_loads import reading
 
 GIB = 2**30
+MONDAY = datetime(2026, 6, 1, 9, tzinfo=UTC)
 ADDRESS = "http://127.0.0.1:9000"
 
 
@@ -261,3 +268,38 @@ async def test_what_was_placed_since_the_count_is_taken_and_counted_once() -> No
         used = picture(await fleet.reservations.rooms(), base).cells.used
         assert np.allclose(used[0], 3 * demand_of("standard", 0.0))
     assert used.shape == (1, WIDE)
+
+
+def test_a_cell_is_as_full_as_its_tenants_are_together_at_their_busiest_time() -> None:
+    """Two that are busy at different hours fill it less than two that are at the same."""
+    nights, weeks = TIME_OF == 0, nothing_usual(4)
+    weeks[:] = [0.5, 100, 100, 100]
+    weeks[0, nights, 0] = weeks[2:, ~nights, 0] = 4.0
+    weeks[1, ~nights, 0] = 4.0
+    lately = np.full((4, WIDE), np.nan)
+    measured = Measured(weeks, np.zeros_like(weeks))
+    loads = Loads([*"abcd"], measured, lately, np.zeros(4), MONDAY)
+    scales = Scales()
+    scales.put(Homes(["d", "a"], ["same", "varied"], ["standard"] * 2))
+    scales.put(Homes(["b", "c", "new"], ["varied", "same", "other"], ["standard", "standard", "premium"]))
+    weights = scales.weights(loads, MONDAY)
+    assert weights["varied"][0] == pytest.approx(4.5)
+    assert weights["same"][0] == pytest.approx(8.0)
+    assert weights["other"].tolist() == pytest.approx(demand_of("premium", 0.0)[:4].tolist())
+
+
+async def test_what_a_tenant_was_measured_to_take_leaves_less_for_others() -> None:
+    """By the next count; until there is a measurement, its plan says."""
+    fleet = Fleet()
+    await fleet.open(cell("cell-1", 100, capacity=Capacity(cpus=2.0)))
+    rooms, chooser = fleet.placement()
+    await fleet.create(chooser, "acme", Wanted())
+    assert not isinstance(await rooms.choose(Wanted("premium")), Nowhere)
+    for seconds in (0.0, 60.0):
+        told = reading(60 + seconds, cpu_seconds=1.8 * seconds)
+        await fleet.loads.measure(told, MONDAY + timedelta(seconds=seconds))
+    fleet.clock.advance(60)
+    later, _ = fleet.placement()
+    found = await later.choose(Wanted("premium"))
+    assert isinstance(found, Nowhere)
+    assert "over its limit of cpu" in found.reasons[0]
