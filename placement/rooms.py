@@ -34,7 +34,7 @@ LOOK_SECONDS = 1.0
 """A picture that is older is not chosen from."""
 COUNT_SECONDS = 5.0
 """Between two counts of what tenants take, at least."""
-COUNT_SHARE = 0.05
+COUNT_SHARE = 0.1
 """Of the time at most is spent counting, so in a large fleet it is counted less often."""
 FORGET_AT_ONCE = 500
 """Reservations that are over, removed after each count."""
