@@ -14,6 +14,8 @@ from console.commands import (
     keys,
     moves,
     orchestrations,
+    place,
+    reservations,
     router,
     running,
     status,
@@ -35,6 +37,8 @@ running.add_to(app)
 demo.add_to(app)
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(cells.app, name="cells")
+place.add_to(app)
+app.add_typer(reservations.app, name="reservations")
 app.add_typer(moves.app, name="moves")
 app.add_typer(keys.app, name="keys")
 app.add_typer(orchestrations.app, name="orchestrations")

@@ -65,10 +65,10 @@ class Service:
             raise NotRunning(self._target.absent) from error
 
     def call(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
-        """The answer's JSON. Refused, NotFound or Later with the service's own reason."""
+        """The answer's JSON, None when it has none. Refused, NotFound or Later with the service's own reason."""
         response = self.send(method, path, body, **more)
         if response.is_success:
-            return _json(response)
+            return None if response.status_code == 204 else _json(response)
         raise _failure(response)
 
 

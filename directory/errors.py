@@ -45,6 +45,14 @@ class BadRate(Refused):
     """Not a limit that a tenant can be given."""
 
 
+class BadReservation(Refused):
+    """Not what can be reserved."""
+
+
+class TooMany(Refused):
+    """As many of these are kept as may be: some must go first."""
+
+
 class BadCapacity(Refused):
     """Not what a cell can hold, or may; or not a name that something is dedicated to."""
 

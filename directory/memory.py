@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
-from directory.errors import AlreadyExists, CellFull, Gap, NotFound, NotLeader, Stale
-from directory.rules import addresses, capacities, moves, names, rates, states
+from directory.errors import AlreadyExists, CellFull, DirectoryError, Gap, NotFound, NotLeader, Stale
+from directory.reservations import Booking, Reservation, Takes, Use
+from directory.rules import addresses, capacities, moves, names, rates, reservations, states
 from directory.rules.moves import WAY_BACK_CLOSED, Decision
+from directory.rules.reservations import NOTHING
 from directory.rules.states import CellEvent, TenantEvent
 from directory.values import (
     Assignment,
@@ -33,6 +35,21 @@ from runtime.clock import Clock, SystemClock
 
 
 @dataclass(slots=True)
+class KeptRoom:
+    """What was let into a cell, as its twin in Postgres keeps it."""
+
+    offer: int = 1
+    promised: Takes = NOTHING
+    placed: Takes = NOTHING
+
+    def promise(self, takes: Takes, *, placed: bool) -> None:
+        """To a tenant that is `placed`, or to a reservation."""
+        self.promised = tuple(map(sum, zip(self.promised, takes, strict=True)))
+        if placed:
+            self.placed = tuple(map(sum, zip(self.placed, takes, strict=True)))
+
+
+@dataclass(slots=True)
 class KeptMove:
     """A move, and what its twin in Postgres keeps beside it."""
 
@@ -48,7 +65,7 @@ class MemoryDirectory:
     """`Directory` in dictionaries. Every method runs without awaiting in between, so each is atomic.
 
     `moves` and `switches` (cell → move, until when) are those of `MemoryMoves`, `terms` (by resource) those of
-    `MemoryTerms`: parts of the same truth.
+    `MemoryTerms`, `rooms` (by cell) and `reservations` those of `MemoryReservations`: parts of the same truth.
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
@@ -56,6 +73,8 @@ class MemoryDirectory:
         self.moves: dict[str, KeptMove] = {}
         self.switches: dict[str, tuple[str, datetime]] = {}
         self.terms: dict[str, Term] = {}
+        self.rooms: dict[str, KeptRoom] = {}
+        self.reservations: dict[str, Reservation] = {}
         self._identity = str(uuid.uuid4())
         self._cells: dict[str, Cell] = {}
         self._tenants: dict[str, Tenant] = {}
@@ -124,13 +143,18 @@ class MemoryDirectory:
 
     # Tenants
 
-    async def create_tenant(self, new: NewTenant, cell_id: str) -> Tenant:
+    async def create_tenant(self, new: NewTenant, cell_id: str, booking: Booking | Use | None = None) -> Tenant:
         names.check_name("tenant", new.tenant_id)
         rates.check_rate(new.rate)
         tags = capacities.check_place(new.tags, new.revenue, new.dedicated_to)
         if new.tenant_id in self._tenants:
             raise AlreadyExists(f"tenant {new.tenant_id} exists already, or existed once")
         self._take_place(cell_id, new)
+        try:
+            self._take_room(cell_id, booking)
+        except DirectoryError:
+            self._give_place(cell_id)
+            raise
         revision, now = self.next_epoch(), self.clock.now()
         assignment = Assignment(new.tenant_id, cell_id, self.next_epoch())
         self._record(TenantEntry(new.tenant_id, cell_id, assignment.epoch, new.rate))
@@ -285,6 +309,10 @@ class MemoryDirectory:
             raise NotFound(f"no cell {cell_id}")
         return self._cells[cell_id]
 
+    def all_tenants(self) -> Sequence[Tenant]:
+        """In the order of their names."""
+        return [self._tenants[name] for name in sorted(self._tenants)]
+
     def get_tenant(self, tenant_id: str) -> Tenant:
         """NotFound."""
         if tenant_id not in self._tenants:
@@ -336,7 +364,37 @@ class MemoryDirectory:
 
     # Inside
 
+    def take_room(self, cell_id: str, booking: Booking, *, placed: bool) -> None:
+        """What `transactions.take_room` does. Stale."""
+        room = self.rooms[cell_id]
+        if room.offer != booking.offer or not reservations.passes(room.promised, booking.takes, booking.most):
+            raise Stale(reservations.outdated(cell_id))
+        room.promise(booking.takes, placed=placed)
+
+    def get_reservation(self, reservation_id: str) -> Reservation:
+        """NotFound."""
+        if reservation_id not in self.reservations:
+            raise NotFound(f"no reservation {reservation_id}")
+        kept = self.reservations[reservation_id]
+        return replace(kept, holds=kept.until > self.clock.now())
+
+    def _take_room(self, cell_id: str, booking: Booking | Use | None) -> None:
+        if isinstance(booking, Booking):
+            self.take_room(cell_id, booking, placed=True)
+        elif booking is not None:
+            kept = self.get_reservation(booking.reservation_id)
+            if not kept.holds:
+                raise Stale(f"reservation {kept.reservation_id} is over")
+            reservations.check_use(kept.reservation_id, kept.cell_id, kept.takes, cell_id, booking.takes)
+            del self.reservations[kept.reservation_id]
+            self.rooms[cell_id].promise(kept.takes, placed=True)
+
     def _put_cell(self, cell: Cell) -> Cell:
+        known = self._cells.get(cell.cell_id)
+        if known is None:
+            self.rooms[cell.cell_id] = KeptRoom()
+        elif _offer(known) != _offer(cell):
+            self.rooms[cell.cell_id].offer += 1
         self._cells[cell.cell_id] = cell
         self._record(CellEntry(cell.cell_id, cell.state, cell.address))
         return cell
@@ -359,6 +417,14 @@ class MemoryDirectory:
         self._seq += 1
         self._changes.append(Change(self._seq, entry))
         self._changed.set()
+
+
+def _offer(cell: Cell) -> tuple[object, ...]:
+    """What a tenant is chosen a cell by."""
+    return (
+        *(cell.region, cell.state, cell.capacity_tenants, cell.version, cell.tags),
+        *(cell.capacity, cell.caps, cell.dedicated_to),
+    )
 
 
 def _takes(cell: Cell, tenant: Tenant | NewTenant) -> bool:

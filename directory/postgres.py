@@ -10,6 +10,7 @@ import asyncpg
 
 from directory import transactions, wire
 from directory.errors import AlreadyExists, Gap, Stale
+from directory.reservations import Booking, Use
 from directory.rules import addresses, capacities, moves, names, rates, states
 from directory.rules.states import CellEvent, TenantEvent
 from directory.transactions import SQL, Transactions, found, get_tenant, lock_tenant, record, repeated, take_place
@@ -98,7 +99,7 @@ class PostgresDirectory:
     # Tenants
 
     @repeated
-    async def create_tenant(self, new: NewTenant, cell_id: str) -> Tenant:
+    async def create_tenant(self, new: NewTenant, cell_id: str, booking: Booking | Use | None = None) -> Tenant:
         names.check_name("tenant", new.tenant_id)
         rates.check_rate(new.rate)
         tags = capacities.check_place(new.tags, new.revenue, new.dedicated_to)
@@ -117,6 +118,10 @@ class PostgresDirectory:
             if await connection.fetchval(SQL["insert_tenant"], *described) is None:
                 raise AlreadyExists(f"tenant {new.tenant_id} exists already, or existed once")
             await take_place(connection, new.tenant_id, cell_id)
+            if isinstance(booking, Booking):
+                await transactions.take_room(connection, cell_id, booking, placed=True)
+            elif booking is not None:
+                await transactions.use_reservation(connection, booking.reservation_id, cell_id, booking.takes)
             epoch = await connection.fetchval(SQL["insert_assignment"], new.tenant_id, cell_id)
             await record(connection, TenantEntry(new.tenant_id, cell_id, epoch, new.rate))
             return await get_tenant(connection, new.tenant_id)

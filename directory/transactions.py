@@ -3,14 +3,15 @@
 import contextlib
 import functools
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 import asyncpg
 
 from directory import wire
 from directory.errors import CellFull, NotFound, NotLeader, Stale, Unavailable
-from directory.rules import capacities
+from directory.reservations import Booking, Takes
+from directory.rules import capacities, reservations
 from directory.values import (
     Assignment,
     Capacity,
@@ -122,6 +123,23 @@ async def take_place(connection: Connection, tenant_id: str, cell_id: str) -> No
         raise CellFull(capacities.full(cell_id))
 
 
+async def take_room(connection: Connection, cell_id: str, booking: Booking, *, placed: bool) -> None:
+    """Room in a cell whose row is locked; `placed`: for a tenant that is created there. Stale."""
+    asked = list(booking.takes), list(booking.most), booking.offer
+    if await connection.fetchval(SQL["take_room"], cell_id, *asked, placed) is None:
+        raise Stale(reservations.outdated(cell_id))
+
+
+async def use_reservation(connection: Connection, reservation_id: str, cell_id: str, takes: Takes) -> None:
+    """What is kept becomes the room of a tenant that takes no more. The cell's row is locked. NotFound; Stale."""
+    row = await connection.fetchrow(SQL["use_reservation"], reservation_id)
+    if row is None:
+        found(await connection.fetchrow(SQL["get_reservation"], reservation_id), "reservation", reservation_id)
+        raise Stale(f"reservation {reservation_id} is over")
+    reservations.check_use(reservation_id, row["cell_id"], row["takes"], cell_id, takes)
+    await connection.execute(SQL["use_room"], cell_id, row["takes"])
+
+
 async def take_place_back(connection: Connection, cell_id: str) -> None:
     """The place that a tenant's rows still have in the cell from which it came. CellFull."""
     if await connection.fetchval(SQL["take_place_back"], cell_id) is None:
@@ -150,7 +168,7 @@ async def record(connection: Connection, entry: CellEntry | TenantEntry) -> None
     await connection.execute(SQL["record_change"], wire.encode_entry(entry))
 
 
-def cell(row: asyncpg.Record) -> Cell:
+def cell(row: asyncpg.Record | Mapping[str, Any]) -> Cell:
     """A cell as its row says."""
     fields = dict(row)
     capacity = {each: fields.pop(f"capacity_{each}") for each in CAPACITY}

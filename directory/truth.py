@@ -10,6 +10,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from directory.reservations import Booking, Use
 from directory.rules.states import CellEvent, TenantEvent
 from directory.values import (
     Assignment,
@@ -54,8 +55,12 @@ class Directory(Protocol):
     async def cells(self) -> Sequence[Cell]:
         """All cells in the order of their names."""
 
-    async def create_tenant(self, new: NewTenant, cell_id: str) -> Tenant:
+    async def create_tenant(self, new: NewTenant, cell_id: str, booking: Booking | Use | None = None) -> Tenant:
         """Reserve a place in an open cell and assign it at a fresh epoch.
+
+        With a `Booking` also room: Stale when there is less than was seen. With the `Use` of a reservation the
+        room that it keeps, and it is used up: NotFound; Stale when it is over, for another cell or a smaller
+        tenant.
 
         The tenant is not settled until `applied` says that the cell has opened for it, and knows its customer.
         AlreadyExists; CellFull, also when it may not live there; BadName; BadRate; BadCapacity.

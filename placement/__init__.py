@@ -2,9 +2,12 @@
 
 In reading order:
 
-- `rules/`       pure: choosing a cell, comparing fences with assignments, whether a cell has proved itself, how
-                 long a move would take
+- `rules/`       pure: what a cell is chosen from, comparing fences with assignments, whether a cell has proved
+                 itself, how long a move would take
 - `balancing/`   pure: choosing and levelling by arrays, what it takes and what comes of it; plans in waves
+- `rooms`        a current picture of all cells, with the tenants that are on their way
+- `weighing`     what the tenants of each cell take together
+- `choosing`     a cell is chosen and room in it asked for, until the directory agrees
 - `creation`     a tenant is asked for: choose a cell, record it, open it there, answer with its first key
 - `decisions`    suspend, resume, delete: record first, then tell the cell
 - `carrying`     tells a cell what the directory has decided; idempotent, so anybody may do it again

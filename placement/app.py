@@ -12,6 +12,7 @@ from directory.postgres import PostgresDirectory
 from directory.postgres_leadership import PostgresTerms
 from directory.postgres_loads import PostgresLoads
 from directory.postgres_moves import PostgresMoves
+from directory.postgres_reservations import PostgresReservations
 from directory.publisher import Publisher
 from directory.redis_feed import RedisFeed
 from directory.registry import Registry
@@ -28,20 +29,25 @@ from placement.api.leaders import LeaderHandlers
 from placement.api.loads import LoadHandlers
 from placement.api.moves import MoveHandlers
 from placement.api.orchestrations import Orchestrations
+from placement.api.placements import PlacementHandlers
 from placement.api.previews import Previews
+from placement.api.reservations import ReservationHandlers
 from placement.api.tenants import Tenants
 from placement.background import Background
 from placement.carrying import Carrier
 from placement.cells import Cells
 from placement.checks import witnesses as seen
 from placement.checks.doctor import Doctor
+from placement.choosing import Chooser
 from placement.creation import Creation
 from placement.decisions import Decisions
+from placement.demands import Demands
 from placement.measuring import Measuring
 from placement.reach import Reach
 from placement.readiness import Readiness
 from placement.reconciler import Reconciler
 from placement.recoveries import Recoveries
+from placement.rooms import Rooms
 from placement.seeds import Seeds
 from placement.settings import PlacementSettings
 from placement.surveying import Survey
@@ -73,6 +79,7 @@ class Stores:
     pool: Pool
     directory: PostgresDirectory
     moves: PostgresMoves
+    reservations: PostgresReservations
     loads: PostgresLoads
     feed: RedisFeed
     control: CellControl
@@ -105,13 +112,15 @@ async def assemble(settings: PlacementSettings) -> Program:
     ready = Readiness(settings.directory_owner_dsn, stores.directory, settings.schema_phases)
     reach = Reach()
     carrier = Carrier(stores.directory, stores.control, reach)
-    cells = Cells(stores.directory, stores.control, reach)
+    rooms = Rooms(stores.reservations, Demands(stores.loads), reach)
+    chooser = Chooser(stores.reservations, rooms)
+    cells = Cells(stores.directory, stores.control, reach, rooms)
     publisher, reconciler = Publisher(stores.directory, stores.feed), Reconciler(stores.directory, carrier)
     seeds = Seeds(settings.control_key)
-    creation = Creation(stores.directory, carrier, reach, seeds, publisher)
+    creation = Creation(stores.directory, carrier, chooser, seeds, publisher)
     witnesses, candidate = Witnesses(stores.registry, reach), leader.candidate(stores.leadership, stores.terms)
     decisions = Decisions(stores.directory, carrier)
-    endpoints = _endpoints(settings, stores, cells, creation, decisions, seeds, witnesses)
+    endpoints = _endpoints(settings, stores, cells, creation, chooser, decisions, seeds, witnesses)
     measuring = Measuring(
         stores.directory,
         stores.loads,
@@ -119,7 +128,9 @@ async def assemble(settings: PlacementSettings) -> Program:
         settings.load_seconds,
         lambda: candidate.term is not None,
     )
-    background = Background(ready, publisher, reconciler, cells, candidate, witnesses, stores.pointer, measuring)
+    background = Background(
+        *(ready, publisher, reconciler, cells, rooms, candidate, witnesses, stores.pointer, measuring)
+    )
     health = _health(ready, stores.feed)
     health.add("leader", lambda: leader.check(candidate, stores.terms), required=False)
     health.add("cells", lambda: seen.check(stores.directory, witnesses), required=False)
@@ -156,7 +167,8 @@ async def _stores(settings: PlacementSettings) -> Stores:
     registry = open_registry(settings.directory_redis_url, settings.consul_url, settings.consul_token)
     leadership = open_leadership(pool, settings.consul_url, settings.consul_token, settings.leader_seconds)
     return Stores(
-        *(pool, PostgresDirectory(pool), PostgresMoves(pool), PostgresLoads(pool), feed, control, registry),
+        *(pool, PostgresDirectory(pool), PostgresMoves(pool), PostgresReservations(pool), PostgresLoads(pool)),
+        *(feed, control, registry),
         *(leadership, PostgresTerms(pool)),
         None if settings.consul_url is None else open_pointer(settings.consul_url, settings.consul_token),
     )
@@ -167,6 +179,7 @@ def _endpoints(
     stores: Stores,
     cells: Cells,
     creation: Creation,
+    chooser: Chooser,
     decisions: Decisions,
     seeds: Seeds,
     witnesses: Witnesses,
@@ -182,13 +195,15 @@ def _endpoints(
         *Keys(directory, control, decisions, seeds).endpoints(),
         *Orchestrations(directory, control, tokens).endpoints(),
         *Jobs(directory, control, tokens).endpoints(),
+        *PlacementHandlers(chooser).endpoints(),
+        *ReservationHandlers(stores.reservations, chooser, tokens).endpoints(),
         *MoveHandlers(stores.moves, survey, tokens).endpoints(),
         *Previews(stores.moves, survey).endpoints(),
         *CellHandlers(directory, cells, witnesses, recoveries, tokens).endpoints(),
         *LoadHandlers(directory, stores.loads).endpoints(),
         *InstanceHandlers(stores.registry).endpoints(),
         *LeaderHandlers(stores.leadership, stores.terms).endpoints(),
-        *CheckHandlers(Doctor(directory, stores.feed, control, led, witnesses)).endpoints(),
+        *CheckHandlers(Doctor(directory, stores.feed, control, led, witnesses, chooser)).endpoints(),
     ]
 
 

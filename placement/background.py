@@ -16,6 +16,7 @@ from placement.cells import Cells
 from placement.measuring import Measuring
 from placement.readiness import Readiness
 from placement.reconciler import Reconciler
+from placement.rooms import Rooms
 from placement.witnesses import Witnesses
 from runtime.backoff import Backoff
 from runtime.tasks import Tasks
@@ -35,6 +36,7 @@ class Background:
         publisher: Publisher,
         reconciler: Reconciler,
         cells: Cells,
+        rooms: Rooms,
         candidate: Candidate,
         witnesses: Witnesses,
         pointer: Pointer | None,
@@ -44,6 +46,7 @@ class Background:
         self._publisher = publisher
         self._reconciler = reconciler
         self._cells = cells
+        self._rooms = rooms
         self._candidate = candidate
         self._witnesses = witnesses
         self._pointer = pointer
@@ -59,6 +62,7 @@ class Background:
         self._tasks.keep("reconcile", self._once_usable(self._reconciler.step), QUICK)
         self._tasks.keep("open joining cells", self._once_usable(self._cells.open_joining), QUICK)
         self._tasks.keep("look at cells", self._once_usable(self._cells.look_around))
+        self._tasks.keep("count loads", self._once_usable(self._rooms.step))
         self._tasks.keep("lead", self._once_usable(self._candidate.step))
         self._tasks.keep("measure load", self._once_usable(self._measuring.step))
         self._tasks.keep("see cells", self._witnesses.cells.step)

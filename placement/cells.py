@@ -18,6 +18,7 @@ from directory.values import Cell, CellChange, NewCell
 from placement.errors import NotProved
 from placement.proving import prove
 from placement.reach import Reach
+from placement.rooms import Rooms
 from placement.rules.proof import untold
 from runtime import logs
 
@@ -34,14 +35,16 @@ LOOK_SECONDS = 5.0
 class Cells:
     """What operators do with cells, and two background rounds."""
 
-    def __init__(self, directory: Directory, control: CellControl, reach: Reach) -> None:
+    def __init__(self, directory: Directory, control: CellControl, reach: Reach, rooms: Rooms) -> None:
         self._directory = directory
+        self._rooms = rooms
         self._control = control
         self._reach = reach
 
     async def register(self, new: NewCell) -> tuple[Cell, str | None]:
         """The cell, open when it has proved itself; otherwise joining, and why. AlreadyExists; BadAddress."""
         cell = await self._directory.register_cell(new)
+        self._rooms.outdate()
         log.info("cell_registered", cell=cell.cell_id, region=cell.region, capacity_tenants=cell.capacity_tenants)
         return await self._opened_if_proved(cell)
 
@@ -63,7 +66,9 @@ class Cells:
             with suppress(Unavailable):
                 await self._proof(replace(known, control_address=change.control_address))
         is_made_of_known = change.capacity is not None or change.caps is not None
-        return await self._directory.update_cell(cell_id, change, known if is_made_of_known else None)
+        updated = await self._directory.update_cell(cell_id, change, known if is_made_of_known else None)
+        self._rooms.outdate()
+        return updated
 
     async def change(self, cell_id: str, event: CellEvent) -> Cell:
         """The next state of its table; what is so already stays so. Opening asks for the proof.
@@ -118,6 +123,7 @@ class Cells:
             if changed.state != _leads_to(event):
                 raise
             return changed
+        self._rooms.outdate()
         log.info("cell_changed", cell=cell.cell_id, was=cell.state, state=changed.state)
         return changed
 

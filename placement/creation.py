@@ -1,7 +1,7 @@
 """A tenant is asked for: choose a cell, record it, open it there, answer with its first key.
 
     look ──▶ choose ──▶ record (compare-and-set) ──▶ tell the cell ──▶ note ──▶ publish ──▶ answer
-      │         ▲            │ full meanwhile
+      │         ▲            │ less room than was seen
       │         └────────────┘
       └─ known: the same Idempotency-Key and body within a day ──▶ tell the cell …
 
@@ -16,12 +16,15 @@ from datetime import timedelta
 
 from directory.errors import AlreadyExists, CellFull, NotFound, Stale, Unavailable
 from directory.publisher import Publisher
+from directory.reservations import Booking, Use
+from directory.rules.capacities import misfit
 from directory.truth import Directory
 from directory.values import Customer, NewTenant, Rate, Tenant
 from placement import metrics
+from placement.balancing.choosing import Choice
 from placement.carrying import Carrier
-from placement.reach import Reach
-from placement.rules.choose import Choice, Nowhere, Wish, choose
+from placement.choosing import Chooser
+from placement.rules.picturing import Wanted
 from placement.seeds import Seeds
 from runtime import logs
 from runtime.api.problem import ApiError
@@ -30,8 +33,6 @@ from runtime.clock import Clock, SystemClock
 log = logs.get("placement.creation")
 
 REPLAY_FOR = timedelta(hours=24)
-MOST_CHOICES = 20
-"""How often cells may fill up under our hands. Each time somebody else has placed a tenant, so it is no loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ class Asked:
     tags: tuple[str, ...] = ()
     revenue: float = 0.0
     dedicated_to: str = ""
+    near: tuple[str, ...] = ()
+    reservation_id: str = ""
 
     def digest(self) -> str:
         """The same for the same wish, however its JSON was written."""
@@ -57,10 +60,13 @@ class Asked:
         if self.customer is not None:
             parts.append(repr(astuple(self.customer)))
         # What is not asked for leaves the digest as it was before one could.
-        parts += [
-            f"{name} {wish!r}" for name in ("tags", "revenue", "dedicated_to") if (wish := getattr(self, name))
-        ]
+        later = ("tags", "revenue", "dedicated_to", "near", "reservation_id")
+        parts += [f"{name} {wish!r}" for name in later if (wish := getattr(self, name))]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def wanted(self) -> Wanted:
+        """What a cell is chosen by."""
+        return Wanted(self.plan, self.region, self.near, self.tags, self.revenue, self.dedicated_to)
 
     def recorded(self) -> NewTenant:
         """What the directory keeps of it."""
@@ -81,15 +87,16 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """The tenant, its first key, and why it lives where it does (None when that was decided earlier).
+    """The tenant, its first key, and why it lives where it does (None when that was decided earlier, or reserved).
 
-    `operation` onboards its customer; None when there is none.
+    `operation` onboards its customer; None when there is none. `reservation_id`: in the room that this one kept.
     """
 
     tenant: Tenant
     api_key: str | None
     choice: Choice | None
     operation: str | None = None
+    reservation_id: str = ""
 
 
 class Creation:
@@ -99,7 +106,7 @@ class Creation:
         self,
         directory: Directory,
         carrier: Carrier,
-        reach: Reach,
+        chooser: Chooser,
         seeds: Seeds,
         publisher: Publisher,
         clock: Clock | None = None,
@@ -107,7 +114,7 @@ class Creation:
         self._directory = directory
         self._publisher = publisher
         self._carrier = carrier
-        self._reach = reach
+        self._chooser = chooser
         self._seeds = seeds
         self._clock = clock or SystemClock()
 
@@ -125,7 +132,7 @@ class Creation:
         with suppress(Unavailable):
             await self._publisher.flush()
         operation = carried.onboarding.operation if carried.onboarding else None
-        return Created(carried.tenant, carried.api_key, choice, operation)
+        return Created(carried.tenant, carried.api_key, choice, operation, asked.reservation_id)
 
     async def _recorded(self, asked: Asked) -> tuple[Tenant, Choice | None]:
         try:
@@ -138,23 +145,33 @@ class Creation:
             # Somebody was quicker: perhaps the same client's own retry.
             return self._replayed(asked, await self._directory.tenant(asked.tenant_id)), None
 
-    async def _placed(self, asked: Asked) -> tuple[Tenant, Choice]:
-        full: set[str] = set()
-        for _ in range(MOST_CHOICES):
-            cells = [cell for cell in await self._directory.cells() if cell.cell_id not in full]
-            wish = Wish(asked.region, asked.tags, asked.dedicated_to)
-            choice = choose(cells, wish, self._reach.silent().keys())
-            if isinstance(choice, Nowhere):
-                raise nowhere(choice)
-            try:
-                tenant = await self._directory.create_tenant(asked.recorded(), choice.cell_id)
-            except CellFull:
-                full.add(choice.cell_id)
-                continue
-            metrics.PLACED.labels(choice.cell_id).inc()
-            log.info("tenant_placed", tenant=asked.tenant_id, cell=choice.cell_id, score=choice.score)
-            return tenant, choice
-        raise Unavailable("cells fill up faster than one can be chosen: try again")
+    async def _placed(self, asked: Asked) -> tuple[Tenant, Choice | None]:
+        if asked.reservation_id:
+            return await self._reserved(asked), None
+
+        async def record(cell_id: str, booking: Booking) -> Tenant:
+            return await self._directory.create_tenant(asked.recorded(), cell_id, booking)
+
+        tenant, choice = await self._chooser.settle(asked.wanted(), record)
+        metrics.PLACED.labels(choice.cell_id).inc()
+        log.info("tenant_placed", tenant=asked.tenant_id, cell=choice.cell_id, score=choice.score)
+        return tenant, choice
+
+    async def _reserved(self, asked: Asked) -> Tenant:
+        kept = await self._chooser.reservation(asked.reservation_id)
+        use = Use(kept.reservation_id, asked.wanted().takes())
+        try:
+            tenant = await self._directory.create_tenant(asked.recorded(), kept.cell_id, use)
+        except CellFull as error:
+            cell = await self._directory.cell(kept.cell_id)
+            why = misfit(cell, asked.recorded()) or f"{cell.cell_id} is {cell.state} or full"
+            message = f"reservation {kept.reservation_id} does not fit this tenant: {why}"
+            raise ApiError("FAILED_PRECONDITION", message, field="reservation") from error
+        except Stale as error:
+            raise ApiError("FAILED_PRECONDITION", str(error), field="reservation") from error
+        metrics.PLACED.labels(kept.cell_id).inc()
+        log.info("tenant_placed", tenant=asked.tenant_id, cell=kept.cell_id, reservation=kept.reservation_id)
+        return tenant
 
     def _replayed(self, asked: Asked, known: Tenant) -> Tenant:
         """The tenant, when this is a retry of the request that created it."""
@@ -165,19 +182,6 @@ class Creation:
             message = "this Idempotency-Key was sent with another body: take a new one for a new wish"
             raise ApiError("INVALID_ARGUMENT", message, status=422, field="Idempotency-Key")
         return known
-
-
-def nowhere(found: Nowhere) -> ApiError:
-    """A fleet without room is a quota: trying again is useless until an operator adds capacity.
-
-    Only when a cell that would do is just joining does time help, and then 503 says so.
-    """
-    metrics.NOWHERE.inc()
-    reasons = {"reasons": list(found.reasons[:20])}
-    if found.passing:
-        return ApiError("UNAVAILABLE", "no cell is open for this tenant yet, one is joining", metadata=reasons)
-    message = f"no cell can take this tenant: {found.reasons[0]}; register a cell, or raise a capacity"
-    return ApiError("RESOURCE_EXHAUSTED", message, retryable=False, metadata=reasons)
 
 
 def _refused(tenant: Tenant, why: Stale) -> ApiError:

@@ -27,6 +27,8 @@ _CODES: Mapping[type[errors.DirectoryError], str] = {
     errors.BadRate: "INVALID_ARGUMENT",
     errors.BadCapacity: "INVALID_ARGUMENT",
     errors.BadMove: "INVALID_ARGUMENT",
+    errors.BadReservation: "INVALID_ARGUMENT",
+    errors.TooMany: "RESOURCE_EXHAUSTED",
     errors.NotFound: "NOT_FOUND",
     errors.AlreadyExists: "ALREADY_EXISTS",
     errors.NotAllowed: "FAILED_PRECONDITION",

@@ -29,6 +29,12 @@ def create(
     display_name: Annotated[str | None, typer.Option(help="For people; otherwise the name itself.")] = None,
     plan: Annotated[str, typer.Option(help="The plan that it is on.")] = "standard",
     region: Annotated[str | None, typer.Option(help="Only cells of this region.")] = None,
+    near: Annotated[
+        list[str] | None, typer.Option(help="A region that would be good; say it again for the next best.")
+    ] = None,
+    reservation: Annotated[
+        str | None, typer.Option(help="Use up room that was reserved: `cellway place --reserve 10m`.")
+    ] = None,
     tag: Annotated[
         list[str] | None, typer.Option("--tag", help="Only cells that have this tag; may be said again.")
     ] = None,
@@ -50,8 +56,10 @@ def create(
         "revenue": _paid(revenue),
         "dedicated_to": dedicated_to,
     }
+    wishes = {"near": near, "reservation": reservation}
+    asked = body | {name: wish for name, wish in wishes.items() if wish}
     with placement(root) as service:
-        made = service.patiently("/v1/tenants", body, PATIENCE_SECONDS, idempotency_key)
+        made = service.patiently("/v1/tenants", asked, PATIENCE_SECONDS, idempotency_key)
     if json:
         output.as_json(made)
         return

@@ -6,12 +6,15 @@ from typing import Annotated, Self
 from pydantic import Field
 
 from directory import values
-from directory.rules.capacities import MOST
+from directory.rules.capacities import MOST, MOST_TAGS
+from placement.api.values import Label
 from runtime.api.endpoint import Input
 
 WHOLE = int(MOST)
 Amount = Annotated[float, Field(gt=0, le=MOST, allow_inf_nan=False)]
 Bytes = Annotated[int, Field(gt=0, le=WHOLE)]
+Tags = Annotated[tuple[Label, ...], Field(max_length=MOST_TAGS)]
+Revenue = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
 
 
 class Capacity(Input):

@@ -4,18 +4,19 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from directory import values
-from directory.rules.capacities import MOST, MOST_TAGS
 from directory.rules.rates import MOST_BURST, MOST_PER_SECOND
+from directory.rules.reservations import RESERVATION_ID
 from directory.rules.states import TenantEvent
 from directory.truth import Directory
+from placement.api.capacities import Revenue, Tags
 from placement.api.customers import Customer
+from placement.api.placements import MOST_NEAR, Placement
 from placement.api.values import Label, Name, Page, name
 from placement.creation import Asked, Created, Creation
 from placement.decisions import Decisions, Place
-from placement.rules.choose import Choice
 from runtime.api.endpoint import Call, Endpoint, Input, Output, Reply
 from runtime.api.pages import PageTokens, page_size
 from runtime.api.texts import Line
@@ -34,10 +35,6 @@ class Rate(Input):
         return values.Rate(self.per_second, self.burst)
 
 
-Tags = Annotated[tuple[Label, ...], Field(max_length=MOST_TAGS)]
-Revenue = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
-
-
 class NewTenant(Input):
     """A tenant as it is asked for."""
 
@@ -53,6 +50,12 @@ class NewTenant(Input):
     revenue: Revenue = Field(default=0, description="per month, in the unit of the cells' caps")
     dedicated_to: Label | None = Field(
         default=None, description="only cells that are dedicated to this; null: those that are not dedicated"
+    )
+    near: tuple[Label, ...] = Field(
+        default=(), max_length=MOST_NEAR, description="regions that would be good, the best first"
+    )
+    reservation: Annotated[str, StringConstraints(pattern=RESERVATION_ID)] | None = Field(
+        default=None, description="room that was reserved for it, which is used up; null: the best cell"
     )
 
     @model_validator(mode="after")
@@ -110,25 +113,6 @@ class Tenant(Output):
         return cls.model_validate(_fields(tenant))
 
 
-class RunnerUp(Output):
-    """A cell that would have done."""
-
-    cell_id: str
-    score: float
-    reason: str
-
-
-class Placement(Output):
-    """Why the tenant lives where it does."""
-
-    cell_id: str
-    score: float | None = Field(
-        description="the share of the cell's places that stays free; null: decided earlier"
-    )
-    reasons: list[str]
-    runners_up: list[RunnerUp]
-
-
 class CreatedTenant(Tenant):
     """A new tenant, with its first API key, which is shown this once."""
 
@@ -166,7 +150,8 @@ class Tenants:
         return [
             Endpoint(
                 "POST", "/v1/tenants", self.create, "Create a tenant in the best cell", "createTenant",
-                {201: CreatedTenant}, body=NewTenant, errors=(409, 429), tag="tenants", idempotency="optional",
+                {201: CreatedTenant}, body=NewTenant, errors=(404, 409, 429), tag="tenants",
+                idempotency="optional",
             ),
             Endpoint(
                 "GET", "/v1/tenants", self.listed, "List tenants", "listTenants",
@@ -208,6 +193,7 @@ class Tenants:
         asked = Asked(
             *(body.tenant_id, body.display_name, body.plan_wanted, body.region, rate, key, customer),
             *(tuple(sorted(set(body.tags))), body.revenue, body.dedicated_to or ""),
+            *(body.near, body.reservation or ""),
         )
         return Reply(201, _created(await self._creation.create(asked)))
 
@@ -279,20 +265,15 @@ def _fields(tenant: values.Tenant) -> dict[str, object]:
 
 
 def _created(created: Created) -> CreatedTenant:
-    placement = _earlier(created.tenant) if created.choice is None else _chosen(created.choice)
+    placement = _earlier(created) if created.choice is None else Placement.of(created.choice)
     fields = _fields(created.tenant)
     own = {"api_key": created.api_key, "operation": created.operation, "placement": placement}
     return CreatedTenant.model_validate({**fields, **own})
 
 
-def _chosen(choice: Choice) -> Placement:
-    runners_up = [RunnerUp(cell_id=r.cell_id, score=r.score, reason=r.reason) for r in choice.runners_up]
-    return Placement(
-        cell_id=choice.cell_id, score=choice.score, reasons=list(choice.reasons), runners_up=runners_up
-    )
-
-
-def _earlier(tenant: values.Tenant) -> Placement:
-    reasons = ["decided by the first request with this Idempotency-Key"]
-    cell_id = tenant.assignment.cell_id if tenant.assignment else ""
-    return Placement(cell_id=cell_id, score=None, reasons=reasons, runners_up=[])
+def _earlier(created: Created) -> Placement:
+    reason = "decided by the first request with this Idempotency-Key"
+    if created.reservation_id:
+        reason = f"reserved for it as {created.reservation_id}"
+    home = created.tenant.assignment
+    return Placement(cell_id=home.cell_id if home else "", score=None, reasons=[reason], runners_up=[])

@@ -4,7 +4,9 @@ from datetime import timedelta
 
 from directory.control.contract import Check
 from directory.truth import Directory
-from placement.rules.choose import Nowhere, Wish, choose
+from placement.balancing.choosing import Nowhere
+from placement.choosing import Chooser
+from placement.rules.picturing import Wanted
 from runtime.clock import Clock
 
 LATE = timedelta(seconds=30)
@@ -31,11 +33,10 @@ async def decisions(directory: Directory, clock: Clock) -> list[Check]:
     ]
 
 
-async def room(directory: Directory) -> list[Check]:
+async def room(directory: Directory, chooser: Chooser) -> list[Check]:
     """A new tenant finds a place."""
-    cells = await directory.cells()
-    found = choose(cells, Wish())
-    free = sum(cell.free_tenants for cell in cells if cell.state == "open")
+    found = (await chooser.explain(Wanted())).found
+    free = sum(cell.free_tenants for cell in await directory.cells() if cell.state == "open")
     if isinstance(found, Nowhere):
         reasons = "; ".join(found.reasons[:SHOWN])
         remedy = "register a cell, open one (`cellway cells open`), or raise a capacity"

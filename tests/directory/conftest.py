@@ -10,8 +10,10 @@ from directory.feed import Cache
 from directory.memory import MemoryDirectory
 from directory.memory_feed import MemoryFeed
 from directory.memory_moves import MemoryMoves
+from directory.memory_reservations import MemoryReservations
 from directory.postgres import PostgresDirectory
 from directory.postgres_moves import PostgresMoves
+from directory.postgres_reservations import PostgresReservations
 from directory.redis_feed import RedisFeed
 from directory.truth import Directory
 from runtime import database
@@ -38,6 +40,9 @@ PASS_TIME = """
 UPDATE directory.moves SET lease_until = lease_until - $1::interval, claim_after = claim_after - $1::interval,
                            phase_at = phase_at - $1::interval, ended_at = ended_at - $1::interval
 """
+PASS_TIME_OF_RESERVATIONS = (
+    "UPDATE directory.reservations SET until = until - $1::interval, created_at = created_at - $1::interval"
+)
 PASS_TIME_OF_SWITCHES = "UPDATE directory.move_switches SET until = until - $1::interval"
 
 
@@ -49,11 +54,11 @@ async def postgres_stage(control: ControlDatabase) -> AsyncIterator[Stage]:
     admin = await database.reach(control.admin_dsn)
 
     async def pass_time(seconds: float) -> None:
-        for statement in (PASS_TIME, PASS_TIME_OF_SWITCHES):
+        for statement in (PASS_TIME, PASS_TIME_OF_SWITCHES, PASS_TIME_OF_RESERVATIONS):
             await admin.execute(statement, timedelta(seconds=seconds))
 
     directory = PostgresDirectory(writers)
-    yield Stage(directory, PostgresMoves(writers), PostgresMoves(movers), pass_time)
+    yield Stage(directory, PostgresMoves(writers), PostgresMoves(movers), pass_time, PostgresReservations(writers))
     await admin.close()
     await movers.close()
     await writers.close()
@@ -67,7 +72,9 @@ def memory_stage() -> Stage:
         clock.advance(seconds)
 
     directory = MemoryDirectory(clock)
-    return Stage(directory, MemoryMoves(directory), MemoryMoves(directory), pass_time)
+    return Stage(
+        directory, MemoryMoves(directory), MemoryMoves(directory), pass_time, MemoryReservations(directory)
+    )
 
 
 @pytest.fixture(params=["memory", "postgres"])

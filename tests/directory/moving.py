@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from directory.moves import Moves
+from directory.reservations import Reservations
 from directory.rules.moves import MoveStep
 from directory.truth import Directory
 from directory.values import Assignment, Move, MoveOptions, MovePhase, NewMove
@@ -26,6 +27,7 @@ class Stage:
     desk: Moves
     moves: Moves
     pass_time: Callable[[float], Awaitable[None]]
+    room: Reservations
 
     async def prepare(self, *tenants: str, cells: int = 3, capacity_tenants: int = 10) -> None:
         """Open cells `cell-1` …, and tenants in the first one."""

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from placement.balancing.choosing import Candidate, Cells, choose
+from placement.balancing.choosing import Candidate, Cells, Choice, Nowhere, choose
 from placement.balancing.fleet import Fleet
 from placement.balancing.sites import Needs, Site
-from placement.rules.choose import Choice, Nowhere
 from tests.placement.balancing.fleets import fleet, fleets, holds, row
 
 
@@ -71,7 +70,7 @@ def test_half_of_two_cells_stays_free_for_the_loss_of_one() -> None:
     """What is taken beyond would have nowhere to go."""
     found = choose(some(Site("a", "eu"), Site("b", "eu"), cpu=(48, 46)), Candidate(Needs(), row(5)))
     assert isinstance(found, Nowhere)
-    assert found.reasons[0] == "a would be 6% over its limit of cpu"
+    assert found.reasons == ("b would be 2% over its limit of cpu", "a would be 6% over its limit of cpu")
 
 
 def test_a_dead_cell_does_not_swallow_every_new_tenant() -> None:
