@@ -250,6 +250,18 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
+class Passage:
+    """What whoever plans for the whole fleet must know of a move."""
+
+    tenant_id: str
+    source: str
+    destination: str
+    phase: MovePhase
+    wish: Wish
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True)
 class MoveEvent:
     """One thing that happened to a move; `number` counts from 1, `phase` is the one that it led to."""
 
