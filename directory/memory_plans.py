@@ -10,7 +10,7 @@ from typing import Any
 from directory.errors import NotFound
 from directory.memory import MemoryDirectory
 from directory.memory_moves import MemoryMoves
-from directory.plans import NewPlan, Plan, PlannedMove, PlanMove, Spent
+from directory.plans import NewPlan, Plan, PlanMove, PlannedMove, Spent
 from directory.rules import moves as move_rules
 from directory.rules import planning as rules
 from directory.rules.planning import PlanEnd, PlanKind, PlanState, PlanWish, StepState

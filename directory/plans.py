@@ -4,7 +4,7 @@
 - a plan's state changes by its table alone (`rules.planning`), and so does that of each of its moves
 - of approved plans that have not ended there is one for the balance, and one for each cell that is drained
 - what a leader decides carries its term, and is refused (`NotLeader`) once another one has begun
-- a move of a plan and the move in the directory begin together, or not at all; none begins once a pause was answered
+- a move of a plan and the move in the directory begin together, or not at all; none begins after a pause
 - when the store is away, calls raise `Unavailable` in time
 """
 

@@ -11,11 +11,11 @@ from typing import Any
 import asyncpg
 
 from directory import postgres_moves
-from directory.errors import NotAllowed, Stale
-from directory.plans import NewPlan, Plan, PlannedMove, PlanMove, Spent
+from directory.errors import NotAllowed
+from directory.plans import NewPlan, Plan, PlanMove, PlannedMove, Spent
 from directory.rules import moves as move_rules
 from directory.rules import planning as rules
-from directory.rules.planning import PlanEnd, PlanEvent, PlanKind, PlanState, PlanWish, StepState
+from directory.rules.planning import PlanEnd, PlanKind, PlanState, PlanWish, StepState
 from directory.transactions import SQL, Transactions, found, repeated
 from directory.values import Move, MoveOptions, NewMove, Term
 from runtime.database import Connection, Pool
