@@ -177,16 +177,17 @@ class MemoryPlans:
         self._insert(plan_id, last + 1, wave, moves)
         for number in [number for number in steps if number <= max(steps) - rules.MOST_MOVES]:
             del steps[number]
-        now = self._clock.now()
+        now, vain = self._clock.now(), rules.vain(plan.vain, len(tried), moved)
         self._plans[plan_id] = replace(
-            plan, wave=wave + 1, vain=rules.vain(plan.vain, len(tried), moved), summary=_as_json(summary),
-            error="", made_at=now, updated_at=now,
+            plan, wave=wave + 1, vain=vain, summary=_as_json(summary), error=plan.error if vain else "",
+            made_at=now, updated_at=now,
         )  # fmt: skip
         return self._plans[plan_id]
 
-    async def note(self, plan_id: str, error: str, term: Term) -> Plan:
+    async def note(self, plan_id: str, summary: Mapping[str, Any], error: str, term: Term) -> Plan:
         self._directory.check_term(term)
-        noted = replace(self._kept(plan_id), error=rules.clip(error), updated_at=self._clock.now())
+        plan, now = self._kept(plan_id), self._clock.now()
+        noted = replace(plan, summary=_as_json(summary), error=rules.clip(error), made_at=now, updated_at=now)
         self._plans[plan_id] = noted
         return noted
 

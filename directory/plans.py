@@ -162,12 +162,12 @@ class Plans(Protocol):
     ) -> Plan:
         """After `wave`: what still waits is replaced by these; those of wave 1 are of the next one.
 
-        `vain` says how many waves have moved nobody by then. NotFound; Stale when it is in another wave, or a move
+        `vain` says how many waves have moved nobody by then; as long as that is none, `error` is empty. NotFound; Stale when it is in another wave, or a move
         is under way, or it is not APPROVED; NotLeader.
         """
 
-    async def note(self, plan_id: str, error: str, term: Term) -> Plan:
-        """What it waits for. NotFound; NotLeader."""
+    async def note(self, plan_id: str, summary: Mapping[str, Any], error: str, term: Term) -> Plan:
+        """What it looks like, and what it waits for, in the same wave. NotFound; NotLeader."""
 
     async def end(self, plan_id: str, event: PlanEnd, error: str, term: Term) -> Plan:
         """What was not begun is dropped. NotFound; NotAllowed, also while a move is under way; NotLeader."""

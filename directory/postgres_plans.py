@@ -148,9 +148,9 @@ class PostgresPlans:
             )
 
     @repeated
-    async def note(self, plan_id: str, error: str, term: Term) -> Plan:
+    async def note(self, plan_id: str, summary: Mapping[str, Any], error: str, term: Term) -> Plan:
         async with self._transactions.begun(term) as connection:
-            row = await connection.fetchrow(SQL["note_plan"], plan_id, rules.clip(error))
+            row = await connection.fetchrow(SQL["note_plan"], plan_id, _json(summary), rules.clip(error))
             return _plan(found(row, "plan", plan_id))
 
     @repeated

@@ -281,7 +281,7 @@ async def test_whoever_leads_no_longer_decides_nothing(office: Office) -> None:
         office.plans.refuse(plan_id, 2, "why", old),
         office.plans.watch(plan_id, PATIENCE, old),
         office.plans.remake(plan_id, 1, {}, [], old),
-        office.plans.note(plan_id, "why", old),
+        office.plans.note(plan_id, {}, "why", old),
         office.plans.end(plan_id, "done", "", old),
         office.plans.call_off(plan_id, old),
         office.plans.ask(plan_id, "pause", "itself", old),
