@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from directory.announcing import announcement, open_pointer, open_registry
 from directory.control.client import CellControl
 from directory.leadership import Leadership, Terms
-from directory.leading import open_leadership
+from directory.leading import Candidate, open_leadership
 from directory.pointer import Pointer
 from directory.postgres import PostgresDirectory
 from directory.postgres_leadership import PostgresTerms
 from directory.postgres_moves import PostgresMoves
+from directory.postgres_plans import PostgresPlans
 from directory.publisher import Publisher
 from directory.redis_feed import RedisFeed
 from directory.registry import Registry
@@ -26,6 +27,7 @@ from placement.api.keys import Keys
 from placement.api.leaders import LeaderHandlers
 from placement.api.moves import MoveHandlers
 from placement.api.orchestrations import Orchestrations
+from placement.api.plans import PlanHandlers
 from placement.api.previews import Previews
 from placement.api.tenants import Tenants
 from placement.background import Background
@@ -35,10 +37,15 @@ from placement.checks import witnesses as seen
 from placement.checks.doctor import Doctor
 from placement.creation import Creation
 from placement.decisions import Decisions
+from placement.gathering import PlansAlone
+from placement.planning.automatic import Automatic, Limits
+from placement.planning.conducting import Conductor
+from placement.planning.making import Maker
 from placement.reach import Reach
 from placement.readiness import Readiness
 from placement.reconciler import Reconciler
 from placement.recoveries import Recoveries
+from placement.rules.pacing import hours_of
 from placement.seeds import Seeds
 from placement.settings import PlacementSettings
 from placement.surveying import Survey
@@ -70,6 +77,7 @@ class Stores:
     pool: Pool
     directory: PostgresDirectory
     moves: PostgresMoves
+    plans: PostgresPlans
     feed: RedisFeed
     control: CellControl
     registry: Registry
@@ -107,8 +115,10 @@ async def assemble(settings: PlacementSettings) -> Program:
     creation = Creation(stores.directory, carrier, reach, seeds, publisher)
     witnesses, candidate = Witnesses(stores.registry, reach), leader.candidate(stores.leadership, stores.terms)
     decisions = Decisions(stores.directory, carrier)
-    endpoints = _endpoints(settings, stores, cells, creation, decisions, seeds, witnesses)
-    background = Background(ready, publisher, reconciler, cells, candidate, witnesses, stores.pointer)
+    maker = Maker(stores.directory, stores.moves, PlansAlone(), silent=lambda: frozenset(reach.silent()))
+    conductor = _conductor(settings, stores, maker, candidate)
+    endpoints = _endpoints(settings, stores, cells, creation, decisions, seeds, witnesses, maker)
+    background = Background(ready, publisher, reconciler, cells, candidate, conductor, witnesses, stores.pointer)
     health = _health(ready, stores.feed)
     health.add("leader", lambda: leader.check(candidate, stores.terms), required=False)
     health.add("cells", lambda: seen.check(stores.directory, witnesses), required=False)
@@ -145,10 +155,22 @@ async def _stores(settings: PlacementSettings) -> Stores:
     registry = open_registry(settings.directory_redis_url, settings.consul_url, settings.consul_token)
     leadership = open_leadership(pool, settings.consul_url, settings.consul_token, settings.leader_seconds)
     return Stores(
-        *(pool, PostgresDirectory(pool), PostgresMoves(pool), feed, control, registry),
+        *(pool, PostgresDirectory(pool), PostgresMoves(pool), PostgresPlans(pool), feed, control, registry),
         *(leadership, PostgresTerms(pool)),
         None if settings.consul_url is None else open_pointer(settings.consul_url, settings.consul_token),
     )
+
+
+def _conductor(settings: PlacementSettings, stores: Stores, maker: Maker, candidate: Candidate) -> Conductor:
+    limits = Limits(
+        on=settings.automatic,
+        every_seconds=settings.automatic_seconds,
+        moves=settings.automatic_moves_a_day,
+        bytes=settings.automatic_bytes_a_day,
+        quiet=hours_of(settings.automatic_quiet),
+    )
+    automatic = Automatic(stores.plans, maker, limits)
+    return Conductor(stores.directory, stores.moves, stores.plans, maker, candidate, automatic)
 
 
 def _endpoints(
@@ -159,6 +181,7 @@ def _endpoints(
     decisions: Decisions,
     seeds: Seeds,
     witnesses: Witnesses,
+    maker: Maker,
 ) -> Sequence[Endpoint[None]]:
     directory, control = stores.directory, stores.control
     led = stores.leadership, stores.terms
@@ -173,6 +196,7 @@ def _endpoints(
         *Jobs(directory, control, tokens).endpoints(),
         *MoveHandlers(stores.moves, survey, tokens).endpoints(),
         *Previews(stores.moves, survey).endpoints(),
+        *PlanHandlers(directory, stores.plans, maker, tokens).endpoints(),
         *CellHandlers(directory, cells, witnesses, recoveries, tokens).endpoints(),
         *InstanceHandlers(stores.registry).endpoints(),
         *LeaderHandlers(stores.leadership, stores.terms).endpoints(),

@@ -1,4 +1,5 @@
-"""What goes on without being asked: publishing, reconciling, looking at cells, standing for election.
+"""What goes on without being asked: publishing, reconciling, looking at cells, standing for election. And for
+whoever leads: carrying plans out.
 
 Each waits until the directory is usable, and is tried again by itself when what it needs is away.
 """
@@ -13,6 +14,7 @@ from directory.pointer import Pointer, Position
 from directory.publisher import Publisher
 from placement import metrics
 from placement.cells import Cells
+from placement.planning.conducting import Conductor
 from placement.readiness import Readiness
 from placement.reconciler import Reconciler
 from placement.witnesses import Witnesses
@@ -35,6 +37,7 @@ class Background:
         reconciler: Reconciler,
         cells: Cells,
         candidate: Candidate,
+        conductor: Conductor,
         witnesses: Witnesses,
         pointer: Pointer | None,
     ) -> None:
@@ -43,6 +46,7 @@ class Background:
         self._reconciler = reconciler
         self._cells = cells
         self._candidate = candidate
+        self._conductor = conductor
         self._witnesses = witnesses
         self._pointer = pointer
         self._pointed: Position | None = None
@@ -57,6 +61,7 @@ class Background:
         self._tasks.keep("open joining cells", self._once_usable(self._cells.open_joining), QUICK)
         self._tasks.keep("look at cells", self._once_usable(self._cells.look_around))
         self._tasks.keep("lead", self._once_usable(self._candidate.step))
+        self._tasks.keep("carry plans out", self._once_usable(self._conductor.step))
         self._tasks.keep("see cells", self._witnesses.cells.step)
         self._tasks.keep("see routers", self._witnesses.routers.step)
         if self._pointer is not None:
