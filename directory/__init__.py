@@ -7,6 +7,7 @@ In reading order:
 - `truth`      the seam of the truth; `postgres` keeps it, `memory` is its twin for tests and trials
 - `moves`      the seam of moves between cells; `postgres_moves` keeps them, `memory_moves` is its twin
 - `loads`      the seam of what tenants take; `postgres_loads` keeps it, `memory_loads` is its twin
+- `plans`      the seam of plans of many moves; `postgres_plans` keeps them, `memory_plans` is its twin
 - `feed`       the seam of the cache that routers follow; `redis_feed` keeps it, `memory_feed` is its twin
 - `packed`     a million tenants in little memory, compared and changed in no time (no I/O)
 - `wire`       snapshots and changes as bytes (pure); `turns` are how long work leaves the loop to others

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from directory.announcing import announcement, open_pointer, open_registry
 from directory.control.client import CellControl
 from directory.leadership import Leadership, Terms
-from directory.leading import open_leadership
+from directory.leading import Candidate, open_leadership
 from directory.pointer import Pointer
 from directory.postgres import PostgresDirectory
 from directory.postgres_leadership import PostgresTerms
 from directory.postgres_loads import PostgresLoads
 from directory.postgres_moves import PostgresMoves
+from directory.postgres_plans import PostgresPlans
 from directory.postgres_reservations import PostgresReservations
 from directory.publisher import Publisher
 from directory.redis_feed import RedisFeed
@@ -30,6 +31,7 @@ from placement.api.loads import LoadHandlers
 from placement.api.moves import MoveHandlers
 from placement.api.orchestrations import Orchestrations
 from placement.api.placements import PlacementHandlers
+from placement.api.plans import PlanHandlers
 from placement.api.previews import Previews
 from placement.api.reservations import ReservationHandlers
 from placement.api.tenants import Tenants
@@ -43,11 +45,15 @@ from placement.creation import Creation
 from placement.decisions import Decisions
 from placement.demands import Demands
 from placement.measuring import Measuring
+from placement.planning.automatic import Automatic, Limits
+from placement.planning.conducting import Conductor
+from placement.planning.making import Maker
 from placement.reach import Reach
 from placement.readiness import Readiness
 from placement.reconciler import Reconciler
 from placement.recoveries import Recoveries
 from placement.rooms import Rooms
+from placement.rules.pacing import hours_of
 from placement.seeds import Seeds
 from placement.settings import PlacementSettings
 from placement.surveying import Survey
@@ -81,6 +87,7 @@ class Stores:
     moves: PostgresMoves
     reservations: PostgresReservations
     loads: PostgresLoads
+    plans: PostgresPlans
     feed: RedisFeed
     control: CellControl
     registry: Registry
@@ -112,7 +119,8 @@ async def assemble(settings: PlacementSettings) -> Program:
     ready = Readiness(settings.directory_owner_dsn, stores.directory, settings.schema_phases)
     reach = Reach()
     carrier = Carrier(stores.directory, stores.control, reach)
-    rooms = Rooms(stores.reservations, Demands(stores.loads), reach)
+    demands = Demands(stores.loads)
+    rooms = Rooms(stores.reservations, demands, reach)
     chooser = Chooser(stores.reservations, rooms)
     cells = Cells(stores.directory, stores.control, reach, rooms)
     publisher, reconciler = Publisher(stores.directory, stores.feed), Reconciler(stores.directory, carrier)
@@ -120,7 +128,9 @@ async def assemble(settings: PlacementSettings) -> Program:
     creation = Creation(stores.directory, carrier, chooser, seeds, publisher)
     witnesses, candidate = Witnesses(stores.registry, reach), leader.candidate(stores.leadership, stores.terms)
     decisions = Decisions(stores.directory, carrier)
-    endpoints = _endpoints(settings, stores, cells, creation, chooser, decisions, seeds, witnesses)
+    maker = Maker(stores.directory, stores.moves, demands, silent=lambda: frozenset(reach.silent()))
+    conductor = _conductor(settings, stores, maker, candidate)
+    endpoints = _endpoints(settings, stores, cells, creation, chooser, decisions, seeds, witnesses, maker)
     measuring = Measuring(
         stores.directory,
         stores.loads,
@@ -129,7 +139,8 @@ async def assemble(settings: PlacementSettings) -> Program:
         lambda: candidate.term is not None,
     )
     background = Background(
-        *(ready, publisher, reconciler, cells, rooms, candidate, witnesses, stores.pointer, measuring)
+        *(ready, publisher, reconciler, cells, rooms),
+        *(candidate, conductor, witnesses, stores.pointer, measuring),
     )
     health = _health(ready, stores.feed)
     health.add("leader", lambda: leader.check(candidate, stores.terms), required=False)
@@ -168,10 +179,22 @@ async def _stores(settings: PlacementSettings) -> Stores:
     leadership = open_leadership(pool, settings.consul_url, settings.consul_token, settings.leader_seconds)
     return Stores(
         *(pool, PostgresDirectory(pool), PostgresMoves(pool), PostgresReservations(pool), PostgresLoads(pool)),
-        *(feed, control, registry),
+        *(PostgresPlans(pool), feed, control, registry),
         *(leadership, PostgresTerms(pool)),
         None if settings.consul_url is None else open_pointer(settings.consul_url, settings.consul_token),
     )
+
+
+def _conductor(settings: PlacementSettings, stores: Stores, maker: Maker, candidate: Candidate) -> Conductor:
+    limits = Limits(
+        on=settings.automatic,
+        every_seconds=settings.automatic_seconds,
+        moves=settings.automatic_moves_a_day,
+        bytes=settings.automatic_bytes_a_day,
+        quiet=hours_of(settings.automatic_quiet),
+    )
+    automatic = Automatic(stores.plans, maker, limits)
+    return Conductor(stores.directory, stores.moves, stores.plans, maker, candidate, automatic)
 
 
 def _endpoints(
@@ -183,6 +206,7 @@ def _endpoints(
     decisions: Decisions,
     seeds: Seeds,
     witnesses: Witnesses,
+    maker: Maker,
 ) -> Sequence[Endpoint[None]]:
     directory, control = stores.directory, stores.control
     led = stores.leadership, stores.terms
@@ -199,6 +223,7 @@ def _endpoints(
         *ReservationHandlers(stores.reservations, chooser, tokens).endpoints(),
         *MoveHandlers(stores.moves, survey, tokens).endpoints(),
         *Previews(stores.moves, survey).endpoints(),
+        *PlanHandlers(directory, stores.plans, maker, tokens).endpoints(),
         *CellHandlers(directory, cells, witnesses, recoveries, tokens).endpoints(),
         *LoadHandlers(directory, stores.loads).endpoints(),
         *InstanceHandlers(stores.registry).endpoints(),

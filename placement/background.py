@@ -1,4 +1,5 @@
-"""What goes on without being asked: publishing, reconciling, looking at cells, measuring, standing for election.
+"""What goes on without being asked: publishing, reconciling, looking at cells, standing for election. And for
+whoever leads: measuring load, carrying plans out.
 
 Each waits until the directory is usable, and is tried again by itself when what it needs is away.
 """
@@ -14,6 +15,7 @@ from directory.publisher import Publisher
 from placement import metrics
 from placement.cells import Cells
 from placement.measuring import Measuring
+from placement.planning.conducting import Conductor
 from placement.readiness import Readiness
 from placement.reconciler import Reconciler
 from placement.rooms import Rooms
@@ -38,6 +40,7 @@ class Background:
         cells: Cells,
         rooms: Rooms,
         candidate: Candidate,
+        conductor: Conductor,
         witnesses: Witnesses,
         pointer: Pointer | None,
         measuring: Measuring,
@@ -48,6 +51,7 @@ class Background:
         self._cells = cells
         self._rooms = rooms
         self._candidate = candidate
+        self._conductor = conductor
         self._witnesses = witnesses
         self._pointer = pointer
         self._measuring = measuring
@@ -65,6 +69,7 @@ class Background:
         self._tasks.keep("count loads", self._once_usable(self._rooms.step))
         self._tasks.keep("lead", self._once_usable(self._candidate.step))
         self._tasks.keep("measure load", self._once_usable(self._measuring.step))
+        self._tasks.keep("carry plans out", self._once_usable(self._conductor.step))
         self._tasks.keep("see cells", self._witnesses.cells.step)
         self._tasks.keep("see routers", self._witnesses.routers.step)
         if self._pointer is not None:

@@ -4,5 +4,6 @@
 - `values`   types of fields that several resources share
 - `capacities`, `recovery`  what cells hold, and what a lost one needs
 - `homes`    in which cell a tenant's work is
-- `tenants`, `customers`, `keys`, `cells`, `checks`, `orchestrations`, `jobs`, `moves`, `previews`
+- `tenants`, `customers`, `keys`, `cells`, `checks`, `orchestrations`, `jobs`, `moves`, `previews`,
+  `plans`
 """

@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints
 
 from directory.rules.moves import MOVE_ID
 from directory.rules.names import NAME, is_name
+from directory.rules.planning import PLAN_ID
 from directory.rules.reservations import RESERVATION_ID
 from runtime.api.endpoint import Input
 from runtime.api.problem import not_found
@@ -29,6 +30,7 @@ PARAMETERS: Mapping[str, Mapping[str, Any]] = {
     "key": {"type": "string", "pattern": KEY},
     "move": {"type": "string", "pattern": MOVE_ID},
     "reservation": {"type": "string", "pattern": RESERVATION_ID},
+    "plan": {"type": "string", "pattern": PLAN_ID},
     "orchestration": {"type": "string", "pattern": KEY},
 }
 
