@@ -9,6 +9,7 @@ from directory.leadership import Leadership, Terms
 from directory.leading import open_leadership
 from directory.pointer import Pointer
 from directory.postgres import PostgresDirectory
+from directory.postgres_audit import PostgresAudit
 from directory.postgres_leadership import PostgresTerms
 from directory.postgres_moves import PostgresMoves
 from directory.publisher import Publisher
@@ -17,6 +18,7 @@ from directory.registry import Registry
 from placement import leader, readiness
 from placement.access import Access
 from placement.api import front
+from placement.api.audit import AuditHandlers
 from placement.api.cells import CellHandlers
 from placement.api.checks import CheckHandlers
 from placement.api.customers import Customers
@@ -28,6 +30,7 @@ from placement.api.moves import MoveHandlers
 from placement.api.orchestrations import Orchestrations
 from placement.api.previews import Previews
 from placement.api.tenants import Tenants
+from placement.auditing import Audit
 from placement.background import Background
 from placement.carrying import Carrier
 from placement.cells import Cells
@@ -68,6 +71,7 @@ class Stores:
     pool: Pool
     directory: PostgresDirectory
     moves: PostgresMoves
+    entries: PostgresAudit
     feed: RedisFeed
     control: CellControl
     registry: Registry
@@ -99,7 +103,8 @@ async def assemble(settings: PlacementSettings) -> Program:
     ready = Readiness(settings.directory_owner_dsn, stores.directory, settings.schema_phases)
     reach = Reach()
     carrier = Carrier(stores.directory, stores.control, reach)
-    cells = Cells(stores.directory, stores.control, reach)
+    audit = Audit(stores.entries)
+    cells = Cells(stores.directory, stores.control, reach, audit)
     publisher, reconciler = Publisher(stores.directory, stores.feed), Reconciler(stores.directory, carrier)
     seeds = Seeds(settings.control_key)
     creation = Creation(stores.directory, carrier, reach, seeds, publisher)
@@ -107,11 +112,12 @@ async def assemble(settings: PlacementSettings) -> Program:
     decisions = Decisions(stores.directory, carrier)
     endpoints = _endpoints(settings, stores, cells, creation, decisions, seeds, witnesses)
     background = Background(ready, publisher, reconciler, cells, candidate, witnesses, stores.pointer)
+    background.keep("forget decisions", lambda: audit.forget(settings.keep_audit_days * 86_400))
     health = _health(ready, stores.feed)
     health.add("leader", lambda: leader.check(candidate, stores.terms), required=False)
     site = Site(
         "placement",
-        front.application(endpoints, Access(settings.operator_tokens), ready),
+        front.application(endpoints, Access(settings.operator_tokens), ready, audit),
         settings.host,
         settings.port,
         setting="CELLWAY_PLACEMENT_PORT",
@@ -142,7 +148,7 @@ async def _stores(settings: PlacementSettings) -> Stores:
     registry = open_registry(settings.directory_redis_url, settings.consul_url, settings.consul_token)
     leadership = open_leadership(pool, settings.consul_url, settings.consul_token, settings.leader_seconds)
     return Stores(
-        *(pool, PostgresDirectory(pool), PostgresMoves(pool), feed, control, registry),
+        *(pool, PostgresDirectory(pool), PostgresMoves(pool), PostgresAudit(pool), feed, control, registry),
         *(leadership, PostgresTerms(pool)),
         None if settings.consul_url is None else open_pointer(settings.consul_url, settings.consul_token),
     )
@@ -172,6 +178,7 @@ def _endpoints(
         *CellHandlers(directory, cells, tokens).endpoints(),
         *InstanceHandlers(stores.registry).endpoints(),
         *LeaderHandlers(stores.leadership, stores.terms).endpoints(),
+        *AuditHandlers(stores.entries, tokens).endpoints(),
         *CheckHandlers(Doctor(directory, stores.feed, control, led, witnesses)).endpoints(),
     ]
 

@@ -1,7 +1,7 @@
 """Cells: register, look at, change, cordon, open."""
 
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -21,6 +21,10 @@ Tags = Annotated[tuple[Label, ...], Field(max_length=50)]
 class NewCell(Input):
     """A cell as it registers."""
 
+    recorded: ClassVar[frozenset[str]] = frozenset(
+        {"cell_id", "region", "address", "control_address", "capacity_tenants", "version", "tags"}
+    )
+
     cell_id: Name
     region: Label
     address: Origin = Field(description="where routers reach it, such as http://10.0.0.7:8000")
@@ -32,6 +36,10 @@ class NewCell(Input):
 
 class CellPatch(Input):
     """What is to change; what is absent stays. A cell's region stays for ever."""
+
+    recorded: ClassVar[frozenset[str]] = frozenset(
+        {"address", "control_address", "capacity_tenants", "version", "tags"}
+    )
 
     address: Origin = ""
     control_address: Origin = ""
@@ -88,7 +96,7 @@ class CellHandlers:
         return [
             Endpoint(
                 "POST", "/v1/cells", self.register, "Register a cell, and open it when it proves itself",
-                "registerCell", {201: RegisteredCell}, body=NewCell, errors=(409,), tag="cells",
+                "registerCell", {201: RegisteredCell}, body=NewCell, errors=(409,), tag="cells", role="admin",
             ),
             Endpoint(
                 "GET", "/v1/cells", self.listed, "List cells", "listCells", {200: CellPage},
@@ -97,7 +105,7 @@ class CellHandlers:
             Endpoint("GET", one, self.get, "Look at a cell", "getCell", {200: Cell}, tag="cells"),
             Endpoint(
                 "PATCH", one, self.patch, "Change addresses, capacity, version, tags", "updateCell", {200: Cell},
-                body=CellPatch, errors=(409,), tag="cells",
+                body=CellPatch, errors=(409,), tag="cells", role="admin",
             ),
             Endpoint(
                 "POST", f"{one}:cordon", self.cordon, "Keep its tenants, take no new ones", "cordonCell",

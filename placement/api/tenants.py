@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -25,6 +25,8 @@ State = Literal["active", "suspended", "deleted"]
 class Rate(Input):
     """How many requests each router process grants a tenant; those beyond get 429."""
 
+    recorded: ClassVar[frozenset[str]] = frozenset({"per_second", "burst"})
+
     per_second: float = Field(gt=0, le=MOST_PER_SECOND, allow_inf_nan=False, description="in the long run")
     burst: int = Field(ge=1, le=MOST_BURST, description="at once, after a pause")
 
@@ -35,6 +37,8 @@ class Rate(Input):
 
 class NewTenant(Input):
     """A tenant as it is asked for."""
+
+    recorded: ClassVar[frozenset[str]] = frozenset({"tenant_id", "plan", "region", "rate", "customer"})
 
     tenant_id: Name = Field(description="its name for ever: 2 to 40 lower-case letters, digits, inner dashes")
     display_name: Line
@@ -159,7 +163,7 @@ class Tenants:
             ),
             Endpoint(
                 "DELETE", one, self.delete, "Delete a suspended tenant and all its data", "deleteTenant",
-                {200: Tenant}, errors=(409,), tag="tenants",
+                {200: Tenant}, errors=(409,), tag="tenants", role="admin",
             ),
         ]  # fmt: skip
 

@@ -4,4 +4,6 @@
 - `compare`  what is wrong between a cell's fences and the directory's assignments
 - `moving`   what happens next with a move, and what may be asked for
 - `proof`    whether what answers at an address is the cell that was registered
+- `roles`    who may do what, and how tokens are given
+- `recording` what the audit log keeps of requests and answers
 """
