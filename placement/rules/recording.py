@@ -7,7 +7,7 @@ secret or a mail address are left out all the same: people put things where they
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -80,7 +80,7 @@ def kept(value: Any) -> Any:
         return _text(value)
     if isinstance(value, datetime):
         return value.isoformat()
-    if isinstance(value, Sequence):
+    if isinstance(value, list | tuple):
         more = [f"and {len(value) - MOST_ITEMS} more"] if len(value) > MOST_ITEMS else []
         return [*(kept(item) for item in value[:MOST_ITEMS]), *more]
     return LEFT_OUT

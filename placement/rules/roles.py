@@ -23,7 +23,7 @@ OURSELVES = "placement"
 UNNAMED = "unnamed-"
 SHORTEST_TOKEN = 16
 _ACTOR = re.compile(ACTOR.removesuffix("$") + r"\Z")
-_FORM = "role:name:op_…, such as viewer:grace:op_… (roles: viewer, operator, admin)"
+_FORM = "role:name:op_…, such as viewer:ann:op_… (roles: viewer, operator, admin)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Viewers look, operators run, admins may do what cannot be undone; and nobody learns who the others are."""
 
+import contextlib
 import hmac
 import re
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from placement.access import Access
-from placement.rules.roles import Operator, allows, grants, needed
+from placement.rules.roles import Operator, Role, allows, grants, needed
 from placement.settings import PlacementSettings
 from runtime.api.problem import ApiError
 from runtime.errors import SettingsError
@@ -132,11 +133,8 @@ def test_every_token_is_compared_whoever_asks(monkeypatch: pytest.MonkeyPatch) -
     ):
         compared.clear()
         request = make_mocked_request("GET", "/", headers={"Authorization": f"Bearer {token}"})
-        try:
+        with contextlib.nullcontext() if known else pytest.raises(ApiError, match="send an operator token"):
             assert access.operator(request).name == "grace"
-            assert known
-        except ApiError as error:
-            assert (error.code, known) == ("UNAUTHENTICATED", False)
         assert compared == [(32, 32)] * 5
     assert LONG not in repr(access)
     assert LONG not in repr(vars(access))
@@ -144,11 +142,9 @@ def test_every_token_is_compared_whoever_asks(monkeypatch: pytest.MonkeyPatch) -
 
 def test_each_role_has_what_those_before_it_have() -> None:
     """Nine cases; what says no role has the one of its method."""
-    assert [[allows(has, needs) for needs in ("viewer", "operator", "admin")] for has in ("viewer", "operator", "admin")] == [
-        [True, False, False],
-        [True, True, False],
-        [True, True, True],
-    ]  # fmt: skip
+    named: tuple[Role, ...] = ("viewer", "operator", "admin")
+    allowed = [[allows(has, needs) for needs in named] for has in named]
+    assert allowed == [[True, False, False], [True, True, False], [True, True, True]]
     methods: list[Any] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "SOMETHING"]
     assert [needed(method) for method in methods] == ["viewer", "viewer", *["operator"] * 5]
     assert needed("DELETE", "admin") == "admin"
