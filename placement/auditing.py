@@ -72,22 +72,22 @@ class Audit:
     def deciding(
         self,
         action: str,
-        targets: Sequence[str] = (),
+        target: str | Sequence[str] = (),
         detail: Mapping[str, Any] | None = None,
         term: Term | None = None,
     ) -> contextlib.AbstractAsyncContextManager[Recording]:
-        """Around what placement decides of its own accord; `targets` such as `cell/cell-1`."""
-        return self.recorded(_own(action, targets, detail), term)
+        """Around what placement decides of its own accord; `target` such as `cell/cell-1`, or several."""
+        return self.recorded(_own(action, target, detail), term)
 
     async def decided(
         self,
         action: str,
-        targets: Sequence[str] = (),
+        target: str | Sequence[str] = (),
         detail: Mapping[str, Any] | None = None,
         term: Term | None = None,
     ) -> None:
         """Placement decided it of its own accord, and it is done. Unavailable; NotLeader."""
-        await self._entries.record(replace(_own(action, targets, detail), outcome=DONE), term)
+        await self._entries.record(replace(_own(action, target, detail), outcome=DONE), term)
 
     async def refused(self, entry: NewAuditEntry, error: ApiError) -> None:
         """It was asked for and not begun. Written down if it can be, for nothing has changed."""
@@ -130,6 +130,7 @@ def code(error: Exception) -> str:
     return "INTERNAL" if known is None else known.code
 
 
-def _own(action: str, targets: Sequence[str], detail: Mapping[str, Any] | None) -> NewAuditEntry:
-    told = {name: recording.kept(value) for name, value in (detail or {}).items()}
-    return NewAuditEntry(OURSELVES, "placement", action, tuple(targets)[:MOST_TARGETS], detail=told)
+def _own(action: str, target: str | Sequence[str], detail: Mapping[str, Any] | None) -> NewAuditEntry:
+    targets = (target,) if isinstance(target, str) else tuple(target)
+    told = recording.detail(detail or {})
+    return NewAuditEntry(OURSELVES, "placement", action, targets[:MOST_TARGETS], detail=told)

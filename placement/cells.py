@@ -84,7 +84,7 @@ class Cells:
         with suppress(NotAllowed):
             if asked:
                 return await self._changed(cell, "prove"), None
-            async with self._audit.deciding("openProvedCell", [f"cell/{cell.cell_id}"], {"version": cell.version}):
+            async with self._audit.deciding("openProvedCell", f"cell/{cell.cell_id}", {"version": cell.version}):
                 return await self._changed(cell, "prove"), None
         # It joins no longer: somebody decided about it meanwhile, and that stays so.
         return await self._directory.cell(cell.cell_id), None

@@ -40,10 +40,12 @@ def body(told: BaseModel | None) -> dict[str, Any]:
     """What is kept of a body, and the names of what was given and is not."""
     if not isinstance(told, Input):
         return {}
-    kept = _fields(told)
-    if len(json.dumps(kept)) > MOST_BYTES:
-        return {"left_out": sorted(told.model_fields_set)}
-    return kept
+    return _bounded(_fields(told))
+
+
+def detail(told: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of what placement says about a decision of its own."""
+    return _bounded({name: kept(value) for name, value in told.items()})
 
 
 def answer(told: object) -> dict[str, Any]:
@@ -83,7 +85,13 @@ def kept(value: Any) -> Any:
     if isinstance(value, list | tuple):
         more = [f"and {len(value) - MOST_ITEMS} more"] if len(value) > MOST_ITEMS else []
         return [*(kept(item) for item in value[:MOST_ITEMS]), *more]
+    if isinstance(value, Mapping):
+        return {_text(str(name)): kept(part) for name, part in list(value.items())[:MOST_ITEMS]}
     return LEFT_OUT
+
+
+def _bounded(told: dict[str, Any]) -> dict[str, Any]:
+    return told if len(json.dumps(told)) <= MOST_BYTES else {"left_out": sorted(told)[:MOST_ITEMS]}
 
 
 def _fields(told: Input) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from directory.memory_leadership import MemoryTerms
 from directory.values import Term
 from placement.api.customers import Customer
 from placement.api.tenants import NewTenant
-from placement.auditing import REFUSALS_AT_ONCE, Audit
+from placement.auditing import FORGET_MOST, FORGET_SECONDS, REFUSALS_AT_ONCE, Audit
 from placement.rules import recording
 from runtime import database
 from runtime.api.endpoint import Input
@@ -262,7 +262,7 @@ async def test_placements_own_decisions_carry_their_term() -> None:
     desk = Desk()
     terms = MemoryTerms(desk.directory)
     old = await terms.begin("placement", "one")
-    await desk.audit.decided("beginWave", ["plan/p-1"], {"wave": 2, "why": "Bearer op_secret"}, old)
+    await desk.audit.decided("beginWave", "plan/p-1", {"wave": 2, "why": "Bearer op_secret"}, old)
     await terms.begin("placement", "another")
     done = []
     with pytest.raises(NotLeader):
@@ -277,6 +277,23 @@ async def test_placements_own_decisions_carry_their_term() -> None:
         ("plan/p-1",),
     )
     assert entry.detail == {"wave": 2, "why": recording.LEFT_OUT}
+
+
+async def test_old_entries_are_forgotten_until_none_is_left() -> None:
+    """Placement does it by itself, again and again, and rests in between."""
+    desk = Desk()
+    for _ in range(FORGET_MOST + 10):
+        await desk.log.record(ENTRY)
+    kept_seconds = 400 * 86_400.0
+    desk.clock.advance(kept_seconds)
+    await desk.log.record(ENTRY)
+    await desk.audit.forget(kept_seconds)
+    assert len(await desk.log.entries(limit=2000)) == 11
+    resting = asyncio.get_running_loop().create_task(desk.audit.forget(kept_seconds))
+    await asyncio.sleep(0)
+    assert (len(await desk.log.entries()), resting.done()) == (1, False)
+    desk.clock.advance(FORGET_SECONDS)
+    await resting
 
 
 async def test_one_person_cannot_fill_the_log_with_refusals() -> None:
@@ -307,7 +324,9 @@ async def test_one_person_cannot_fill_the_log_with_refusals() -> None:
         ("x" * 300, "x" * 200 + "…"),
         (list(range(30)), [*range(20), "and 10 more"]),
         (float("nan"), "nan"),
-        ({"any": "thing"}, recording.LEFT_OUT),
+        ({"any": "thing", "who": "ann@acme.example"}, {"any": "thing", "who": recording.LEFT_OUT}),
+        ({str(number): 1 for number in range(30)}, {str(number): 1 for number in range(20)}),
+        (object(), recording.LEFT_OUT),
         (b"bytes", recording.LEFT_OUT),
     ],
 )
@@ -326,6 +345,7 @@ def test_what_was_not_said_is_not_kept_and_what_is_new_neither() -> None:
     assert recording.body(body) == {"tenant_id": "acme", "left_out": ["display_name", "secret"]}
     assert recording.targets(body) == ("tenant/acme",)
     assert "email" not in Customer.recorded
+    assert recording.detail({f"field-{number}": ["x" * 200] * 20 for number in range(30)}).keys() == {"left_out"}
     assert recording.targets_of_path({"key": "ck_acme_x", "tenant": "A b"}, {"key": {"pattern": "^.*$"}}) == (
         "key/?",
         "tenant/?",
