@@ -34,12 +34,14 @@ from placement.auditing import Audit
 from placement.background import Background
 from placement.carrying import Carrier
 from placement.cells import Cells
+from placement.checks import witnesses as seen
 from placement.checks.doctor import Doctor
 from placement.creation import Creation
 from placement.decisions import Decisions
 from placement.reach import Reach
 from placement.readiness import Readiness
 from placement.reconciler import Reconciler
+from placement.recoveries import Recoveries
 from placement.seeds import Seeds
 from placement.settings import PlacementSettings
 from placement.surveying import Survey
@@ -115,6 +117,7 @@ async def assemble(settings: PlacementSettings) -> Program:
     background.keep("forget decisions", lambda: audit.forget(settings.keep_audit_days * 86_400))
     health = _health(ready, stores.feed)
     health.add("leader", lambda: leader.check(candidate, stores.terms), required=False)
+    health.add("cells", lambda: seen.check(stores.directory, witnesses), required=False)
     site = Site(
         "placement",
         front.application(endpoints, Access(settings.operator_tokens), ready, audit),
@@ -166,6 +169,7 @@ def _endpoints(
     directory, control = stores.directory, stores.control
     led = stores.leadership, stores.terms
     survey = Survey(directory, stores.moves, control)
+    recoveries = Recoveries(directory, stores.moves, witnesses)
     tokens = PageTokens(settings.page_key.get_secret_value().encode())
     return [
         *Tenants(directory, creation, decisions, tokens).endpoints(),
@@ -175,7 +179,7 @@ def _endpoints(
         *Jobs(directory, control, tokens).endpoints(),
         *MoveHandlers(stores.moves, survey, tokens).endpoints(),
         *Previews(stores.moves, survey).endpoints(),
-        *CellHandlers(directory, cells, tokens).endpoints(),
+        *CellHandlers(directory, cells, witnesses, recoveries, tokens).endpoints(),
         *InstanceHandlers(stores.registry).endpoints(),
         *LeaderHandlers(stores.leadership, stores.terms).endpoints(),
         *AuditHandlers(stores.entries, tokens).endpoints(),

@@ -13,19 +13,25 @@ NEEDS: Mapping[str, frozenset[str]] = {
     "viewer": frozenset(
         {
             "listTenants", "getTenant", "listKeys", "listOrchestrations", "getOrchestration", "listJobs",
-            "listDeadJobs", "listMoves", "getMove", "listMoveEvents", "previewMove", "previewReverse", "listCells",
-            "getCell", "listInstances", "listLeaders", "listChecks", "listDecisions", "whoami",
+            "listDeadJobs", "listMoves", "getMove", "listMoveEvents", "previewMove", "previewReverse",
+            "listCells", "getCell", "getCellRecovery", "listInstances", "listLeaders", "listChecks",
+            "listDecisions", "whoami",
         }
     ),
     "operator": frozenset(
         {
-            "createTenant", "limitTenant", "unlimitTenant", "suspendTenant", "resumeTenant", "onboardCustomer",
-            "offboardCustomer", "cancelOffboarding", "revokeKey", "retryOrchestration", "skipOrchestration",
-            "cancelOrchestration", "retryJobs", "discardJobs", "planMove", "pauseMove", "resumeMove", "switchMove",
-            "cancelMove", "confirmMove", "reverseMove", "cordonCell", "openCell",
+            "createTenant", "updateTenant", "limitTenant", "unlimitTenant", "suspendTenant", "resumeTenant",
+            "onboardCustomer", "offboardCustomer", "cancelOffboarding", "revokeKey", "retryOrchestration",
+            "skipOrchestration", "cancelOrchestration", "retryJobs", "discardJobs", "planMove", "pauseMove",
+            "resumeMove", "switchMove", "cancelMove", "confirmMove", "reverseMove", "cordonCell", "openCell",
+            "drainCell",
         }
     ),
-    "admin": frozenset({"registerCell", "updateCell", "deleteTenant", "createKey"}),
+    "admin": frozenset(
+        {
+            "registerCell", "updateCell", "failCell", "retireCell", "deleteTenant", "createKey",
+        }
+    ),
 }  # fmt: skip
 EXAMPLES = {"tenant": "nobody", "cell": "nowhere", "key": "k", "orchestration": "op-1", "move": "mv-1"}
 _PARAMETER = re.compile(r"\{(\w+)\}")

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -76,6 +76,24 @@ async def test_every_change_that_is_asked_for_is_in_the_log_with_its_end(placeme
     assert len(await entries(placement)) == seen
 
 
+def _parts(annotation: Any) -> Iterator[type[Input]]:
+    """The models within a field's type."""
+    if isinstance(annotation, type) and issubclass(annotation, Input):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _parts(part)
+
+
+def _require_decided(model: type[Input]) -> None:
+    decided = [kind for kind in model.__mro__ if "recorded" in vars(kind) and kind is not Input]
+    assert decided, f"{model.__name__} does not say what of it is kept in the audit log: `recorded`"
+    assert model.recorded <= model.model_fields.keys(), model.__name__
+    assert not model.recorded & NOT_TO_BE_KEPT, model.__name__
+    for name in model.recorded:
+        for part in _parts(model.model_fields[name].annotation):
+            _require_decided(part)
+
+
 def _inputs(kind: type[Input] = Input) -> Iterator[type[Input]]:
     for each in kind.__subclasses__():
         yield each
@@ -90,11 +108,7 @@ async def test_of_every_body_somebody_decided_what_is_kept(shared: Client) -> No
         model.__name__: model for model in _inputs() if model.__module__.startswith(placement.app.__package__)
     }
     for name in bodies:
-        model = models[name]
-        decided = [kind for kind in model.__mro__ if "recorded" in vars(kind) and kind is not Input]
-        assert decided, f"{name} does not say what of it is kept in the audit log: `recorded`"
-        assert model.recorded <= model.model_fields.keys()
-        assert not model.recorded & NOT_TO_BE_KEPT, name
+        _require_decided(models[name])
 
 
 async def test_the_log_tells_who_did_what_to_whom(placement: Client, cell: FakeCell) -> None:
