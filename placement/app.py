@@ -9,6 +9,7 @@ from directory.leadership import Leadership, Terms
 from directory.leading import Candidate, open_leadership
 from directory.pointer import Pointer
 from directory.postgres import PostgresDirectory
+from directory.postgres_audit import PostgresAudit
 from directory.postgres_leadership import PostgresTerms
 from directory.postgres_loads import PostgresLoads
 from directory.postgres_moves import PostgresMoves
@@ -20,6 +21,7 @@ from directory.registry import Registry
 from placement import leader, readiness
 from placement.access import Access
 from placement.api import front
+from placement.api.audit import AuditHandlers
 from placement.api.cells import CellHandlers
 from placement.api.checks import CheckHandlers
 from placement.api.customers import Customers
@@ -35,6 +37,7 @@ from placement.api.plans import PlanHandlers
 from placement.api.previews import Previews
 from placement.api.reservations import ReservationHandlers
 from placement.api.tenants import Tenants
+from placement.auditing import Audit
 from placement.background import Background
 from placement.carrying import Carrier
 from placement.cells import Cells
@@ -88,6 +91,7 @@ class Stores:
     reservations: PostgresReservations
     loads: PostgresLoads
     plans: PostgresPlans
+    entries: PostgresAudit
     feed: RedisFeed
     control: CellControl
     registry: Registry
@@ -121,8 +125,8 @@ async def assemble(settings: PlacementSettings) -> Program:
     carrier = Carrier(stores.directory, stores.control, reach)
     demands = Demands(stores.loads)
     rooms = Rooms(stores.reservations, demands, reach)
-    chooser = Chooser(stores.reservations, rooms)
-    cells = Cells(stores.directory, stores.control, reach, rooms)
+    chooser, audit = Chooser(stores.reservations, rooms), Audit(stores.entries)
+    cells = Cells(stores.directory, stores.control, reach, rooms, audit)
     publisher, reconciler = Publisher(stores.directory, stores.feed), Reconciler(stores.directory, carrier)
     seeds = Seeds(settings.control_key)
     creation = Creation(stores.directory, carrier, chooser, seeds, publisher)
@@ -142,12 +146,13 @@ async def assemble(settings: PlacementSettings) -> Program:
         *(ready, publisher, reconciler, cells, rooms),
         *(candidate, conductor, witnesses, stores.pointer, measuring),
     )
+    background.keep("forget decisions", lambda: audit.forget(settings.keep_audit_days * 86_400))
     health = _health(ready, stores.feed)
     health.add("leader", lambda: leader.check(candidate, stores.terms), required=False)
     health.add("cells", lambda: seen.check(stores.directory, witnesses), required=False)
     site = Site(
         "placement",
-        front.application(endpoints, Access(settings.operator_tokens), ready),
+        front.application(endpoints, Access(settings.operator_tokens), ready, audit),
         settings.host,
         settings.port,
         setting="CELLWAY_PLACEMENT_PORT",
@@ -179,7 +184,7 @@ async def _stores(settings: PlacementSettings) -> Stores:
     leadership = open_leadership(pool, settings.consul_url, settings.consul_token, settings.leader_seconds)
     return Stores(
         *(pool, PostgresDirectory(pool), PostgresMoves(pool), PostgresReservations(pool), PostgresLoads(pool)),
-        *(PostgresPlans(pool), feed, control, registry),
+        *(PostgresPlans(pool), PostgresAudit(pool), feed, control, registry),
         *(leadership, PostgresTerms(pool)),
         None if settings.consul_url is None else open_pointer(settings.consul_url, settings.consul_token),
     )
@@ -228,6 +233,7 @@ def _endpoints(
         *LoadHandlers(directory, stores.loads).endpoints(),
         *InstanceHandlers(stores.registry).endpoints(),
         *LeaderHandlers(stores.leadership, stores.terms).endpoints(),
+        *AuditHandlers(stores.entries, tokens).endpoints(),
         *CheckHandlers(Doctor(directory, stores.feed, control, led, witnesses, chooser)).endpoints(),
     ]
 

@@ -56,7 +56,12 @@ class Background:
         self._pointer = pointer
         self._measuring = measuring
         self._pointed: Position | None = None
+        self._more: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         self._tasks = Tasks()
+
+    def keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """One more, before the start: again and again once the directory is usable."""
+        self._more.append((name, work))
 
     async def start(self) -> None:
         """Look at the schema once, then let everything go on by itself. SchemaError."""
@@ -74,6 +79,8 @@ class Background:
         self._tasks.keep("see routers", self._witnesses.routers.step)
         if self._pointer is not None:
             self._tasks.keep("point", self._point)
+        for name, work in self._more:
+            self._tasks.keep(name, self._once_usable(work))
 
     async def stop(self) -> None:
         """End all of them, and let another placement lead at once."""

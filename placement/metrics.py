@@ -11,6 +11,9 @@ COUNT_SECONDS = Gauge("cellway_placement_count_seconds", "How long it took to co
 CARRIED = Counter("cellway_placement_carried", "Decisions told to cells, by outcome", ["outcome"])
 UNSETTLED = Gauge("cellway_placement_unsettled", "Decisions that no cell has carried out yet, at the last look")
 PUBLISHED = Gauge("cellway_placement_published_change", "Number of the last change in the cache")
+UNCONCLUDED = Counter(
+    "cellway_placement_audit_unconcluded", "Decisions whose outcome could not be written into the audit log"
+)
 SILENT_CELLS = Gauge("cellway_placement_silent_cells", "Cells that have lately not answered")
 LEADS = Gauge("cellway_placement_leads", "Whether this process leads just now", ["resource"])
 TERM = Gauge(
