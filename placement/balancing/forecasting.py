@@ -227,8 +227,8 @@ def _without_steps(days: Integers, used: Floats, cells: Integers) -> Floats:
     off = np.abs(changes - usual)
     steps = (np.diff(cells) != 0) & (off > STEP * MAD * np.median(off))
     jumps = np.where(steps, (changes - usual) * apart, 0.0)
-    to_come: Floats = np.cumsum(jumps[::-1])[::-1]
-    return used + np.append(to_come, 0.0)
+    found: Floats = used + np.append(np.cumsum(jumps[::-1])[::-1], 0.0)
+    return found
 
 
 def _all_weekdays(days: Integers) -> bool:
