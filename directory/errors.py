@@ -45,6 +45,10 @@ class BadRate(Refused):
     """Not a limit that a tenant can be given."""
 
 
+class BadCapacity(Refused):
+    """Not what a cell can hold, or may; or not a name that something is dedicated to."""
+
+
 class BadMove(Refused):
     """Not how a move can be carried out."""
 

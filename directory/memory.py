@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
+from typing import Any
 
 from directory.errors import AlreadyExists, CellFull, Gap, NotFound, NotLeader, Stale
-from directory.rules import addresses, moves, names, rates, states
+from directory.rules import addresses, capacities, moves, names, rates, states
 from directory.rules.moves import WAY_BACK_CLOSED, Decision
 from directory.rules.states import CellEvent, TenantEvent
 from directory.values import (
@@ -70,9 +71,10 @@ class MemoryDirectory:
 
     async def register_cell(self, new: NewCell) -> Cell:
         names.check_name("cell", new.cell_id)
+        capacities.check_cell(new)
         address, control_address = _checked(new)
         if new.cell_id in self._cells:
-            raise AlreadyExists(f"cell {new.cell_id} is registered already")
+            raise AlreadyExists(capacities.taken(new.cell_id))
         now = self.clock.now()
         return self._put_cell(
             Cell(
@@ -87,19 +89,31 @@ class MemoryDirectory:
                 tags=new.tags,
                 registered_at=now,
                 updated_at=now,
+                capacity=new.capacity,
+                caps=new.caps,
+                dedicated_to=new.dedicated_to,
             )
         )
 
-    async def update_cell(self, cell_id: str, change: CellChange) -> Cell:
-        given = {name: value for name, value in asdict(change).items() if value is not None}
+    async def update_cell(self, cell_id: str, change: CellChange, was: Cell | None = None) -> Cell:
+        capacities.check_cell(change)
+        named = ((each.name, getattr(change, each.name)) for each in fields(change))
+        given = {name: value for name, value in named if value is not None}
         for name in given.keys() & {"address", "control_address"}:
             given[name] = addresses.check_origin(given[name])
-        return self._put_cell(replace(self.get_cell(cell_id), **given, updated_at=self.clock.now()))
+        known = self.get_cell(cell_id)
+        capacities.check_same(known, was)
+        if change.dedicated_to not in (None, known.dedicated_to):
+            self._check_dedicable(cell_id, change.dedicated_to)
+        return self._put_cell(replace(known, **given, updated_at=self.clock.now()))
 
     async def change_cell(self, cell_id: str, event: CellEvent, term: Term | None = None) -> Cell:
         self.check_term(term)
         cell = self.get_cell(cell_id)
         state = states.after(states.CELLS, cell.state, event)
+        if event in states.LEFT:
+            unfinished = (move.move_id for move in self._moves_of_cell(cell_id))
+            capacities.check_left(cell_id, event, cell.tenants, unfinished)
         return self._put_cell(replace(cell, state=state, updated_at=self.clock.now()))
 
     async def cell(self, cell_id: str) -> Cell:
@@ -113,9 +127,10 @@ class MemoryDirectory:
     async def create_tenant(self, new: NewTenant, cell_id: str) -> Tenant:
         names.check_name("tenant", new.tenant_id)
         rates.check_rate(new.rate)
+        tags = capacities.check_place(new.tags, new.revenue, new.dedicated_to)
         if new.tenant_id in self._tenants:
             raise AlreadyExists(f"tenant {new.tenant_id} exists already, or existed once")
-        self._take_place(cell_id)
+        self._take_place(cell_id, new)
         revision, now = self.next_epoch(), self.clock.now()
         assignment = Assignment(new.tenant_id, cell_id, self.next_epoch())
         self._record(TenantEntry(new.tenant_id, cell_id, assignment.epoch, new.rate))
@@ -135,6 +150,9 @@ class MemoryDirectory:
                 creation_digest=new.creation_digest,
                 rate=new.rate,
                 customer=new.customer,
+                tags=tags or (),
+                revenue=new.revenue,
+                dedicated_to=new.dedicated_to,
             )
         )
 
@@ -167,6 +185,24 @@ class MemoryDirectory:
             self._record(TenantEntry(tenant_id, tenant.assignment.cell_id, tenant.assignment.epoch, rate))
         return self._put_tenant(replace(tenant, rate=rate, updated_at=self.clock.now()))
 
+    async def place_tenant(
+        self,
+        tenant_id: str,
+        *,
+        tags: Sequence[str] | None = None,
+        revenue: float | None = None,
+        dedicated_to: str | None = None,
+    ) -> Tenant:
+        wanted = {
+            "tags": capacities.check_place(tags, revenue, dedicated_to),
+            "revenue": revenue,
+            "dedicated_to": dedicated_to,
+        }
+        tenant = self.get_tenant(tenant_id)
+        capacities.check_placeable(tenant.state)
+        given: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
+        return self._put_tenant(replace(tenant, **given, updated_at=self.clock.now()))
+
     async def applied(self, tenant_id: str, revision: int) -> Tenant:
         tenant = self.get_tenant(tenant_id)
         if tenant.revision != revision:
@@ -197,7 +233,7 @@ class MemoryDirectory:
             raise Stale(f"tenant {tenant_id} is no longer at epoch {epoch}: {tenant.assignment}")
         left = tenant.assignment.cell_id
         if left != cell_id:
-            self._take_place(cell_id, back=back)
+            self._take_place(cell_id, tenant, back=back)
             self._give_place(left)
         assignment = Assignment(tenant_id, cell_id, self.next_epoch())
         self._put_tenant(replace(tenant, assignment=assignment))
@@ -208,6 +244,26 @@ class MemoryDirectory:
         """By id."""
         of_tenant = (kept.move for _, kept in sorted(self.moves.items()) if kept.move.tenant_id == tenant_id)
         return [move for move in of_tenant if move.ended_at is None]
+
+    def _moves_of_cell(self, cell_id: str) -> Sequence[Move]:
+        """Those from there or to there that have not ended."""
+        known = (kept.move for _, kept in sorted(self.moves.items()))
+        return [move for move in known if move.ended_at is None and cell_id in (move.source, move.destination)]
+
+    def _check_dedicable(self, cell_id: str, name: str) -> None:
+        others = [
+            tenant.tenant_id
+            for tenant in self._tenants.values()
+            if tenant.assignment is not None
+            and tenant.assignment.cell_id == cell_id
+            and name not in (tenant.tenant_id, tenant.dedicated_to)
+        ]
+        passing = [
+            move.move_id
+            for move in self._moves_of_cell(cell_id)
+            if name not in (move.tenant_id, self.get_tenant(move.tenant_id).dedicated_to)
+        ]
+        capacities.check_dedicable(cell_id, name, others, passing)
 
     def check_term(self, term: Term | None) -> None:
         """Whoever decides as a leader does it in the latest term. NotLeader."""
@@ -284,13 +340,10 @@ class MemoryDirectory:
         self._tenants[tenant.tenant_id] = tenant
         return tenant
 
-    def _take_place(self, cell_id: str, *, back: bool = False) -> None:
+    def _take_place(self, cell_id: str, tenant: Tenant | NewTenant, *, back: bool = False) -> None:
         cell = self._cells.get(cell_id)
-        takes = cell is not None and (
-            cell.state not in WAY_BACK_CLOSED if back else cell.state == "open" and cell.free_tenants > 0
-        )
-        if cell is None or not takes:
-            raise CellFull(f"cell {cell_id} is full, or not open, or not registered")
+        if cell is None or not (cell.state not in WAY_BACK_CLOSED if back else _takes(cell, tenant)):
+            raise CellFull(capacities.full(cell_id))
         self._cells[cell_id] = replace(cell, tenants=cell.tenants + 1)
 
     def _give_place(self, cell_id: str) -> None:
@@ -301,6 +354,10 @@ class MemoryDirectory:
         self._seq += 1
         self._changes.append(Change(self._seq, entry))
         self._changed.set()
+
+
+def _takes(cell: Cell, tenant: Tenant | NewTenant) -> bool:
+    return cell.state == "open" and cell.free_tenants > 0 and capacities.misfit(cell, tenant) is None
 
 
 def _checked(new: NewCell) -> tuple[str, str]:

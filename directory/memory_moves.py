@@ -46,7 +46,7 @@ class MemoryMoves:
         cell = self._directory.get_cell(new.destination)
         old = None if new.reverses is None else self._kept(new.reverses).move
         unfinished = [move.move_id for move in self._directory.unfinished_moves(new.tenant_id)]
-        return rules.refusals(new, tenant, unfinished, cell.state, cell.free_tenants > 0, old)
+        return rules.refusals(new, tenant, unfinished, cell, old)
 
     def _take_way_back(self, old: KeptMove) -> None:
         now, phase = self._clock.now(), rules.after(old.move.phase, "reverse")

@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 
 import asyncpg
 
 from directory import transactions, wire
 from directory.errors import AlreadyExists, Gap, Stale
-from directory.rules import addresses, moves, names, rates, states
+from directory.rules import addresses, capacities, moves, names, rates, states
 from directory.rules.states import CellEvent, TenantEvent
 from directory.transactions import SQL, Transactions, found, get_tenant, lock_tenant, record, repeated, take_place
 from directory.values import (
@@ -52,31 +52,48 @@ class PostgresDirectory:
     @repeated
     async def register_cell(self, new: NewCell) -> Cell:
         names.check_name("cell", new.cell_id)
+        capacities.check_cell(new)
         async with self._transactions.begun() as connection:
-            row = await connection.fetchrow(SQL["insert_cell"], new.cell_id, new.region, *_particulars(new))
+            holds = *astuple(new.capacity), *astuple(new.caps), new.dedicated_to
+            described = new.cell_id, new.region, *_particulars(new), *holds
+            row = await connection.fetchrow(SQL["insert_cell"], *described)
             if row is None:
-                raise AlreadyExists(f"cell {new.cell_id} is registered already")
-            return await _announced(connection, _cell(row))
+                raise AlreadyExists(capacities.taken(new.cell_id))
+            return await _announced(connection, transactions.cell(row))
 
     @repeated
-    async def update_cell(self, cell_id: str, change: CellChange) -> Cell:
+    async def update_cell(self, cell_id: str, change: CellChange, was: Cell | None = None) -> Cell:
+        capacities.check_cell(change)
         async with self._transactions.begun() as connection:
-            row = await connection.fetchrow(SQL["update_cell"], cell_id, *_particulars(change))
-            return await _announced(connection, _cell(found(row, "cell", cell_id)))
+            row = await connection.fetchrow(SQL["lock_cell"], cell_id)
+            known = transactions.cell(found(row, "cell", cell_id))
+            capacities.check_same(known, was)
+            if change.dedicated_to not in (None, known.dedicated_to):
+                await _check_dedicable(connection, cell_id, change.dedicated_to)
+            if change.capacity is not None:
+                await connection.execute(SQL["set_capacity"], cell_id, *astuple(change.capacity))
+            if change.caps is not None:
+                await connection.execute(SQL["set_caps"], cell_id, *astuple(change.caps))
+            described = cell_id, *_particulars(change), change.dedicated_to
+            row = await connection.fetchrow(SQL["update_cell"], *described)
+            return await _announced(connection, transactions.cell(found(row, "cell", cell_id)))
 
     @repeated
     async def change_cell(self, cell_id: str, event: CellEvent, term: Term | None = None) -> Cell:
         async with self._transactions.begun(term) as connection:
             row = found(await connection.fetchrow(SQL["lock_cell"], cell_id), "cell", cell_id)
             state = states.after(states.CELLS, row["state"], event)
+            if event in states.LEFT:
+                rows = await connection.fetch(SQL["list_moves_of_cell"], cell_id)
+                capacities.check_left(cell_id, event, row["tenants"], (each["move_id"] for each in rows))
             changed = await connection.fetchrow(SQL["set_cell_state"], cell_id, state)
-            return await _announced(connection, _cell(found(changed, "cell", cell_id)))
+            return await _announced(connection, transactions.cell(found(changed, "cell", cell_id)))
 
     async def cell(self, cell_id: str) -> Cell:
-        return _cell(found(await self._transactions.row("get_cell", cell_id), "cell", cell_id))
+        return transactions.cell(found(await self._transactions.row("get_cell", cell_id), "cell", cell_id))
 
     async def cells(self) -> Sequence[Cell]:
-        return [_cell(row) for row in await self._transactions.rows("list_cells")]
+        return [transactions.cell(row) for row in await self._transactions.rows("list_cells")]
 
     # Tenants
 
@@ -84,6 +101,7 @@ class PostgresDirectory:
     async def create_tenant(self, new: NewTenant, cell_id: str) -> Tenant:
         names.check_name("tenant", new.tenant_id)
         rates.check_rate(new.rate)
+        tags = capacities.check_place(new.tags, new.revenue, new.dedicated_to)
         async with self._transactions.begun() as connection:
             described = (
                 new.tenant_id,
@@ -94,10 +112,11 @@ class PostgresDirectory:
                 new.creation_digest,
                 *_limits(new.rate),
                 None if new.customer is None else json.dumps(asdict(new.customer)),
+                *(tags, new.revenue, new.dedicated_to),
             )
             if await connection.fetchval(SQL["insert_tenant"], *described) is None:
                 raise AlreadyExists(f"tenant {new.tenant_id} exists already, or existed once")
-            await take_place(connection, cell_id)
+            await take_place(connection, new.tenant_id, cell_id)
             epoch = await connection.fetchval(SQL["insert_assignment"], new.tenant_id, cell_id)
             await record(connection, TenantEntry(new.tenant_id, cell_id, epoch, new.rate))
             return await get_tenant(connection, new.tenant_id)
@@ -141,6 +160,22 @@ class PostgresDirectory:
             home = tenant.assignment
             if home is not None:
                 await record(connection, TenantEntry(tenant_id, home.cell_id, home.epoch, rate))
+            return await get_tenant(connection, tenant_id)
+
+    @repeated
+    async def place_tenant(
+        self,
+        tenant_id: str,
+        *,
+        tags: Sequence[str] | None = None,
+        revenue: float | None = None,
+        dedicated_to: str | None = None,
+    ) -> Tenant:
+        tags = capacities.check_place(tags, revenue, dedicated_to)
+        async with self._transactions.begun() as connection:
+            row = await lock_tenant(connection, tenant_id)
+            capacities.check_placeable(row["state"])
+            await connection.execute(SQL["set_tenant_place"], tenant_id, tags, revenue, dedicated_to)
             return await get_tenant(connection, tenant_id)
 
     @repeated
@@ -225,7 +260,7 @@ class PostgresDirectory:
         return Snapshot(
             identity=head["identity"],
             seq=head["seq"],
-            cells={row["cell_id"]: _cell_entry(_cell(row)) for row in cells},
+            cells={row["cell_id"]: _cell_entry(transactions.cell(row)) for row in cells},
             tenants={row["tenant_id"]: _tenant_entry(row) for row in rows},
         )
 
@@ -241,6 +276,14 @@ def _particulars(cell: NewCell | CellChange) -> tuple[object, ...]:
         None if text is None else addresses.check_origin(text) for text in (cell.address, cell.control_address)
     ]
     return *origins, cell.capacity_tenants, cell.version, None if cell.tags is None else list(cell.tags)
+
+
+async def _check_dedicable(connection: Connection, cell_id: str, name: str) -> None:
+    """After the cell was locked: nobody comes meanwhile."""
+    others = await connection.fetch(SQL["list_others_of_cell"], cell_id, name)
+    moves = await connection.fetch(SQL["list_moves_of_cell"], cell_id)
+    passing = [row["move_id"] for row in moves if name not in (row["dedicated_to"], row["tenant_id"])]
+    capacities.check_dedicable(cell_id, name, [row["tenant_id"] for row in others], passing)
 
 
 async def _hears(listening: PoolConnection) -> bool:
@@ -271,10 +314,6 @@ def _cell_entry(cell: Cell) -> CellEntry:
 def _tenant_entry(row: asyncpg.Record) -> TenantEntry:
     tenant_id, cell_id, epoch, per_second, burst = row.values()
     return TenantEntry(tenant_id, cell_id, epoch, transactions.rate(per_second, burst))
-
-
-def _cell(row: asyncpg.Record) -> Cell:
-    return Cell(**{**dict(row), "tags": tuple(row["tags"])})
 
 
 def _limits(rate: Rate | None) -> tuple[float | None, int | None]:

@@ -214,10 +214,10 @@ async def _considered(
 ) -> tuple[Tenant, Sequence[NotAllowed]]:
     """The tenant, and what keeps it from moving so. NotFound."""
     tenant = await get_tenant(connection, new.tenant_id)
-    cell = found(await connection.fetchrow(SQL["get_cell"], new.destination), "cell", new.destination)
+    row = await connection.fetchrow(SQL["get_cell"], new.destination)
+    cell = transactions.cell(found(row, "cell", new.destination))
     unfinished = [row["move_id"] for row in await connection.fetch(SQL["list_unfinished_moves"], new.tenant_id)]
-    free = cell["tenants"] < cell["capacity_tenants"]
-    return tenant, rules.refusals(new, tenant, unfinished, cell["state"], free, old)
+    return tenant, rules.refusals(new, tenant, unfinished, cell, old)
 
 
 async def _locked(connection: Connection, move_id: str) -> asyncpg.Record:

@@ -10,7 +10,19 @@ import asyncpg
 
 from directory import wire
 from directory.errors import CellFull, NotFound, NotLeader, Stale, Unavailable
-from directory.values import Assignment, CellEntry, Customer, Rate, Tenant, TenantEntry, Term
+from directory.rules import capacities
+from directory.values import (
+    Assignment,
+    Capacity,
+    Caps,
+    Cell,
+    CellEntry,
+    Customer,
+    Rate,
+    Tenant,
+    TenantEntry,
+    Term,
+)
 from runtime import database
 from runtime.database import BUSY, UNREACHABLE, Connection, Pool
 from runtime.queries import Queries
@@ -18,6 +30,7 @@ from runtime.queries import Queries
 SQL = Queries("directory")
 TRANSACTION_SECONDS = 10.0
 """No call takes longer, whatever the server does."""
+CAPACITY, CAPS = tuple(Capacity.__dataclass_fields__), tuple(Caps.__dataclass_fields__)
 LATER_LEADER = "CW005"
 """SQLSTATE of `directory.check_term`."""
 ArgumentsT = ParamSpec("ArgumentsT")
@@ -103,11 +116,16 @@ async def get_tenant(connection: Connection, tenant_id: str) -> Tenant:
     return tenant(found(await connection.fetchrow(SQL["get_tenant"], tenant_id), "tenant", tenant_id))
 
 
-async def take_place(connection: Connection, cell_id: str, *, back: bool = False) -> None:
-    """One of the places in an open cell; `back`: the one that its rows still have there. CellFull."""
-    query = "take_place_back" if back else "take_place"
-    if await connection.fetchval(SQL[query], cell_id) is None:
-        raise CellFull(f"cell {cell_id} is full, or not open, or not registered")
+async def take_place(connection: Connection, tenant_id: str, cell_id: str) -> None:
+    """One of the places in an open cell, for a tenant whose row is locked. CellFull."""
+    if await connection.fetchval(SQL["take_place"], cell_id, tenant_id) is None:
+        raise CellFull(capacities.full(cell_id))
+
+
+async def take_place_back(connection: Connection, cell_id: str) -> None:
+    """The place that a tenant's rows still have in the cell from which it came. CellFull."""
+    if await connection.fetchval(SQL["take_place_back"], cell_id) is None:
+        raise CellFull(capacities.full(cell_id))
 
 
 async def reassign(
@@ -120,7 +138,7 @@ async def reassign(
     left = known.assignment.cell_id
     if left != cell_id:
         await connection.execute(SQL["lock_cells"], [left, cell_id])
-        await take_place(connection, cell_id, back=back)
+        await (take_place_back(connection, cell_id) if back else take_place(connection, tenant_id, cell_id))
         await connection.execute(SQL["give_place"], left)
     fresh = await connection.fetchval(SQL["reassign"], tenant_id, epoch, cell_id)
     await record(connection, TenantEntry(tenant_id, cell_id, fresh, known.rate))
@@ -132,6 +150,15 @@ async def record(connection: Connection, entry: CellEntry | TenantEntry) -> None
     await connection.execute(SQL["record_change"], wire.encode_entry(entry))
 
 
+def cell(row: asyncpg.Record) -> Cell:
+    """A cell as its row says."""
+    fields = dict(row)
+    capacity = {each: fields.pop(f"capacity_{each}") for each in CAPACITY}
+    caps = {each: fields.pop(f"cap_{each}") for each in CAPS}
+    tags = tuple(fields.pop("tags"))
+    return Cell(**fields, tags=tags, capacity=Capacity(**capacity), caps=Caps(**caps))
+
+
 def tenant(row: asyncpg.Record) -> Tenant:
     """A tenant as its row says."""
     fields = dict(row)
@@ -140,7 +167,8 @@ def tenant(row: asyncpg.Record) -> Tenant:
     limit = rate(fields.pop("requests_per_second"), fields.pop("request_burst"))
     customer = fields.pop("customer")
     kept = None if customer is None else Customer(**json.loads(customer))
-    return Tenant(**fields, assignment=assignment, rate=limit, customer=kept)
+    tags = tuple(fields.pop("tags"))
+    return Tenant(**fields, assignment=assignment, rate=limit, customer=kept, tags=tags)
 
 
 def rate(per_second: float | None, burst: int | None) -> Rate | None:

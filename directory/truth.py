@@ -30,13 +30,23 @@ class Directory(Protocol):
     """Cells, tenants and assignments, and the numbered stream of what changed."""
 
     async def register_cell(self, new: NewCell) -> Cell:
-        """A cell in state `joining`. AlreadyExists; BadName; BadAddress."""
+        """A cell in state `joining`. AlreadyExists, also for the name of a retired one; BadName; BadAddress;
+        BadCapacity.
+        """
 
-    async def update_cell(self, cell_id: str, change: CellChange) -> Cell:
-        """What `change` names, and nothing else, in one step. NotFound; BadAddress."""
+    async def update_cell(self, cell_id: str, change: CellChange, was: Cell | None = None) -> Cell:
+        """What `change` names, and nothing else, in one step. NotFound; BadAddress; BadCapacity.
+
+        NotAllowed for another dedication while somebody else lives there, or moves from there or to there.
+        `was`: what the change was made from; Stale when capacity, caps or dedication are otherwise by now.
+        """
 
     async def change_cell(self, cell_id: str, event: CellEvent, term: Term | None = None) -> Cell:
-        """The next state of its table. NotFound; NotAllowed. With the `term` of a leader: NotLeader."""
+        """The next state of its table. NotFound; NotAllowed. With the `term` of a leader: NotLeader.
+
+        `empty` and `retire` are not allowed while a tenant lives there, nor `retire` while a move from there or to
+        there has not ended.
+        """
 
     async def cell(self, cell_id: str) -> Cell:
         """NotFound."""
@@ -48,7 +58,7 @@ class Directory(Protocol):
         """Reserve a place in an open cell and assign it at a fresh epoch.
 
         The tenant is not settled until `applied` says that the cell has opened for it, and knows its customer.
-        AlreadyExists; CellFull; BadName; BadRate.
+        AlreadyExists; CellFull, also when it may not live there; BadName; BadRate; BadCapacity.
         """
 
     async def tenant(self, tenant_id: str) -> Tenant:
@@ -68,6 +78,19 @@ class Directory(Protocol):
         The rate that it has already is no change. NotFound; NotAllowed for a deleted tenant; BadRate.
         """
 
+    async def place_tenant(
+        self,
+        tenant_id: str,
+        *,
+        tags: Sequence[str] | None = None,
+        revenue: float | None = None,
+        dedicated_to: str | None = None,
+    ) -> Tenant:
+        """Where it may live from now on, and what it pays; None stays as it is. It is not moved by that.
+
+        NotFound; NotAllowed for a deleted tenant; BadCapacity.
+        """
+
     async def applied(self, tenant_id: str, revision: int) -> Tenant:
         """The cell has carried out `revision`, and its customer is no longer kept here.
 
@@ -78,7 +101,10 @@ class Directory(Protocol):
         """Tenants whose last decision (after `after_revision`) has not been carried out, the oldest first."""
 
     async def reassign(self, tenant_id: str, epoch: int, cell_id: str) -> Assignment:
-        """Compare-and-set: from `epoch` to a fresh epoch in another cell. NotFound; Stale; CellFull."""
+        """Compare-and-set: from `epoch` to a fresh epoch in another cell.
+
+        NotFound; Stale; CellFull, also when it may not live there.
+        """
 
     async def identity(self) -> str:
         """Whose the numbers are: another directory has another identity, also one with the same numbers."""

@@ -16,8 +16,33 @@ Wish = Literal["run", "pause", "cancel", "switch", "confirm"]
 
 
 @dataclass(frozen=True, slots=True)
+class Capacity:
+    """What a cell can hold beside a number of tenants. None: not known, as much as comes."""
+
+    cpus: float | None = None
+    memory_bytes: int | None = None
+    storage_bytes: int | None = None
+    network_bits: float | None = None
+    """Per second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """How much of the company one cell may take along when it is lost. None: no cap.
+
+    `revenue` per month, in the unit of tenants' revenue. `top_tier`: tenants on a plan of the highest rank.
+    """
+
+    revenue: float | None = None
+    top_tier: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class NewCell:
-    """A cell as it registers. Addresses are origins such as http://10.0.0.7:8000."""
+    """A cell as it registers. Addresses are origins such as http://10.0.0.7:8000.
+
+    `dedicated_to` names the tenants that alone may live there; empty: everybody else.
+    """
 
     cell_id: str
     region: str
@@ -26,17 +51,26 @@ class NewCell:
     capacity_tenants: int
     version: str = ""
     tags: tuple[str, ...] = ()
+    capacity: Capacity = Capacity()
+    caps: Caps = Caps()
+    dedicated_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class CellChange:
-    """What becomes different about a cell; None stays as it is. A cell's region stays for ever."""
+    """What becomes different about a cell; None stays as it is. A cell's region stays for ever.
+
+    `capacity` and `caps` come as a whole.
+    """
 
     address: str | None = None
     control_address: str | None = None
     capacity_tenants: int | None = None
     version: str | None = None
     tags: tuple[str, ...] | None = None
+    capacity: Capacity | None = None
+    caps: Caps | None = None
+    dedicated_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +88,9 @@ class Cell:
     tags: tuple[str, ...]
     registered_at: datetime
     updated_at: datetime
+    capacity: Capacity = Capacity()
+    caps: Caps = Caps()
+    dedicated_to: str = ""
 
     @property
     def free_tenants(self) -> int:
@@ -85,7 +122,9 @@ class Customer:
 class NewTenant:
     """A tenant as it is asked for. `creation_key` and `creation_digest` recognise a retry of the same request.
 
-    `rate` None: no limit. `customer` None: nobody is onboarded.
+    `rate` None: no limit. `customer` None: nobody is onboarded. `tags` are those that its cell must have. It lives
+    only in cells that are `dedicated_to` the same name; empty: in those that are dedicated to nobody. `revenue` is
+    what it pays per month.
     """
 
     tenant_id: str
@@ -96,6 +135,9 @@ class NewTenant:
     creation_digest: str | None = None
     rate: Rate | None = None
     customer: Customer | None = None
+    tags: tuple[str, ...] = ()
+    revenue: float = 0.0
+    dedicated_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +157,8 @@ class Tenant:
     decision is on its way. A deleted tenant keeps its name, so that nobody can take over what is left of it.
     `rate` None: no limit. It is for routers alone, so no cell has to carry it out.
     `customer` is who is yet to be onboarded by the cell; None when nobody is, or the cell knows already.
+    `region`, `tags` (which its cell must have) and `dedicated_to` say where it may live; they are for placement
+    alone, and so is its `revenue` per month. Who may not live where it lives is still served there.
     """
 
     tenant_id: str
@@ -131,6 +175,9 @@ class Tenant:
     creation_digest: str | None = None
     rate: Rate | None = None
     customer: Customer | None = None
+    tags: tuple[str, ...] = ()
+    revenue: float = 0.0
+    dedicated_to: str = ""
 
     @property
     def settled(self) -> bool:

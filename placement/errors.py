@@ -25,6 +25,7 @@ _CODES: Mapping[type[errors.DirectoryError], str] = {
     errors.BadName: "INVALID_ARGUMENT",
     errors.BadAddress: "INVALID_ARGUMENT",
     errors.BadRate: "INVALID_ARGUMENT",
+    errors.BadCapacity: "INVALID_ARGUMENT",
     errors.BadMove: "INVALID_ARGUMENT",
     errors.NotFound: "NOT_FOUND",
     errors.AlreadyExists: "ALREADY_EXISTS",

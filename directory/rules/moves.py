@@ -16,7 +16,8 @@ from typing import Any, Literal, get_args
 
 from directory.errors import BadMove, NotAllowed, Stale
 from directory.rules import states
-from directory.values import CellState, Move, MoveChange, MoveOptions, MovePhase, NewMove, Tenant, Wish
+from directory.rules.capacities import misfit
+from directory.values import Cell, CellState, Move, MoveChange, MoveOptions, MovePhase, NewMove, Tenant, Wish
 
 MoveStep = Literal[
     "prepare", "capture", "copy", "catch_up", "verify", "ready", "fence", "finalize", "commit", "release",
@@ -204,21 +205,20 @@ def check_movable(new: NewMove, tenant: Tenant) -> str:
 
 
 def refusals(
-    new: NewMove, tenant: Tenant, unfinished: Iterable[str], state: CellState, free: bool, old: Move | None
+    new: NewMove, tenant: Tenant, unfinished: Iterable[str], cell: Cell, old: Move | None
 ) -> list[NotAllowed]:
     """Everything that keeps a move from being planned; empty: nothing does.
 
-    `unfinished` are the tenant's moves, `old` is the one whose way back is asked for; `state` and `free` are those
-    of the destination.
+    `unfinished` are the tenant's moves, `old` is the one whose way back is asked for; `cell` is the destination.
     """
     others = [move_id for move_id in unfinished if move_id != new.reverses]
     checks: list[Callable[[], object]] = [partial(check_free, new.tenant_id, others)]
     if old is not None:
-        checks.append(partial(check_way_back, new, old, state))
+        checks.append(partial(check_way_back, new, old, cell.state))
     checks.append(partial(check_movable, new, tenant))
     home = None if tenant.assignment is None else tenant.assignment.cell_id
     if old is None and home != new.destination:
-        checks.append(partial(check_destination, new.destination, state, free))
+        checks += [partial(check_destination, cell), partial(check_fit, cell, tenant)]
     found = []
     for check in checks:
         try:
@@ -234,12 +234,18 @@ def check_free(tenant_id: str, unfinished: Iterable[str]) -> None:
         raise NotAllowed(f"tenant {tenant_id} has an unfinished move: {other}; let it end, confirm or cancel it")
 
 
-def check_destination(cell_id: str, state: CellState, free: bool) -> None:
+def check_destination(cell: Cell) -> None:
     """NotAllowed for a cell that takes nobody."""
-    if state != "open":
-        raise NotAllowed(f"cell {cell_id} is {state}: only an open cell takes tenants; choose another")
-    if not free:
-        raise NotAllowed(f"cell {cell_id} is full; give it more capacity, or choose another")
+    if cell.state != "open":
+        raise NotAllowed(f"cell {cell.cell_id} is {cell.state}: only an open cell takes tenants; choose another")
+    if not cell.free_tenants:
+        raise NotAllowed(f"cell {cell.cell_id} is full; give it more capacity, or choose another")
+
+
+def check_fit(cell: Cell, tenant: Tenant) -> None:
+    """NotAllowed for a cell in which the tenant may not live."""
+    if (why := misfit(cell, tenant)) is not None:
+        raise NotAllowed(f"tenant {tenant.tenant_id} may not live there: {why}; choose another")
 
 
 def check_way_back(new: NewMove, old: Move, state: CellState) -> None:

@@ -31,7 +31,10 @@ CELLS: Mapping[tuple[CellState, CellEvent], CellState] = {
     ("empty", "fail"): "failed",
     ("failed", "cordon"): "cordoned",  # back, but an operator decides when it takes tenants again
     ("failed", "open"): "open",
+    ("failed", "retire"): "retired",  # one that was lost with nobody in it need not come back first
 }
+LEFT: frozenset[CellEvent] = frozenset(("empty", "retire"))
+"""Only for a cell in which no tenant lives; and none whose move from or to it has not ended."""
 
 TENANTS: Mapping[tuple[TenantState, TenantEvent], TenantState] = {
     ("active", "suspend"): "suspended",

@@ -17,7 +17,16 @@ CREATE TABLE directory.cells (
     version          text        NOT NULL,
     tags             text[]      NOT NULL,
     registered_at    timestamptz NOT NULL DEFAULT now(),
-    updated_at       timestamptz NOT NULL DEFAULT now()
+    updated_at       timestamptz NOT NULL DEFAULT now(),
+    -- What it can hold and may take along. Null: not known, or no cap. Never NaN, nor infinite.
+    capacity_cpus          double precision CHECK (capacity_cpus > 0 AND capacity_cpus < 'Infinity'),
+    capacity_memory_bytes  bigint           CHECK (capacity_memory_bytes > 0),
+    capacity_storage_bytes bigint           CHECK (capacity_storage_bytes > 0),
+    capacity_network_bits  double precision
+        CHECK (capacity_network_bits > 0 AND capacity_network_bits < 'Infinity'),
+    cap_revenue            double precision CHECK (cap_revenue > 0 AND cap_revenue < 'Infinity'),
+    cap_top_tier           bigint           CHECK (cap_top_tier >= 0),
+    dedicated_to           text             NOT NULL DEFAULT '' CHECK (length(dedicated_to) <= 40)
 );
 
 CREATE TABLE directory.tenants (
@@ -38,6 +47,10 @@ CREATE TABLE directory.tenants (
     request_burst       integer CHECK (request_burst >= 1),
     -- Who is to be onboarded along with a new tenant; null once its cell has taken that over.
     customer            jsonb,
+    -- Where it may live: in cells that have these tags and are dedicated to the same name; and what it pays a month.
+    tags                text[]           NOT NULL DEFAULT '{}',
+    revenue             double precision NOT NULL DEFAULT 0 CHECK (revenue >= 0 AND revenue < 'Infinity'),
+    dedicated_to        text             NOT NULL DEFAULT '' CHECK (length(dedicated_to) <= 40),
     CONSTRAINT tenants_whole_rate CHECK ((requests_per_second IS NULL) = (request_burst IS NULL))
 );
 CREATE INDEX tenants_unsettled ON directory.tenants (revision) WHERE revision <> applied_revision;

@@ -6,6 +6,7 @@ SET address = coalesce($2, address),
     capacity_tenants = coalesce($4, capacity_tenants),
     version = coalesce($5, version),
     tags = coalesce($6, tags),
+    dedicated_to = coalesce($7, dedicated_to),
     updated_at = now()
 WHERE cell_id = $1
 RETURNING *
