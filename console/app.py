@@ -7,6 +7,7 @@ import typer
 from console.commands import (
     adopt,
     bootstrap,
+    capacity,
     cells,
     demo,
     doctor,
@@ -41,6 +42,7 @@ app.add_typer(orchestrations.app, name="orchestrations")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(router.app, name="router")
 status.add_to(app)
+capacity.add_to(app)
 doctor.add_to(app)
 token.add_to(app)
 app.add_typer(bootstrap.app, name="bootstrap")

@@ -11,6 +11,7 @@ from directory.pointer import Pointer
 from directory.postgres import PostgresDirectory
 from directory.postgres_leadership import PostgresTerms
 from directory.postgres_moves import PostgresMoves
+from directory.postgres_uses import PostgresUses
 from directory.publisher import Publisher
 from directory.redis_feed import RedisFeed
 from directory.registry import Registry
@@ -20,6 +21,7 @@ from placement.api import front
 from placement.api.cells import CellHandlers
 from placement.api.checks import CheckHandlers
 from placement.api.customers import Customers
+from placement.api.forecasts import ForecastHandlers
 from placement.api.instances import InstanceHandlers
 from placement.api.jobs import Jobs
 from placement.api.keys import Keys
@@ -34,6 +36,7 @@ from placement.cells import Cells
 from placement.checks.doctor import Doctor
 from placement.creation import Creation
 from placement.decisions import Decisions
+from placement.forecasts import Forecasts
 from placement.reach import Reach
 from placement.readiness import Readiness
 from placement.reconciler import Reconciler
@@ -68,6 +71,7 @@ class Stores:
     pool: Pool
     directory: PostgresDirectory
     moves: PostgresMoves
+    uses: PostgresUses
     feed: RedisFeed
     control: CellControl
     registry: Registry
@@ -105,8 +109,9 @@ async def assemble(settings: PlacementSettings) -> Program:
     creation = Creation(stores.directory, carrier, reach, seeds, publisher)
     witnesses, candidate = Witnesses(stores.registry, reach), leader.candidate(stores.leadership, stores.terms)
     decisions = Decisions(stores.directory, carrier)
-    endpoints = _endpoints(settings, stores, cells, creation, decisions, seeds, witnesses)
-    background = Background(ready, publisher, reconciler, cells, candidate, witnesses, stores.pointer)
+    forecasts = Forecasts(stores.directory, stores.uses, candidate, settings.cell_lead_days)
+    endpoints = _endpoints(settings, stores, cells, creation, decisions, seeds, witnesses, forecasts)
+    background = Background(ready, publisher, reconciler, cells, candidate, witnesses, forecasts, stores.pointer)
     health = _health(ready, stores.feed)
     health.add("leader", lambda: leader.check(candidate, stores.terms), required=False)
     site = Site(
@@ -142,7 +147,7 @@ async def _stores(settings: PlacementSettings) -> Stores:
     registry = open_registry(settings.directory_redis_url, settings.consul_url, settings.consul_token)
     leadership = open_leadership(pool, settings.consul_url, settings.consul_token, settings.leader_seconds)
     return Stores(
-        *(pool, PostgresDirectory(pool), PostgresMoves(pool), feed, control, registry),
+        *(pool, PostgresDirectory(pool), PostgresMoves(pool), PostgresUses(pool), feed, control, registry),
         *(leadership, PostgresTerms(pool)),
         None if settings.consul_url is None else open_pointer(settings.consul_url, settings.consul_token),
     )
@@ -156,6 +161,7 @@ def _endpoints(
     decisions: Decisions,
     seeds: Seeds,
     witnesses: Witnesses,
+    forecasts: Forecasts,
 ) -> Sequence[Endpoint[None]]:
     directory, control = stores.directory, stores.control
     led = stores.leadership, stores.terms
@@ -171,6 +177,7 @@ def _endpoints(
         *Previews(stores.moves, survey).endpoints(),
         *CellHandlers(directory, cells, tokens).endpoints(),
         *InstanceHandlers(stores.registry).endpoints(),
+        *ForecastHandlers(forecasts).endpoints(),
         *LeaderHandlers(stores.leadership, stores.terms).endpoints(),
         *CheckHandlers(Doctor(directory, stores.feed, control, led, witnesses)).endpoints(),
     ]

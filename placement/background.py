@@ -1,4 +1,4 @@
-"""What goes on without being asked: publishing, reconciling, looking at cells, standing for election.
+"""What goes on without being asked: publishing, reconciling, looking at cells, standing for election, forecasts.
 
 Each waits until the directory is usable, and is tried again by itself when what it needs is away.
 """
@@ -13,6 +13,7 @@ from directory.pointer import Pointer, Position
 from directory.publisher import Publisher
 from placement import metrics
 from placement.cells import Cells
+from placement.forecasts import Forecasts
 from placement.readiness import Readiness
 from placement.reconciler import Reconciler
 from placement.witnesses import Witnesses
@@ -36,6 +37,7 @@ class Background:
         cells: Cells,
         candidate: Candidate,
         witnesses: Witnesses,
+        forecasts: Forecasts,
         pointer: Pointer | None,
     ) -> None:
         self._ready = ready
@@ -44,6 +46,7 @@ class Background:
         self._cells = cells
         self._candidate = candidate
         self._witnesses = witnesses
+        self._forecasts = forecasts
         self._pointer = pointer
         self._pointed: Position | None = None
         self._tasks = Tasks()
@@ -57,6 +60,7 @@ class Background:
         self._tasks.keep("open joining cells", self._once_usable(self._cells.open_joining), QUICK)
         self._tasks.keep("look at cells", self._once_usable(self._cells.look_around))
         self._tasks.keep("lead", self._once_usable(self._candidate.step))
+        self._tasks.keep("forecast", self._once_usable(self._forecasts.step))
         self._tasks.keep("see cells", self._witnesses.cells.step)
         self._tasks.keep("see routers", self._witnesses.routers.step)
         if self._pointer is not None:

@@ -14,4 +14,12 @@ LEADS = Gauge("cellway_placement_leads", "Whether this process leads just now", 
 TERM = Gauge(
     "cellway_placement_term", "Number of the term in which this process leads, 0 while it does not", ["resource"]
 )
+DAYS_UNTIL_FULL = Gauge(
+    "cellway_placement_days_until_full",
+    "Days until a pool is full of a resource: earliest, likely, latest; +Inf: not within a year",
+    ["pool", "resource", "estimate"],
+)
+USED_SHARE = Gauge(
+    "cellway_placement_pool_used", "Share of a pool's limit that is used, by resource", ["pool", "resource"]
+)
 SEEN = Gauge("cellway_placement_seen", "Processes that the registry told of last, by service", ["service"])

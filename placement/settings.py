@@ -43,6 +43,10 @@ class PlacementSettings(Settings):
         description="after so long of silence another placement may lead; 10 at least in Consul",
     )
 
+    cell_lead_days: int = Field(
+        default=14, ge=0, le=365, description="how long it takes until a cell that is wanted can be opened"
+    )
+
     @model_validator(mode="after")
     def _consul_keeps_sessions_that_long(self) -> Self:
         if self.consul_url is not None and self.leader_seconds < CONSULS_LEAST_SECONDS:

@@ -3,5 +3,6 @@
 - `front`    every request's way in: who asks, one log line and one measurement each
 - `values`   types of fields that several resources share
 - `homes`    in which cell a tenant's work is
-- `tenants`, `customers`, `keys`, `cells`, `checks`, `orchestrations`, `jobs`, `moves`, `previews`
+- `tenants`, `customers`, `keys`, `cells`, `checks`, `orchestrations`, `jobs`, `moves`, `previews`,
+  `forecasts`
 """
