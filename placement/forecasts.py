@@ -25,12 +25,12 @@ from runtime.clock import Clock, SystemClock
 
 log = logs.get("placement.forecasts")
 
-ROUND_SECONDS = 5.0
-"""Between two looks whether this placement leads."""
+ROUND_SECONDS = 1.0
+"""Between two looks whether this placement leads, and whether a fleet that was empty still is."""
 RECORD_SECONDS = 3600.0
 SHOW_SECONDS = 300.0
 """Between two updates of the metrics page."""
-BELIEVED_SECONDS = 5.0
+BELIEVED_SECONDS = 1.0
 """A forecast that was just made serves everybody who asks meanwhile."""
 MOST_SHOWN = 200
 """Pools and resources on the metrics page, the most urgent ones."""
@@ -77,20 +77,22 @@ class Forecasts:
     async def step(self) -> None:
         """Write, if it is time and this placement leads; show what is to be expected; rest. Unavailable."""
         term, now = self._candidate.term, self._clock.monotonic()
-        if term is not None and self._is_due(term, now):
-            await self._record_in(term)
+        if term is not None and self._is_due(term, now) and await self._record_in(term):
             self._recorded, self._shown_at = (term, now), -math.inf
         if now >= self._shown_at + SHOW_SECONDS:
             show(await self.look())
             self._shown_at = now
         await self._clock.sleep(ROUND_SECONDS)
 
-    async def record(self, term: Term) -> None:
-        """What all pools use now. NotLeader; Unavailable."""
+    async def record(self, term: Term) -> bool:
+        """What all pools use now; False when there is none. NotLeader; Unavailable."""
         loads = {} if self._loads is None else await self._loads.by_cell()
         found = pools(await self._directory.cells(), loads)
-        await self._uses.record([told(pool, pool.used) for pool in found if pool.used is not None], term)
-        self._latest = None
+        uses = [told(pool, pool.used) for pool in found if pool.used is not None]
+        if uses:
+            await self._uses.record(uses, term)
+            self._latest = None
+        return bool(uses)
 
     async def look(self) -> Outlooks:
         """What is to be expected, at most some seconds old. Unavailable."""
@@ -103,11 +105,12 @@ class Forecasts:
     def _is_due(self, term: Term, now: float) -> bool:
         return self._recorded is None or self._recorded[0] != term or now >= self._recorded[1] + RECORD_SECONDS
 
-    async def _record_in(self, term: Term) -> None:
+    async def _record_in(self, term: Term) -> bool:
         try:
-            await self.record(term)
+            return await self.record(term)
         except NotLeader as error:
             log.info("use_not_recorded", reason=str(error))
+            return True  # whoever leads does it
 
     async def _foretold(self) -> Outlooks:
         day, kept = await self._uses.today(), await self._uses.latest(WINDOW_DAYS)
