@@ -24,7 +24,12 @@ UNITS = ("bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s")
 def draw(found: Document) -> RenderableType:
     """The whole picture."""
     parts: list[RenderableType] = [Text(sentence) for sentence in sentences(found)]
-    return Group(*parts, Text(), _table(found["pools"])) if found["pools"] else Group(*parts)
+    limited = [one for one in found["pools"] if one["outlook"] != "no_limit"]
+    if limited:
+        parts += [Text(), _table(limited)]
+    if missing := _unlimited(found["pools"]):
+        parts += [Text(), Text(missing)]
+    return Group(*parts)
 
 
 def sentences(found: Document) -> Iterator[str]:
@@ -90,6 +95,16 @@ def _nothing_to_do(pools: Sequence[Document]) -> str:
     )
 
 
+def _unlimited(pools: Sequence[Document]) -> str:
+    """What is left out of the table, and what to do about it."""
+    of: dict[str, list[str]] = {}
+    for one in pools:
+        if one["outlook"] == "no_limit":
+            of.setdefault(one["pool"], []).append(_name(one))
+    told = "; ".join(f"{region} ({', '.join(names)})" for region, names in sorted(of.items()))
+    return f"No limit is known in {told}: not every cell there says how much it holds." if told else ""
+
+
 def _table(pools: Sequence[Document]) -> RenderableType:
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in ("POOL", "RESOURCE"):
@@ -129,8 +144,6 @@ def _outlook(one: Document) -> str:
             return str(one["full_on"])
         case "too_little_known":
             return f"too little known ({one['days_known']} {'day' if one['days_known'] == 1 else 'days'})"
-        case "no_limit":
-            return "no limit known"
         case outlook:
             return str(outlook).replace("_", " ")
 

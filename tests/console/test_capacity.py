@@ -102,6 +102,19 @@ def test_a_row_tells_numbers_in_their_units() -> None:
     assert " ".join(tenants.split()) == "eu tenants 12 500 0 % – too little known (1 day) – – –"
 
 
+def test_what_has_no_limit_is_told_in_one_line() -> None:
+    """It is in no row of the table, and nobody could do anything about it but say how much cells hold."""
+    drawn = io.StringIO()
+    pools = [pool(), *(pool(resource=of, outlook="no_limit", open_by=None) for of in ("cpu", "memory"))]
+    Console(file=drawn, width=250).print(draw({"day": "2026-11-22", "lead_days": 14, "pools": pools}))
+    *_, row, empty, line = drawn.getvalue().splitlines()
+    assert row.startswith("eu    storage")
+    assert (empty, line) == (
+        "",
+        "No limit is known in eu (CPU, memory): not every cell there says how much it holds.",
+    )
+
+
 def test_bars_are_few_and_of_the_latest_days() -> None:
     """However many days there are; of nothing there are none."""
     assert bars([], 100) == ""
