@@ -6,6 +6,7 @@ In reading order:
 - `rules/`     pure: state tables of cells, tenants and moves, names, which addresses may be connected to
 - `truth`      the seam of the truth; `postgres` keeps it, `memory` is its twin for tests and trials
 - `moves`      the seam of moves between cells; `postgres_moves` keeps them, `memory_moves` is its twin
+- `plans`      the seam of plans of many moves; `postgres_plans` keeps them, `memory_plans` is its twin
 - `uses`       the seam of what pools used on each day; `postgres_uses` keeps it, `memory_uses` is its twin
 - `feed`       the seam of the cache that routers follow; `redis_feed` keeps it, `memory_feed` is its twin
 - `packed`     a million tenants in little memory, compared and changed in no time (no I/O)

@@ -23,6 +23,7 @@ from directory.values import (
     NewCell,
     NewTenant,
     Rate,
+    Resident,
     Snapshot,
     Tenant,
     TenantEntry,
@@ -166,6 +167,17 @@ class MemoryDirectory:
         if cell_id is not None:
             found = [t for t in found if t.assignment is not None and t.assignment.cell_id == cell_id]
         return [t for t in found if state is None or t.state == state][:limit]
+
+    async def residents(self, after: str = "", limit: int = 20_000) -> Sequence[Resident]:
+        names = [name for name in sorted(self._tenants) if name > after]
+        living = [self._tenants[name] for name in names if self._tenants[name].assignment is not None]
+        return [
+            Resident(
+                t.tenant_id, t.assignment.cell_id, t.plan, t.state, t.region, t.tags, t.revenue, t.dedicated_to
+            )
+            for t in living[:limit]
+            if t.assignment is not None
+        ]
 
     async def change_tenant(self, tenant_id: str, event: TenantEvent) -> Tenant:
         tenant = self.get_tenant(tenant_id)

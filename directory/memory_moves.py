@@ -13,7 +13,7 @@ from directory.memory import KeptMove, MemoryDirectory
 from directory.moves import NOTHING
 from directory.rules import moves as rules
 from directory.rules.moves import Decision, MoveStep
-from directory.values import Move, MoveChange, MoveEvent, MovePhase, NewMove, Term, Wish
+from directory.values import Move, MoveChange, MoveEvent, MovePhase, NewMove, Passage, Term, Wish
 
 
 class MemoryMoves:
@@ -31,6 +31,10 @@ class MemoryMoves:
 
     async def plan(self, new: NewMove, term: Term | None = None) -> Move:
         self._directory.check_term(term)
+        return self.planned(new)
+
+    def planned(self, new: NewMove) -> Move:
+        """As `plan`, in what is one step with something else."""
         for refusal in self._refusals(new):
             raise refusal
         if new.reverses is not None:
@@ -109,6 +113,20 @@ class MemoryMoves:
     async def latest(self, limit: int = 100) -> Sequence[Move]:
         known = sorted(self._directory.moves.items(), reverse=True)
         return [kept.move for _, kept in known if kept.move.pause_ms is not None][:limit]
+
+    async def recent(self, seconds: float) -> Sequence[Passage]:
+        since = self._clock.now() - timedelta(seconds=seconds)
+        return [
+            Passage(
+                move.tenant_id, move.source, move.destination, move.phase, move.wish, move.ended_at is not None
+            )
+            for move in (kept.move for kept in self._directory.moves.values())
+            if move.ended_at is None or (move.ended_at > since and move.phase != "ABORTED")
+        ]
+
+    async def flights(self) -> Mapping[str, int]:
+        flying = [k.move for k in self._directory.moves.values() if k.move.phase not in rules.LANDED]
+        return Counter(cell_id for move in flying for cell_id in (move.source, move.destination))
 
     async def events(self, move_id: str, after: int = 0, limit: int = 1000) -> Sequence[MoveEvent]:
         return self._kept(move_id).events[after : after + limit]

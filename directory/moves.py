@@ -8,11 +8,11 @@
 - when the store is away, calls raise `Unavailable` in time; what became of a decision is then re-read
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from directory.rules.moves import MoveStep
-from directory.values import Move, MoveChange, MoveEvent, NewMove, Term, Wish
+from directory.values import Move, MoveChange, MoveEvent, NewMove, Passage, Term, Wish
 
 NOTHING = MoveChange()
 
@@ -40,6 +40,12 @@ class Moves(Protocol):
 
     async def latest(self, limit: int = 100) -> Sequence[Move]:
         """Moves that have switched, however they ended, the latest first: what they measured is known."""
+
+    async def recent(self, seconds: float) -> Sequence[Passage]:
+        """All that have not ended, and those that brought a tenant elsewhere within the last `seconds`."""
+
+    async def flights(self) -> Mapping[str, int]:
+        """In how many moves that are in flight each cell takes part; without those that take part in none."""
 
     async def moves(
         self,

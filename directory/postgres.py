@@ -22,6 +22,7 @@ from directory.values import (
     NewCell,
     NewTenant,
     Rate,
+    Resident,
     Snapshot,
     Tenant,
     TenantEntry,
@@ -133,6 +134,10 @@ class PostgresDirectory:
             transactions.tenant(row)
             for row in await self._transactions.rows("list_tenants", after, limit, cell_id, state)
         ]
+
+    async def residents(self, after: str = "", limit: int = 20_000) -> Sequence[Resident]:
+        rows = await self._transactions.rows("list_residents", after, limit)
+        return [Resident(**{**dict(row), "tags": tuple(row["tags"])}) for row in rows]
 
     @repeated
     async def change_tenant(self, tenant_id: str, event: TenantEvent) -> Tenant:

@@ -5,7 +5,7 @@ Whoever locks both a tenant and a move locks the tenant first, and then the move
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -17,7 +17,18 @@ from directory.moves import NOTHING
 from directory.rules import moves as rules
 from directory.rules.moves import Decision, MoveStep
 from directory.transactions import SQL, Transactions, found, get_tenant, lock_tenant, repeated
-from directory.values import Move, MoveChange, MoveEvent, MoveOptions, MovePhase, NewMove, Tenant, Term, Wish
+from directory.values import (
+    Move,
+    MoveChange,
+    MoveEvent,
+    MoveOptions,
+    MovePhase,
+    NewMove,
+    Passage,
+    Tenant,
+    Term,
+    Wish,
+)
 from runtime.database import Connection, Pool
 
 FIELDS = frozenset(Move.__dataclass_fields__)
@@ -37,14 +48,7 @@ class PostgresMoves:
     async def plan(self, new: NewMove, term: Term | None = None) -> Move:
         rules.check_options(new.options)
         async with self._transactions.begun(term) as connection:
-            await lock_tenant(connection, new.tenant_id)
-            old = None if new.reverses is None else _move(await _locked(connection, new.reverses))
-            tenant, refusals = await _considered(connection, new, old)
-            for refusal in refusals:
-                raise refusal
-            if old is not None:
-                await self._take_way_back(connection, old)
-            return await self._insert(connection, new, rules.check_movable(new, tenant))
+            return await planned(connection, new)
 
     @repeated
     async def check(self, new: NewMove) -> Sequence[str]:
@@ -56,28 +60,6 @@ class PostgresMoves:
                 old = _move(found(row, "move", new.reverses))
             _, refusals = await _considered(connection, new, old)
         return [str(refusal) for refusal in refusals]
-
-    async def _take_way_back(self, connection: Connection, old: Move) -> None:
-        phase = rules.after(old.phase, "reverse")
-        await connection.execute(SQL["reverse_move"], old.move_id, phase)
-        await _happened(connection, old.move_id, phase, "its way back is taken", {"event": "reverse"})
-
-    async def _insert(self, connection: Connection, new: NewMove, source: str) -> Move:
-        milliseconds = await connection.fetchval(SQL["get_milliseconds"])
-        row = await connection.fetchrow(
-            SQL["insert_move"],
-            rules.move_id(milliseconds, secrets.randbits(rules.RANDOM_BITS)),
-            new.tenant_id,
-            source,
-            new.destination,
-            json.dumps(asdict(new.options)),
-            rules.clip(new.reason),
-            new.reverses,
-        )
-        planned = _move(found(row, "move", new.tenant_id))
-        detail = {"event": "plan"} | ({} if new.reverses is None else {"reverses": new.reverses})
-        await _happened(connection, planned.move_id, planned.phase, planned.reason, detail)
-        return planned
 
     async def move(self, move_id: str) -> Move:
         return _move(found(await self._transactions.row("get_move", move_id), "move", move_id))
@@ -96,6 +78,14 @@ class PostgresMoves:
 
     async def latest(self, limit: int = 100) -> Sequence[Move]:
         return [_move(row) for row in await self._transactions.rows("list_latest_moves", limit)]
+
+    async def recent(self, seconds: float) -> Sequence[Passage]:
+        rows = await self._transactions.rows("list_recent_moves", float(seconds))
+        return [Passage(**dict(row)) for row in rows]
+
+    async def flights(self) -> Mapping[str, int]:
+        rows = await self._transactions.rows("count_flights", list(rules.LANDED))
+        return {row["cell_id"]: row["flights"] for row in rows}
 
     async def events(self, move_id: str, after: int = 0, limit: int = 1000) -> Sequence[MoveEvent]:
         async with self._transactions.begun() as connection:
@@ -207,6 +197,42 @@ class PostgresMoves:
             await connection.execute(SQL["insert_decision"], move_id, epoch, decision, fresh)
             await connection.execute(SQL["free_switches"], move_id)
             return await _stepped(connection, move, step, phase, MoveChange(epochs={name: fresh}))
+
+
+async def planned(connection: Connection, new: NewMove) -> Move:
+    """The move, in a transaction that is begun already. As `Moves.plan`."""
+    await lock_tenant(connection, new.tenant_id)
+    old = None if new.reverses is None else _move(await _locked(connection, new.reverses))
+    tenant, refusals = await _considered(connection, new, old)
+    for refusal in refusals:
+        raise refusal
+    if old is not None:
+        await _take_way_back(connection, old)
+    return await _insert(connection, new, rules.check_movable(new, tenant))
+
+
+async def _take_way_back(connection: Connection, old: Move) -> None:
+    phase = rules.after(old.phase, "reverse")
+    await connection.execute(SQL["reverse_move"], old.move_id, phase)
+    await _happened(connection, old.move_id, phase, "its way back is taken", {"event": "reverse"})
+
+
+async def _insert(connection: Connection, new: NewMove, source: str) -> Move:
+    milliseconds = await connection.fetchval(SQL["get_milliseconds"])
+    row = await connection.fetchrow(
+        SQL["insert_move"],
+        rules.move_id(milliseconds, secrets.randbits(rules.RANDOM_BITS)),
+        new.tenant_id,
+        source,
+        new.destination,
+        json.dumps(asdict(new.options)),
+        rules.clip(new.reason),
+        new.reverses,
+    )
+    made = _move(found(row, "move", new.tenant_id))
+    detail = {"event": "plan"} | ({} if new.reverses is None else {"reverses": new.reverses})
+    await _happened(connection, made.move_id, made.phase, made.reason, detail)
+    return made
 
 
 async def _considered(

@@ -19,6 +19,7 @@ from directory.values import (
     NewCell,
     NewTenant,
     Rate,
+    Resident,
     Snapshot,
     Tenant,
     TenantState,
@@ -68,6 +69,9 @@ class Directory(Protocol):
         self, *, after: str = "", limit: int = 100, cell_id: str | None = None, state: TenantState | None = None
     ) -> Sequence[Tenant]:
         """Tenants whose name is greater than `after`, in the order of their names."""
+
+    async def residents(self, after: str = "", limit: int = 20_000) -> Sequence[Resident]:
+        """Who lives somewhere and has a name greater than `after`, in the order of names: for all of a fleet."""
 
     async def change_tenant(self, tenant_id: str, event: TenantEvent) -> Tenant:
         """Record a decision at a fresh revision. NotFound; NotAllowed."""

@@ -186,6 +186,20 @@ class Tenant:
 
 
 @dataclass(frozen=True, slots=True)
+class Resident:
+    """Of a tenant that lives somewhere, what whoever plans for the whole fleet must know."""
+
+    tenant_id: str
+    cell_id: str
+    plan: str
+    state: TenantState
+    region: str | None
+    tags: tuple[str, ...]
+    revenue: float
+    dedicated_to: str
+
+
+@dataclass(frozen=True, slots=True)
 class Term:
     """What the leader of a resource decides in: `number` is an epoch, and a lower one is outdated.
 
@@ -294,6 +308,18 @@ class Move:
     created_at: datetime
     updated_at: datetime
     ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What whoever plans for the whole fleet must know of a move."""
+
+    tenant_id: str
+    source: str
+    destination: str
+    phase: MovePhase
+    wish: Wish
+    ended: bool
 
 
 @dataclass(frozen=True, slots=True)

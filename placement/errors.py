@@ -20,6 +20,10 @@ class NotProved(PlacementError):
     """What answers at a cell's address is not that cell."""
 
 
+class NotSolved(PlacementError):
+    """No plan was found in time. Nothing was changed; the next try may have less to do."""
+
+
 _CODES: Mapping[type[errors.DirectoryError], str] = {
     # The first that fits; the general kinds come last.
     errors.BadName: "INVALID_ARGUMENT",
@@ -39,6 +43,8 @@ _CODES: Mapping[type[errors.DirectoryError], str] = {
 
 def translate(error: Exception) -> ApiError | None:
     """The problem that an error means; None when it is a fault of ours."""
+    if isinstance(error, NotSolved):
+        return ApiError("UNAVAILABLE", str(error))
     if isinstance(error, PlacementError):
         return ApiError("FAILED_PRECONDITION", str(error))
     if isinstance(error, errors.DirectoryError):

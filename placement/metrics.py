@@ -23,3 +23,12 @@ USED_SHARE = Gauge(
     "cellway_placement_pool_used", "Share of a pool's limit that is used, by resource", ["pool", "resource"]
 )
 SEEN = Gauge("cellway_placement_seen", "Processes that the registry told of last, by service", ["service"])
+PLANS = Counter("cellway_placement_plans", "Plans by kind and what became of them", ["kind", "event"])
+PLAN_MOVES = Counter("cellway_placement_plan_moves", "Moves of plans: begun, refused", ["outcome"])
+PLANNING_SECONDS = Histogram(
+    "cellway_placement_planning_seconds",
+    "How long a plan took to be made",
+    buckets=(0.5, 1, 2, 5, 10, 20, 40, 80, 160),
+)
+RATIO = Gauge("cellway_placement_ratio", "The worst ratio when a plan was last made, by resource", ["resource"])
+DRAINING = Gauge("cellway_placement_draining_cells", "Cells that drain, as whoever leads sees them")

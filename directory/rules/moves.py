@@ -31,6 +31,8 @@ BEFORE_FENCING: tuple[MovePhase, ...] = (
 UNDECIDED: tuple[MovePhase, ...] = (*BEFORE_FENCING, "FENCING", "FINALIZING")
 """Nothing is committed yet: the tenant lives in the source."""
 ENDED: frozenset[MovePhase] = frozenset(("DONE", "ABORTED", "REVERSED"))
+LANDED: tuple[MovePhase, ...] = ("REVERSIBLE", "REVERSING", "CLEANING", "DONE", "ABORTED", "REVERSED")
+"""Nothing is in flight: what is left to do is tidying up, or another move's."""
 URGENT: tuple[MovePhase, ...] = ("ACTIVATED", "COMMITTED", "FINALIZING", "FENCING")
 """Somebody waits for the tenant: such a move is claimed first, however many of its cells are being carried."""
 REOPENING: tuple[MovePhase, ...] = ("CATCHING_UP", "ABORTING")

@@ -1,0 +1,140 @@
+"""The life of a plan of moves, as tables: state × event → state, and the same for each of its moves.
+
+Rules:
+
+- Nothing moves before somebody has approved of it: an operator, or whoever drained the cell, or the settings.
+- A plan that is paused begins no more moves; what it has begun goes on. One that stops waits for these.
+- After each wave a plan is made anew with what really happened: under the same name, from the next wave on.
+- Whatever fails again and again ends the plan, with the reason.
+
+(What a customer subscribes to is called a plan too: `rules.plans`.)
+"""
+
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+from directory.errors import NotAllowed, Stale
+from directory.rules import moves, states
+from directory.values import MovePhase
+
+PlanKind = Literal["balance", "drain"]
+PlanState = Literal["PROPOSED", "APPROVED", "PAUSED", "STOPPING", "STOPPED", "DONE", "EXPIRED", "FAILED"]
+PlanWish = Literal["approve", "pause", "resume", "stop"]
+"""What operators ask for."""
+PlanEnd = Literal["done", "fail", "stopped"]
+"""What the leader finds."""
+PlanEvent = PlanWish | PlanEnd | Literal["expire"]
+StepState = Literal["waiting", "begun", "moved", "failed", "refused", "left", "dropped"]
+StepEvent = Literal["begin", "arrive", "give_up", "refuse", "leave", "drop"]
+
+PLANS: Mapping[tuple[PlanState, PlanEvent], PlanState] = {
+    ("PROPOSED", "approve"): "APPROVED",
+    ("PROPOSED", "stop"): "STOPPED",
+    ("PROPOSED", "expire"): "EXPIRED",
+    ("APPROVED", "pause"): "PAUSED",
+    ("PAUSED", "resume"): "APPROVED",
+    ("APPROVED", "stop"): "STOPPING",
+    ("PAUSED", "stop"): "STOPPING",
+    ("STOPPING", "stopped"): "STOPPED",
+    ("APPROVED", "done"): "DONE",
+    ("APPROVED", "fail"): "FAILED",
+    # The cell is empty: there is nothing left to be paused or stopped.
+    ("PAUSED", "done"): "DONE",
+    ("STOPPING", "done"): "DONE",
+}
+ENDED: frozenset[PlanState] = frozenset(("STOPPED", "DONE", "EXPIRED", "FAILED"))
+ACTIVE: tuple[PlanState, ...] = ("APPROVED", "PAUSED", "STOPPING")
+"""Of these there is one for the balance, and one for each cell that is drained."""
+
+STEPS: Mapping[tuple[StepState, StepEvent], StepState] = {
+    ("waiting", "begin"): "begun",
+    ("waiting", "refuse"): "refused",  # the directory has a reason not to plan such a move
+    ("waiting", "drop"): "dropped",  # the plan ended before
+    ("begun", "arrive"): "moved",
+    ("begun", "give_up"): "failed",
+    ("begun", "leave"): "left",  # it is stuck or rests: the plan goes on without it
+}
+ARRIVED: tuple[MovePhase, ...] = ("REVERSIBLE", "CLEANING", "DONE")
+"""The tenant lives in its destination, and nothing is in flight any more."""
+GONE_BACK: tuple[MovePhase, ...] = ("ABORTED", "REVERSING", "REVERSED")
+
+MOST_PROPOSED = 20
+"""Of those that nobody has approved; older ones expire."""
+MOST_ENDED = 200
+"""Ended plans that are kept."""
+MOST_MOVES = 10_000
+"""Of one plan that are kept. It is made anew after each wave, so what comes later is of little interest."""
+MOST_TEXT = 500
+PLAN_ID = moves.MOVE_ID.replace("mv-", "pl-")
+
+
+def plan_id(milliseconds: int, random_bits: int) -> str:
+    """`pl-` and 20 characters that sort by time."""
+    return "pl-" + moves.move_id(milliseconds, random_bits).removeprefix("mv-")
+
+
+def after(state: PlanState, event: PlanEvent) -> PlanState:
+    """The next state; NotAllowed says what would be possible."""
+    return states.after(PLANS, state, event)
+
+
+def check_wish(kind: PlanKind, state: PlanState, wish: PlanWish, *, expired: bool) -> None:
+    """NotAllowed with what is possible instead. A drain is begun and called off at its cell."""
+    if kind == "drain" and wish == "approve":
+        raise NotAllowed("approve is not possible: a drain is approved by draining its cell (cellway cells drain)")
+    if kind == "drain" and wish == "stop" and state in ACTIVE:
+        raise NotAllowed("stop is not possible while its cell drains; possible: open or cordon the cell, or pause")
+    if wish == "approve" and state == "PROPOSED" and expired:
+        raise NotAllowed("the plan has expired: the fleet is another by now; make a new one")
+    after(state, wish)
+
+
+def taken(plan_id: str, state: PlanState) -> NotAllowed:
+    """Why another plan cannot be carried out beside this one."""
+    return NotAllowed(f"plan {plan_id} is {state}, and there is one at a time: let it end, or stop it")
+
+
+def check_waiting(plan_id: str, state: PlanState, number: int, step: StepState) -> None:
+    """Stale for a move that is not to be begun (any more)."""
+    if state != "APPROVED":
+        raise Stale(f"plan {plan_id} is {state}: nothing is begun")
+    if step != "waiting":
+        raise Stale(f"move {number} of plan {plan_id} is {step} already")
+
+
+def check_source(tenant_id: str, planned: str, home: str) -> None:
+    """NotAllowed when the tenant lives elsewhere than it did when the plan was made."""
+    if home != planned:
+        raise NotAllowed(f"tenant {tenant_id} lives in cell {home} by now, not in {planned}")
+
+
+def check_remake(plan_id: str, state: PlanState, known: int, wave: int, begun: int) -> None:
+    """Stale when it is not the end of this wave."""
+    if (state, known) != ("APPROVED", wave):
+        raise Stale(f"plan {plan_id} is {state} in wave {known}, not APPROVED in wave {wave}")
+    if begun:
+        raise Stale(f"{begun} moves of plan {plan_id} are under way")
+
+
+def check_end(plan_id: str, begun: int) -> None:
+    """NotAllowed while a move is under way."""
+    if begun:
+        raise NotAllowed(f"plan {plan_id} has not ended: {begun} of its moves are under way")
+
+
+def vain(before: int, tried: int, moved: int) -> int:
+    """How many waves in succession have moved nobody, after one that tried to have so many moved."""
+    return before if not tried else 0 if moved else before + 1
+
+
+def wishes(kind: PlanKind, state: PlanState) -> list[PlanWish]:
+    """What may be asked for now."""
+    possible: list[PlanWish] = [wish for wish in get_args(PlanWish) if (state, wish) in PLANS]
+    if kind == "drain":
+        possible = [wish for wish in possible if wish != "approve" and (wish != "stop" or state not in ACTIVE)]
+    return possible
+
+
+def clip(text: str) -> str:
+    """What is kept of a text."""
+    return moves.clip(text)[:MOST_TEXT]

@@ -1,0 +1,6 @@
+-- So many that nobody has approved are enough; whoever proposes one more has the oldest expire.
+WITH old AS (
+    SELECT plan_id FROM directory.plans WHERE state = 'PROPOSED' ORDER BY plan_id DESC OFFSET $1
+)
+UPDATE directory.plans p SET state = 'EXPIRED', ended_at = clock_timestamp(), updated_at = clock_timestamp()
+FROM old WHERE p.plan_id = old.plan_id AND p.state = 'PROPOSED'

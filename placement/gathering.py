@@ -1,0 +1,234 @@
+"""The fleet as arrays, from what the directory knows: read in bulk, for whoever plans for all of it.
+
+Nothing that is missing is in anybody's way. A tenant that was never measured is reckoned with what its plan lets
+expect, and named. Of a cell whose capacity nobody has told, as much is believed as comes: then that resource is
+levelled nowhere in its pool, and the number of tenants alone is.
+"""
+
+import re
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Protocol
+
+import numpy as np
+
+from directory.moves import Moves
+from directory.rules.moves import UNDECIDED
+from directory.rules.plans import PLANS, plan_of
+from directory.truth import Directory
+from directory.values import Cell, Passage, Resident
+from placement.balancing.demand import TIMES, prior
+from placement.balancing.fleet import Fleet
+from placement.balancing.resources import RESOURCES, TENANTS, Columns, Flags, Floats, columns
+from placement.balancing.sites import Needs, Site, Sites
+
+COOL_DOWN_SECONDS = 86_400.0
+"""Who moved is not moved again sooner than that, only to level load."""
+PAGE = 20_000
+REVENUE, TOP_TIER, STORAGE = (RESOURCES.index(name) for name in ("revenue", "top_tier", "storage"))
+TOP_RANK = max(plan.rank for plan in PLANS.values())
+WIDE = columns(TIMES)
+_VERSION = re.compile(r"v?(\d+(?:\.\d+)*)")
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What tenants are expected to take, tenants × columns(TIMES); what moving them carries; who was measured."""
+
+    expected: Floats
+    bytes: Floats
+    measured: Flags
+
+
+class Demands(Protocol):
+    """What is known of tenants' loads."""
+
+    async def demand(self, tenants: Sequence[str], plans: Sequence[str], now: datetime) -> Demand:
+        """Of these tenants, in this order; `plans` are what they subscribe to."""
+
+
+class PlansAlone:
+    """`Demands` before anything was measured."""
+
+    async def demand(self, tenants: Sequence[str], plans: Sequence[str], now: datetime) -> Demand:
+        rows = unmeasured(plans)
+        return Demand(WIDE.spread(rows), rows[:, STORAGE].copy(), np.zeros(len(tenants), dtype=np.bool_))
+
+
+def unmeasured(plans: Sequence[str]) -> Floats:
+    """tenants × RESOURCES: what their plans let expect."""
+    known, of = np.unique(np.array(plans, dtype=np.str_), return_inverse=True)
+    if not len(known):
+        return np.zeros((0, len(RESOURCES)))
+    return np.stack([prior(str(plan)) for plan in known])[of.reshape(-1)]
+
+
+async def gather(
+    directory: Directory,
+    moves: Moves,
+    demands: Demands,
+    now: datetime,
+    *,
+    cool_down_seconds: float = COOL_DOWN_SECONDS,
+    avoid: Set[str] = frozenset(),
+) -> Fleet:
+    """Everybody who lives somewhere. `avoid` names cells that nobody should be sent to just now. Unavailable."""
+    cells = [cell for cell in await directory.cells() if cell.state != "retired"]
+    # Moves come first: whoever has arrived since is at home in the destination by both accounts.
+    passages = await moves.recent(cool_down_seconds)
+    people = _People({cell.cell_id: number for number, cell in enumerate(cells)}, cells)
+    after = ""
+    while page := await directory.residents(after, PAGE):
+        people.add(page)
+        after = page[-1].tenant_id
+    demand = await demands.demand(people.tenants, people.plans, now)
+    return _fleet(cells, avoid, people, passages, demand)
+
+
+@dataclass
+class _People:
+    """Residents as columns."""
+
+    numbers: dict[str, int]
+    """Of cells."""
+    cells: Sequence[Cell]
+    tenants: list[str] = field(default_factory=list)
+    plans: list[str] = field(default_factory=list)
+    home: list[int] = field(default_factory=list)
+    kind: list[int] = field(default_factory=list)
+    revenue: list[float] = field(default_factory=list)
+    gone: list[bool] = field(default_factory=list)
+    kinds: dict[tuple[str | None, tuple[str, ...], str, str], int] = field(default_factory=dict)
+
+    def add(self, page: Sequence[Resident]) -> None:
+        """Some more. Who lives in a cell that was registered since the cells were read comes the next time."""
+        for resident in page:
+            home = self.numbers.get(resident.cell_id)
+            if home is None:
+                continue
+            key = (resident.region, resident.tags, resident.dedicated_to, self.cells[home].version)
+            self.tenants.append(resident.tenant_id)
+            self.plans.append(resident.plan)
+            self.home.append(home)
+            self.kind.append(self.kinds.setdefault(key, len(self.kinds)))
+            self.revenue.append(resident.revenue)
+            self.gone.append(resident.state == "deleted")
+
+    def needs(self) -> list[Needs]:
+        """Of each kind, in the order of their numbers."""
+        return [
+            Needs(
+                regions=frozenset((region,)) if region else frozenset(),
+                tags=frozenset(tags),
+                dedicated=dedicated,
+                least_version=version_of(version),
+            )
+            for region, tags, dedicated, version in self.kinds
+        ]
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    """`1.4.2` as numbers that can be compared; nothing for what is no version: that is compared with none."""
+    found = _VERSION.match(text)
+    return tuple(int(part) for part in found[1].split(".")) if found else ()
+
+
+def capacities(cells: Sequence[Cell], wide: Columns = WIDE) -> Floats:
+    """cells × columns; inf where nobody has told."""
+    rows = [
+        (
+            cell.capacity.cpus,
+            cell.capacity.memory_bytes,
+            cell.capacity.storage_bytes,
+            cell.capacity.network_bits,
+            cell.capacity_tenants,
+            cell.caps.revenue,
+            cell.caps.top_tier,
+        )
+        for cell in cells
+    ]
+    told = np.array([[np.inf if each is None else float(each) for each in row] for row in rows])
+    return wide.spread(told.reshape(len(cells), len(RESOURCES)))
+
+
+def _fleet(
+    cells: Sequence[Cell], avoid: Set[str], people: _People, passages: Sequence[Passage], demand: Demand
+) -> Fleet:
+    expected = demand.expected.astype(float)
+    expected[:, WIDE.resource == TENANTS] = 1.0
+    expected[:, WIDE.resource == REVENUE] = np.array(people.revenue, dtype=float).reshape(-1, 1)
+    top = {plan for plan in set(people.plans) if plan_of(plan).rank == TOP_RANK}
+    expected[:, WIDE.resource == TOP_TIER] = np.array([p in top for p in people.plans], dtype=float).reshape(-1, 1)
+    size = np.where(np.isfinite(demand.bytes), demand.bytes, unmeasured(people.plans)[:, STORAGE])
+    names = np.array(people.tenants, dtype=np.object_)
+    settled = Fleet(
+        sites=Sites([_site(cell, avoid) for cell in cells]),
+        capacity=capacities(cells),
+        tenants=people.tenants,
+        demand=np.nan_to_num(expected, nan=0.0, posinf=0.0, neginf=0.0).clip(min=0.0),
+        home=np.array(people.home, dtype=np.int64),
+        kind=np.array(people.kind, dtype=np.int64),
+        kinds=people.needs(),
+        bytes=size,
+        pinned=np.array(people.gone, dtype=np.bool_),
+        cooling=np.zeros(len(people.tenants), dtype=np.bool_),
+        columns=WIDE,
+        unmeasured=names[~demand.measured].tolist(),
+    )
+    return under_way(settled, people.numbers, passages)
+
+
+def _site(cell: Cell, avoid: Set[str]) -> Site:
+    state = "cordoned" if cell.state == "open" and cell.cell_id in avoid else cell.state
+    return Site(
+        cell.cell_id, cell.region, state, frozenset(cell.tags), cell.dedicated_to, version_of(cell.version)
+    )
+
+
+def under_way(fleet: Fleet, numbers: dict[str, int], passages: Sequence[Passage]) -> Fleet:
+    """The same with moves in flight: who moves is pinned, at home where it goes, and held at the other end.
+
+    Once it has arrived, only its rows are held there, as long as the way back is kept.
+    """
+    place = {name: number for number, name in enumerate(fleet.tenants)} if passages else {}
+    home, pinned, cooling = fleet.home.copy(), fleet.pinned.copy(), fleet.cooling.copy()
+    held = np.zeros_like(fleet.capacity)
+    for passage in passages:
+        tenant = place.get(passage.tenant_id)
+        source, destination = numbers.get(passage.source), numbers.get(passage.destination)
+        if tenant is None or source is None or destination is None:
+            continue
+        if passage.ended:
+            cooling[tenant] = True
+            continue
+        if passage.phase == "REVERSING":
+            continue  # another move goes the way back, and tells where from and to
+        stays = passage.phase == "ABORTING" or (passage.phase in UNDECIDED and passage.wish == "cancel")
+        pinned[tenant] = True
+        home[tenant], other = (source, destination) if stays else (destination, source)
+        takes = fleet.demand[tenant]
+        landed = passage.phase in ("REVERSIBLE", "CLEANING")
+        held[other] += np.where(fleet.columns.resource == STORAGE, takes, 0.0) if landed else takes
+    return replace(fleet, home=home, pinned=pinned, cooling=cooling, held=held)
+
+
+def as_if_drained(fleet: Fleet, cell_id: str) -> Fleet:
+    """The same as it would be with this cell draining, and nobody else to be moved."""
+    sites = [replace(s, state="draining") if s.cell_id == cell_id else s for s in fleet.sites.sites]
+    cell = fleet.sites.names.index(cell_id)
+    return replace(fleet, sites=Sites(sites), pinned=fleet.pinned | (fleet.home != cell))
+
+
+def untold(fleet: Fleet) -> list[str]:
+    """What is not levelled although tenants take it, because some open cell does not say what it can hold."""
+    told = []
+    pooled = fleet.sites.pools >= 0
+    for at, name in enumerate(RESOURCES[:TENANTS]):
+        column = int(np.flatnonzero(fleet.columns.resource == at)[0])
+        missing = np.flatnonzero(pooled & ~np.isfinite(fleet.capacity[:, column]))
+        if len(missing):
+            names = ", ".join(fleet.sites.names[cell] for cell in missing[:3])
+            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+            told.append(f"{name} is not levelled where {names}{more} is: its capacity is not known")
+    return told

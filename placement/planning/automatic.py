@@ -1,0 +1,87 @@
+"""Plans that approve of themselves: only when the settings say so, within budgets, and outside quiet hours.
+
+Every few minutes a plan for the balance is made, by local search alone. When nobody needs to be moved, nothing is
+kept of it. Otherwise it is a plan like any other, to be seen, paused and stopped.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from directory.errors import NotAllowed
+from directory.plans import NewPlan, Plans
+from directory.rules.planning import ACTIVE
+from directory.values import Term
+from placement import metrics
+from placement.errors import NotSolved
+from placement.planning.making import Maker
+from placement.planning.wishes import Wishes
+from placement.rules.pacing import Hours
+from runtime import logs
+from runtime.clock import Clock, SystemClock
+
+log = logs.get("placement.planning.automatic")
+
+DAY = 86_400.0
+ITSELF = "automatic"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What it may do by itself. `moves` and `bytes` are of a day; None: as much as comes."""
+
+    on: bool = False
+    every_seconds: float = 300.0
+    moves: int = 200
+    bytes: float | None = None
+    quiet: Sequence[Hours] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Of the day's budgets."""
+
+    moves: int
+    bytes: float | None
+
+
+class Automatic:
+    """Looks now and then whether the fleet should be levelled."""
+
+    def __init__(self, plans: Plans, maker: Maker, limits: Limits, clock: Clock | None = None) -> None:
+        self._plans, self._maker, self._limits = plans, maker, limits
+        self._clock = clock or SystemClock()
+        self._next = float("-inf")
+
+    async def look(self, term: Term) -> None:
+        """Make a plan and approve of it, when it is time to and there is reason. NotLeader; Unavailable."""
+        if not self._limits.on or self._clock.monotonic() < self._next:
+            return
+        self._next = self._clock.monotonic() + self._limits.every_seconds
+        known = await self._plans.plans(kind="balance", unfinished=True)
+        if any(plan.state in ACTIVE for plan in known) or await self.left() is None:
+            return
+        wishes = Wishes(exact=False)
+        try:
+            made = await self._maker.make(wishes)
+        except NotSolved as error:
+            log.warning("plan_not_made", plan=ITSELF, reason=str(error))
+            return
+        if not made.moves:
+            return
+        new = NewPlan("balance", None, True, wishes.goals(), made.summary, approved_by=ITSELF)
+        try:
+            plan = await self._plans.propose(new, made.moves, term)
+        except NotAllowed:
+            return  # an operator was quicker
+        metrics.PLANS.labels("balance", "approve").inc()
+        log.info("plan_approved", plan=plan.plan_id, by=ITSELF, moves=len(made.moves), term=term.number)
+
+    async def left(self) -> Left | None:
+        """What it may still begin today; None: nothing now."""
+        limits = self._limits
+        now = self._clock.now()
+        if not limits.on or any(now in hours for hours in limits.quiet):
+            return None
+        spent = await self._plans.spent(DAY)
+        left = Left(limits.moves - spent.moves, None if limits.bytes is None else limits.bytes - spent.bytes)
+        return None if left.moves <= 0 or (left.bytes is not None and left.bytes <= 0) else left

@@ -1,0 +1,161 @@
+"""A fleet → the moves that it needs, in waves, with reasons and what they promise.
+
+`python -m placement.planning.solving` reads a task from its input and writes the answer: a process of its own, so
+that no request waits for a search, and a search that does not end can be killed.
+"""
+
+import os
+import pickle
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from directory.plans import PlannedMove
+from directory.rules.planning import MOST_MOVES
+from placement.balancing import explaining
+from placement.balancing.fleet import Fleet
+from placement.balancing.goals import Effort, Goals
+from placement.balancing.planning import Plan, ideals, rebalance
+from placement.balancing.waves import Pace, in_waves
+from placement.gathering import as_if_drained, untold
+from placement.planning.wishes import Wishes
+from placement.rules.pacing import seconds_of
+from placement.rules.predicting import Measured, predict
+
+MOST_NAMED = 100
+"""Tenants without a home that a plan names."""
+A_WAVE = 200
+NICE = 10
+"""Requests go first."""
+FAR = 1e9
+"""No ratio is above it, and nobody uses so much of what there is: nothing is levelled."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be solved. `drained` names the cell that alone is emptied; None: balance."""
+
+    fleet: Fleet
+    wishes: Wishes
+    drained: str | None = None
+    going_on: bool = False
+    measured: Sequence[Measured] = ()
+
+
+@dataclass(frozen=True)
+class Made:
+    """Moves, by wave, the most urgent first; and what all of them promise."""
+
+    moves: Sequence[PlannedMove]
+    summary: Mapping[str, Any]
+
+
+def solve(task: Task) -> Made:
+    """The plan. Equal input, equal answer, but for a search that time cut short."""
+    began = time.monotonic()
+
+    def expired() -> bool:
+        return time.monotonic() - began > task.wishes.seconds
+
+    effort = Effort() if task.wishes.exact else Effort(exact=False, kicks=0)
+    if task.drained is None:
+        plan = rebalance(task.fleet, task.wishes.ratios(going_on=task.going_on), effort, expired)
+    else:
+        plan = _drained(task.fleet, task.drained, effort, expired)
+    return _told(task, plan, cut_short=expired())
+
+
+def _drained(fleet: Fleet, cell_id: str, effort: Effort, expired: Any) -> Plan:
+    """Homes for everybody there; what others take is not looked at, but for the room that they leave."""
+    alone = as_if_drained(fleet, cell_id)
+    plan = rebalance(alone, Goals(start=FAR, floor=FAR), effort, expired)
+    return replace(plan, ideal=ideals(alone, plan.before, Goals().floor))
+
+
+def _told(task: Task, plan: Plan, *, cut_short: bool) -> Made:
+    wishes = task.wishes
+    kept = _first(plan, MOST_MOVES)
+    found = in_waves(kept, Pace(wishes.moves_of_a_cell, wishes.moves_of_a_cell, A_WAVE))
+    rest = predict(0, 0, task.measured, ()).seconds
+    a_byte = (predict(0, 10**12, task.measured, ()).seconds - rest) / 10**12
+    moves = [
+        PlannedMove(number, told.tenant_id, told.source, told.destination, told.bytes, told.reason)
+        for number, wave in enumerate(found.waves, 1)
+        for told in (explaining.move(kept, move) for move in wave.tolist())
+    ]
+    taken = [[rest + a_byte * kept.fleet.bytes[kept.tenants[move]] for move in wave] for wave in found.waves]
+    share = len(plan.tenants) / len(kept.tenants) if len(kept.tenants) else 1.0
+    seconds = seconds_of(taken, wishes.moves_at_once) * share
+    if wishes.bytes_an_hour:
+        seconds = max(seconds, plan.bytes / wishes.bytes_an_hour * 3600)
+    return Made(moves, _summary(task, plan, kept, len(found.waves), len(found.stuck), seconds, cut_short))
+
+
+def _summary(
+    task: Task, plan: Plan, kept: Plan, waves: int, stuck: int, seconds: float, cut_short: bool
+) -> dict[str, Any]:
+    fleet = plan.fleet
+    remarks = list(plan.remarks) if task.drained is None else []
+    if task.drained is not None and fleet.unmeasured:
+        remarks.append(f"{len(fleet.unmeasured)} tenants are reckoned with as their plans let expect")
+    remarks += untold(fleet)
+    if stuck:
+        remarks.append(f"{stuck} moves find no room on their way yet: they come in a later wave")
+    if len(kept.tenants) < len(plan.tenants):
+        remarks.append(
+            f"of {len(plan.tenants):,} moves the first {len(kept.tenants):,} are kept; then it is made anew"
+        )
+    if cut_short:
+        remarks.append(f"the search was ended after {task.wishes.seconds:g} s: the best that it found")
+    left = fleet.home == (fleet.sites.names.index(task.drained) if task.drained else -1)
+    return {
+        "cells": len(fleet.sites),
+        "tenants": len(fleet.tenants),
+        "unmeasured": len(fleet.unmeasured),
+        "moves": len(plan.tenants),
+        "bytes": plan.bytes,
+        "waves": waves,
+        "seconds": round(seconds, 1),
+        "measured_moves": len(task.measured),
+        "peak_before": _finite(float(np.max(plan.before / plan.ideal, initial=0.0))),
+        "peak_after": _finite(plan.peak),
+        "gap": _finite(plan.gap) if task.drained is None else None,
+        "balances": [
+            {"resource": each.resource, "before": each.before, "after": each.after, "use": _finite(each.use)}
+            for each in explaining.balances(plan)
+            if each.before or each.after
+        ],
+        "homeless": len(plan.homeless),
+        "homeless_why": explaining.homeless(replace(plan, homeless=plan.homeless[:MOST_NAMED])),
+        "remarks": remarks,
+        "tenants_left": int(left.sum()) if task.drained else None,
+        "bytes_left": float(fleet.bytes[left].sum()) if task.drained else None,
+    }
+
+
+def _first(plan: Plan, most: int) -> Plan:
+    """The most urgent of its moves."""
+    return replace(
+        plan, tenants=plan.tenants[:most], sources=plan.sources[:most], destinations=plan.destinations[:most]
+    )
+
+
+def _finite(number: float) -> float | None:
+    return number if np.isfinite(number) else None
+
+
+def main() -> None:
+    """One task, from our own parent."""
+    answers, sys.stdout = sys.stdout.buffer, sys.stderr
+    os.nice(NICE)
+    task: Task = pickle.loads(sys.stdin.buffer.read())  # noqa: S301 from the process that started this one
+    answers.write(pickle.dumps(solve(task)))
+    answers.flush()
+
+
+if __name__ == "__main__":
+    main()

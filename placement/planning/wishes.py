@@ -1,0 +1,53 @@
+"""What a plan is asked to reach, and at which pace. Kept with the plan, as `goals`."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from directory.values import MoveOptions
+from placement.balancing.goals import Goals
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """Ratios are of a cell's load to what it would have if its pool were level."""
+
+    start: float = 1.15
+    """Nobody moves to level load while no cell is above it."""
+    stop: float = 1.08
+    """What a cell is brought down to."""
+    seconds: float = 20.0
+    """For the search, at most; then the best that was found is the plan."""
+    exact: bool = True
+    """With a linear program first; without, by local search alone."""
+    moves_at_once: int = 10
+    """Of the plan."""
+    moves_of_a_cell: int = 4
+    """At once, in either direction, with all others that are in flight there."""
+    bytes_an_hour: float | None = None
+    """None: as much as comes."""
+    reverse_seconds: float = 3600.0
+    """How long each move keeps its way back."""
+    cool_down_seconds: float = 86_400.0
+    """Who moved is not moved again sooner, only to level load."""
+    patience_seconds: float = 600.0
+    """A move that is paused, or that something is wrong with, for so long is left to itself."""
+
+    @classmethod
+    def of(cls, goals: Mapping[str, Any]) -> "Wishes":
+        """As a plan keeps them; what this version does not know is left out."""
+        known = {each.name for each in fields(cls)}
+        return cls(**{name: value for name, value in goals.items() if name in known})
+
+    def goals(self) -> dict[str, Any]:
+        """For a plan to keep."""
+        return asdict(self)
+
+    def ratios(self, *, going_on: bool) -> Goals:
+        """`going_on`: what was begun above `start` is brought down to `stop`, and not left half-way."""
+        most = max(self.stop, min(Goals().most, self.start))
+        return Goals(start=most if going_on else self.start, stop=self.stop, most=most)
+
+    def options(self) -> MoveOptions:
+        """Of each move."""
+        return MoveOptions(reverse_seconds=self.reverse_seconds)

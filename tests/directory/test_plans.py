@@ -1,0 +1,339 @@
+"""Plans of moves: the contract of the seam, asked of Postgres and its twin."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from directory.errors import NotAllowed, NotFound, NotLeader, Stale
+from directory.plans import NewPlan, Plan
+from directory.rules import planning
+from directory.rules.planning import PlanEvent, PlanState
+from directory.values import MoveOptions, NewMove
+from tests.directory.planning import Office, memory_office, planned, postgres_office
+from tests.servers import new_control_database
+
+USUAL = MoveOptions()
+PATIENCE = 600.0
+
+
+@pytest.fixture(params=["memory", "postgres"])
+async def office(request: pytest.FixtureRequest) -> AsyncIterator[Office]:
+    """Three open cells, and three tenants in the first of them."""
+    if request.param == "memory":
+        made = await memory_office()
+        await made.stage.prepare("acme", "bolt", "carl")
+        yield made
+        return
+    async with postgres_office(await new_control_database(request.getfixturevalue("postgres_server"))) as made:
+        await made.stage.prepare("acme", "bolt", "carl")
+        yield made
+
+
+async def approved(office: Office, *tenants: str) -> Plan:
+    """A plan that moves them in its first wave."""
+    moves = [planned(tenant_id) for tenant_id in tenants]
+    proposed = await office.plans.propose(NewPlan("balance", goals={"start": 1.15}, summary={"moves": 2}), moves)
+    return await office.plans.ask(proposed.plan_id, "approve", "ann")
+
+
+async def states(office: Office, plan: Plan) -> list[str]:
+    """Of its moves."""
+    return [step.state for step in await office.steps(plan)]
+
+
+async def test_a_plan_is_kept_with_its_moves_in_their_order(office: Office) -> None:
+    """With goals, summary and reasons; nothing is begun by proposing."""
+    new = NewPlan("balance", goals={"start": 1.2}, summary={"gap": 0.01})
+    proposed = await office.plans.propose(new, [planned("bolt"), planned("acme", 2, "cell-3", 5.0)])
+    assert (proposed.state, proposed.wave, proposed.goals, proposed.summary) == (
+        *("PROPOSED", 1, {"start": 1.2}, {"gap": 0.01}),
+    )
+    assert await office.plans.plan(proposed.plan_id) == proposed
+    steps = await office.steps(proposed)
+    assert [(step.number, step.wave, step.tenant_id, step.destination, step.bytes) for step in steps] == [
+        (1, 1, "bolt", "cell-2", 1e6),
+        (2, 2, "acme", "cell-3", 5.0),
+    ]
+    assert {(step.state, step.move_id, step.reason) for step in steps} == {("waiting", "", "cell-1 is hot")}
+    assert await office.plans.moves(proposed.plan_id, after=1, limit=1) == [steps[1]]
+    assert await office.plans.moves(proposed.plan_id, states=("begun",)) == []
+    assert await office.stage.desk.moves() == []
+    with pytest.raises(NotFound):
+        await office.plans.plan("pl-nothing")
+    with pytest.raises(Stale, match="PROPOSED: nothing is begun"):
+        await office.plans.begin(proposed.plan_id, 1, USUAL, office.term)
+
+
+async def test_plans_are_listed_the_latest_first(office: Office) -> None:
+    """Of a kind, of a cell, those that have not ended; page by page."""
+    first = await approved(office, "acme")
+    second = await office.plans.propose(NewPlan("balance"), [])
+    drain = await office.plans.propose(NewPlan("drain", "cell-3", approved_by="ann"), [])
+    await office.plans.ask(second.plan_id, "stop", "ann")
+
+    async def listed(**query: object) -> list[str]:
+        return [plan.plan_id for plan in await office.plans.plans(**query)]  # type: ignore[arg-type]
+
+    names = sorted([first.plan_id, second.plan_id, drain.plan_id], reverse=True)
+    assert await listed() == names
+    assert await listed(limit=2) == names[:2]
+    assert await listed(before=names[1]) == names[2:]
+    assert await listed(kind="drain") == await listed(cell_id="cell-3") == [drain.plan_id]
+    assert set(await listed(unfinished=True)) == {first.plan_id, drain.plan_id}
+    assert await listed(unfinished=False) == [second.plan_id]
+
+
+async def test_one_plan_for_the_balance_is_carried_out_at_a_time_and_drains_beside_it(office: Office) -> None:
+    """Whoever approves another one is told which is in the way."""
+    first = await approved(office, "acme")
+    other = await office.plans.propose(NewPlan("balance"), [planned("bolt")])
+    with pytest.raises(NotAllowed, match=f"plan {first.plan_id} is APPROVED"):
+        await office.plans.ask(other.plan_id, "approve", "ann")
+    for cell_id in ("cell-1", "cell-3"):
+        await office.plans.propose(NewPlan("drain", cell_id, approved_by="ann"), [], office.term)
+    with pytest.raises(NotAllowed, match="one at a time"):
+        await office.plans.propose(NewPlan("drain", "cell-1", approved_by="ann"), [], office.term)
+    await office.plans.ask(first.plan_id, "stop", "ann")
+    await office.plans.end(first.plan_id, "stopped", "", office.term)
+    assert (await office.plans.ask(other.plan_id, "approve", "bea")).approved_by == "bea"
+
+
+async def test_a_move_of_a_plan_and_that_of_the_directory_begin_together(office: Office) -> None:
+    """With the reason; what the directory refuses is not begun, and says why."""
+    plan = await approved(office, "acme", "bolt", "carl")
+    move = await office.plans.begin(plan.plan_id, 1, MoveOptions(reverse_seconds=60), office.term)
+    assert (move.tenant_id, move.source, move.destination, move.reason) == (
+        *("acme", "cell-1", "cell-2", "cell-1 is hot"),
+    )
+    assert move.options.reverse_seconds == 60
+    with pytest.raises(Stale, match="begun already"):
+        await office.plans.begin(plan.plan_id, 1, USUAL, office.term)
+    await office.stage.desk.plan(NewMove("bolt", "cell-3"))
+    with pytest.raises(NotAllowed, match="unfinished move"):
+        await office.plans.begin(plan.plan_id, 2, USUAL, office.term)
+    await office.plans.refuse(plan.plan_id, 2, "it moves already", office.term)
+    await office.stage.truth.change_cell("cell-2", "cordon")
+    with pytest.raises(NotAllowed, match="cordoned"):
+        await office.plans.begin(plan.plan_id, 3, USUAL, office.term)
+    assert await states(office, plan) == ["begun", "refused", "waiting"]
+    assert (await office.steps(plan))[0].move_id == move.move_id
+    assert (await office.plans.plan(plan.plan_id)).failed == 1
+    assert len(await office.stage.desk.moves()) == 2
+
+
+async def test_a_tenant_that_lives_elsewhere_by_now_is_not_moved(office: Office) -> None:
+    """The reason for its move is gone."""
+    plan = await approved(office, "acme")
+    await office.stage.truth.reassign("acme", await office.stage.epoch("acme"), "cell-3")
+    with pytest.raises(NotAllowed, match="lives in cell cell-3 by now, not in cell-1"):
+        await office.plans.begin(plan.plan_id, 1, USUAL, office.term)
+    assert await office.stage.desk.moves() == []
+
+
+async def test_after_a_pause_nothing_is_begun_and_what_was_goes_on(office: Office) -> None:
+    """Until it is resumed. A plan that stops ends when its last move has."""
+    plan = await approved(office, "acme", "bolt")
+    move = await office.plans.begin(plan.plan_id, 1, USUAL, office.term)
+    assert (await office.plans.ask(plan.plan_id, "pause", "ann")).state == "PAUSED"
+    with pytest.raises(Stale, match="PAUSED: nothing is begun"):
+        await office.plans.begin(plan.plan_id, 2, USUAL, office.term)
+    assert (await office.plans.ask(plan.plan_id, "resume", "ann")).state == "APPROVED"
+    assert (await office.plans.ask(plan.plan_id, "stop", "ann")).state == "STOPPING"
+    with pytest.raises(Stale):
+        await office.plans.begin(plan.plan_id, 2, USUAL, office.term)
+    with pytest.raises(NotAllowed, match="1 of its moves are under way"):
+        await office.plans.end(plan.plan_id, "stopped", "", office.term)
+    await office.stage.bring(await office.stage.claim(move.move_id), "REVERSIBLE")
+    watched = await office.plans.watch(plan.plan_id, PATIENCE, office.term)
+    assert (watched.moved, watched.moved_bytes, watched.failed) == (1, 1e6, 0)
+    ended = await office.plans.end(plan.plan_id, "stopped", "", office.term)
+    assert (ended.state, ended.ended_at is None) == ("STOPPED", False)
+    assert await states(office, plan) == ["moved", "dropped"]
+
+
+async def test_what_became_of_moves_is_counted_once(office: Office) -> None:
+    """Those that arrived, those that were given up with the error, and those that rest for too long."""
+    plan = await approved(office, "acme", "bolt", "carl")
+    moves = [await office.plans.begin(plan.plan_id, number, USUAL, office.term) for number in (1, 2, 3)]
+    assert await office.plans.watch(plan.plan_id, PATIENCE, office.term) == await office.plans.plan(plan.plan_id)
+    await office.stage.desk.ask(moves[2].move_id, "pause")
+    claimed = [await office.stage.moves.claim("mover-1", 30.0, 100) for _ in range(2)]
+    by_id = {move.move_id: move for move in claimed if move is not None}
+    await office.stage.bring(by_id[moves[0].move_id], "REVERSIBLE")
+    given_up = by_id[moves[1].move_id]
+    await office.stage.moves.record(given_up.move_id, given_up.token, "abort")
+    await office.stage.moves.record(given_up.move_id, given_up.token, "aborted")
+    for _ in range(2):
+        watched = await office.plans.watch(plan.plan_id, PATIENCE, office.term)
+        assert (watched.moved, watched.failed) == (1, 1)
+    await office.pass_time(PATIENCE + 1)
+    assert (await office.plans.watch(plan.plan_id, PATIENCE, office.term)).failed == 2
+    assert await states(office, plan) == ["moved", "failed", "left"]
+    assert (await office.plans.spent(60)).moves == 0
+    assert await office.plans.spent(86400, plan.plan_id) == await office.plans.spent(2 * PATIENCE, plan.plan_id)
+    assert (await office.plans.spent(86400, plan.plan_id)).bytes == 3e6
+    assert (await office.plans.spent(60, plan.plan_id)).moves == 0
+
+
+async def test_the_rest_is_replaced_by_the_next_wave(office: Office) -> None:
+    """Under the same name, with numbers that go on; never while a move is under way, and once for each wave."""
+    plan = await approved(office, "acme", "bolt")
+    move = await office.plans.begin(plan.plan_id, 1, USUAL, office.term)
+    next_moves = [planned("carl"), planned("bolt", 2)]
+    with pytest.raises(Stale, match="1 moves of plan"):
+        await office.plans.remake(plan.plan_id, 1, {}, next_moves, office.term)
+    await office.stage.bring(await office.stage.claim(move.move_id), "REVERSIBLE")
+    await office.plans.watch(plan.plan_id, PATIENCE, office.term)
+    made = await office.plans.remake(plan.plan_id, 1, {"moves": 2}, next_moves, office.term)
+    assert (made.wave, made.vain, made.moved, made.summary) == (2, 0, 1, {"moves": 2})
+    assert [(s.number, s.wave, s.tenant_id, s.state) for s in await office.steps(plan)] == [
+        (1, 1, "acme", "moved"),
+        (3, 2, "carl", "waiting"),
+        (4, 3, "bolt", "waiting"),
+    ]
+    with pytest.raises(Stale, match="in wave 2, not APPROVED in wave 1"):
+        await office.plans.remake(plan.plan_id, 1, {}, [], office.term)
+
+
+async def test_waves_that_move_nobody_are_counted(office: Office) -> None:
+    """One that had nothing to do is none of them."""
+    plan = await approved(office, "acme")
+    for wave, vain in ((1, 1), (2, 2)):
+        number = (await office.plans.moves(plan.plan_id, states=("waiting",)))[0].number
+        await office.plans.refuse(plan.plan_id, number, "full", office.term)
+        plan = await office.plans.remake(plan.plan_id, wave, {}, [planned("acme")], office.term)
+        assert plan.vain == vain
+    number = (await office.plans.moves(plan.plan_id, states=("waiting",)))[0].number
+    move = await office.plans.begin(plan.plan_id, number, USUAL, office.term)
+    await office.stage.bring(await office.stage.claim(move.move_id), "REVERSIBLE")
+    await office.plans.watch(plan.plan_id, PATIENCE, office.term)
+    assert (await office.plans.remake(plan.plan_id, 3, {}, [], office.term)).vain == 0
+    assert (await office.plans.remake(plan.plan_id, 4, {}, [], office.term)).vain == 0
+    failed = await office.plans.end(plan.plan_id, "fail", "given up", office.term)
+    assert (failed.state, failed.error) == ("FAILED", "given up")
+
+
+async def test_a_drain_is_approved_and_called_off_at_its_cell(office: Office) -> None:
+    """It can be paused; the leader stops it when the cell drains no longer."""
+    proposed = await office.plans.propose(NewPlan("drain", "cell-1"), [planned("acme")])
+    with pytest.raises(NotAllowed, match="cellway cells drain"):
+        await office.plans.ask(proposed.plan_id, "approve", "ann")
+    await office.plans.ask(proposed.plan_id, "stop", "ann")
+    drain = await office.plans.propose(NewPlan("drain", "cell-1", approved_by="ann"), [], office.term)
+    assert (drain.wave, drain.state) == (0, "APPROVED")
+    with pytest.raises(NotAllowed, match="open or cordon the cell"):
+        await office.plans.ask(drain.plan_id, "stop", "ann")
+    await office.plans.ask(drain.plan_id, "pause", "ann")
+    assert (await office.plans.call_off(drain.plan_id, office.term)).state == "STOPPING"
+
+
+async def test_what_nobody_approves_expires(office: Office) -> None:
+    """In time also for whoever comes before the leader has looked; and only a bounded number is kept."""
+    first = await office.plans.propose(NewPlan("balance", expires_seconds=60), [planned("acme")])
+    running = await approved(office, "bolt")
+    await office.pass_time(3700)
+    with pytest.raises(NotAllowed, match="expired"):
+        await office.plans.ask(first.plan_id, "approve", "ann")
+    assert [plan.plan_id for plan in await office.plans.expire(office.term)] == [first.plan_id]
+    assert await office.plans.expire(office.term) == []
+    assert (await office.plans.plan(running.plan_id)).state == "APPROVED"
+    for _ in range(planning.MOST_PROPOSED + 2):
+        await office.plans.propose(NewPlan("balance"), [planned("acme")])
+    found = await office.plans.plans()
+    assert sum(plan.state == "PROPOSED" for plan in found) == planning.MOST_PROPOSED
+    assert sum(plan.state == "EXPIRED" for plan in found) == 3
+
+
+async def test_old_plans_are_forgotten_with_their_moves(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The latest that ended are kept, and all that have not."""
+    monkeypatch.setattr(planning, "MOST_ENDED", 2)
+    monkeypatch.setattr(planning, "MOST_PROPOSED", 2)
+    running = await approved(office, "bolt")
+    for _ in range(5):
+        await office.plans.propose(NewPlan("balance"), [planned("acme")])
+    assert await office.plans.forget(office.term) == 1
+    left = await office.plans.plans()
+    assert running.plan_id in {plan.plan_id for plan in left}
+    assert sorted(plan.state for plan in left) == ["APPROVED", "EXPIRED", "EXPIRED", "PROPOSED", "PROPOSED"]
+
+
+async def test_of_a_long_plan_the_latest_moves_are_kept(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its counts know the others."""
+    monkeypatch.setattr(planning, "MOST_MOVES", 3)
+    plan = await approved(office, *(f"tenant-{number}" for number in range(5)))
+    assert len(await office.steps(plan)) == 3
+    for step in await office.steps(plan):
+        await office.plans.refuse(plan.plan_id, step.number, "full", office.term)
+    plan = await office.plans.remake(plan.plan_id, 1, {}, [planned("acme"), planned("bolt")], office.term)
+    assert [step.number for step in await office.steps(plan)] == [3, 4, 5]
+    assert plan.failed == 3
+
+
+async def test_whoever_leads_no_longer_decides_nothing(office: Office) -> None:
+    """Each decision of a leader carries its term, and changes nothing once another one has begun."""
+    plan = await approved(office, "acme", "bolt")
+    await office.plans.begin(plan.plan_id, 1, USUAL, office.term)
+    old, term = office.term, await office.terms.begin("placement", "another")
+    before = await office.plans.plan(plan.plan_id), await office.steps(plan)
+    plan_id = plan.plan_id
+    for refused in (
+        office.plans.begin(plan_id, 2, USUAL, old),
+        office.plans.refuse(plan_id, 2, "why", old),
+        office.plans.watch(plan_id, PATIENCE, old),
+        office.plans.remake(plan_id, 1, {}, [], old),
+        office.plans.note(plan_id, {}, "why", old),
+        office.plans.end(plan_id, "done", "", old),
+        office.plans.call_off(plan_id, old),
+        office.plans.ask(plan_id, "pause", "itself", old),
+        office.plans.propose(NewPlan("drain", "cell-1", approved_by="me"), [], old),
+        office.plans.expire(old),
+        office.plans.forget(old),
+    ):
+        with pytest.raises(NotLeader):
+            await refused
+    assert (await office.plans.plan(plan_id), await office.steps(plan)) == before
+    assert await office.plans.begin(plan_id, 2, USUAL, term)
+
+
+async def test_a_fleets_residents_are_read_page_by_page(office: Office) -> None:
+    """Everybody who lives somewhere, and nobody else."""
+    truth = office.stage.truth
+    await truth.place_tenant("bolt", tags=("pci",), revenue=5.0, dedicated_to="")
+    for event in ("suspend", "delete"):
+        gone = await truth.change_tenant("acme", event)  # type: ignore[arg-type]
+    await truth.applied("acme", gone.revision)
+    first = await truth.residents(limit=1)
+    rest = await truth.residents(after=first[0].tenant_id)
+    assert [(r.tenant_id, r.cell_id, r.tags, r.revenue) for r in (*first, *rest)] == [
+        ("bolt", "cell-1", ("pci",), 5.0),
+        ("carl", "cell-1", (), 0.0),
+    ]
+
+
+async def test_recent_moves_and_flights_are_told_for_the_whole_fleet(office: Office) -> None:
+    """What has not ended, and who came lately; a cell takes part in what is in flight."""
+    desk = office.stage.desk
+    first = await desk.plan(NewMove("acme", "cell-2"))
+    await office.stage.bring(await office.stage.claim(first.move_id), "DONE")
+    await desk.plan(NewMove("bolt", "cell-3"))
+    assert await desk.flights() == {"cell-1": 1, "cell-3": 1}
+    found = {(each.tenant_id, each.destination, each.phase, each.ended) for each in await desk.recent(60)}
+    assert found == {("acme", "cell-2", "DONE", True), ("bolt", "cell-3", "PLANNED", False)}
+    await office.pass_time(61)
+    assert [each.tenant_id for each in await desk.recent(60)] == ["bolt"]
+
+
+@pytest.mark.parametrize("state", sorted(planning.ENDED))
+def test_what_has_ended_stays_so(state: PlanState) -> None:
+    """No event leads out of it."""
+    assert not [event for known, event in planning.PLANS if known == state]
+
+
+@pytest.mark.parametrize(
+    ("state", "event", "words"),
+    [("PROPOSED", "pause", "approve, expire, stop"), ("DONE", "approve", "possible: nothing")],
+)
+def test_what_is_not_in_the_table_is_refused_with_what_is(state: PlanState, event: PlanEvent, words: str) -> None:
+    """As everywhere."""
+    with pytest.raises(NotAllowed, match=words):
+        planning.after(state, event)

@@ -1,0 +1,1 @@
+"""Plans become moves: gathered, made, approved, carried out."""
