@@ -36,7 +36,8 @@ from placement.cells import Cells
 from placement.checks.doctor import Doctor
 from placement.creation import Creation
 from placement.decisions import Decisions
-from placement.forecasts import Forecasts
+from placement.forecasts import Forecasts, GatheredLoads
+from placement.gathering import PlansAlone
 from placement.reach import Reach
 from placement.readiness import Readiness
 from placement.reconciler import Reconciler
@@ -109,7 +110,8 @@ async def assemble(settings: PlacementSettings) -> Program:
     creation = Creation(stores.directory, carrier, reach, seeds, publisher)
     witnesses, candidate = Witnesses(stores.registry, reach), leader.candidate(stores.leadership, stores.terms)
     decisions = Decisions(stores.directory, carrier)
-    forecasts = Forecasts(stores.directory, stores.uses, candidate, settings.cell_lead_days)
+    loads = GatheredLoads(stores.directory, stores.moves, PlansAlone())
+    forecasts = Forecasts(stores.directory, stores.uses, candidate, settings.cell_lead_days, loads)
     endpoints = _endpoints(settings, stores, cells, creation, decisions, seeds, witnesses, forecasts)
     background = Background(ready, publisher, reconciler, cells, candidate, witnesses, forecasts, stores.pointer)
     health = _health(ready, stores.feed)

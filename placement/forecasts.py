@@ -14,12 +14,14 @@ from typing import Protocol
 
 from directory.errors import NotLeader
 from directory.leading import Candidate
+from directory.moves import Moves
 from directory.truth import Directory
 from directory.uses import DayUse, Uses
 from directory.values import Cell, Term
 from placement import metrics
 from placement.balancing.forecasting import WINDOW_DAYS
-from placement.rules.filling import Foretold, Loads, foretell, pools, told
+from placement.gathering import Demands, gather
+from placement.rules.filling import Foretold, Loads, by_cell, foretell, pools, told
 from runtime import logs
 from runtime.clock import Clock, SystemClock
 
@@ -42,6 +44,18 @@ class CellLoads(Protocol):
 
     async def by_cell(self) -> Loads:
         """By cell and resource. Unavailable."""
+
+
+class GatheredLoads:
+    """`CellLoads` from the fleet as plans are made for it: tenants that move are where they go."""
+
+    def __init__(self, directory: Directory, moves: Moves, demands: Demands, clock: Clock | None = None) -> None:
+        self._directory, self._moves, self._demands = directory, moves, demands
+        self._clock = clock or SystemClock()
+
+    async def by_cell(self) -> Loads:
+        fleet = await gather(self._directory, self._moves, self._demands, self._clock.now())
+        return await asyncio.to_thread(by_cell, fleet)
 
 
 @dataclass(frozen=True, slots=True)

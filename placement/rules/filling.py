@@ -12,8 +12,9 @@ import numpy as np
 
 from directory.uses import DayUse, PoolUse
 from directory.values import Cell, CellState
+from placement.balancing.fleet import Fleet
 from placement.balancing.forecasting import LEAST_DAYS, Forecast, Room, Use, forecast
-from placement.balancing.resources import LEVELLED, PLAIN, Floats
+from placement.balancing.resources import LEVELLED, PLAIN, RESOURCES, Floats
 
 COUNTED: frozenset[CellState] = frozenset(("open", "draining"))
 """Whose tenants live in the pool, or will."""
@@ -81,6 +82,25 @@ def pools(cells: Sequence[Cell], loads: Loads, known: Collection[Key] = ()) -> I
             used = _used(counted, resource, loads)
             if used is not None or (region, resource) in known or np.isfinite(sizes).any():
                 yield Pool(region, resource, Room(sizes, _spared(resource)), len(inside), len(counted), used)
+
+
+def by_cell(fleet: Fleet) -> Loads:
+    """What the tenants of each cell take; of what varies over the week: when they take the most.
+
+    Nobody, when nobody was ever measured: what plans let expect would count tenants in other units.
+    """
+    if len(fleet.unmeasured) == len(fleet.tenants):
+        return {}
+    load, columns = fleet.loads(fleet.home), fleet.columns
+    most = {
+        name: load[:, columns.resource == RESOURCES.index(name)].max(axis=1)
+        for name in LEVELLED
+        if name != "tenants"
+    }
+    return {
+        cell: {name: float(taken[number]) for name, taken in most.items()}
+        for number, cell in enumerate(fleet.sites.names)
+    }
 
 
 def size(cell: Cell, resource: str) -> float:
