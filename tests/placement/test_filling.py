@@ -56,7 +56,7 @@ async def test_what_a_cells_tenants_take_is_added_up() -> None:
 
 
 async def test_before_anything_was_measured_nothing_is_told() -> None:
-    """What plans let expect is no use: it is numbers of tenants in other units, and jumps when they are measured."""
+    """What plans let expect are numbers of tenants in other units, and would jump when they are measured."""
     directory = await _directory()
     assert await GatheredLoads(directory, MemoryMoves(directory), PlansAlone()).by_cell() == {}
     empty = MemoryDirectory()
