@@ -1,12 +1,14 @@
 """When the fleet is full: written down by the leader, told to whoever asks."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import generate_latest
+from prometheus_client import REGISTRY, generate_latest
 
 from directory.leading import Candidate
 from directory.memory import MemoryDirectory
@@ -15,6 +17,7 @@ from directory.memory_uses import MemoryUses
 from directory.values import Capacity, NewCell
 from placement.forecasts import Forecasts, Outlooks, show
 from placement.rules.filling import Loads
+from placement.settings import PlacementSettings
 from runtime import database
 from runtime.clock import ManualClock
 from runtime.tasks import Tasks
@@ -212,6 +215,17 @@ async def test_the_metrics_page_tells_days_until_full(fleet: Fleet) -> None:
     assert 'cellway_placement_pool_used{pool="eu",resource="tenants"} 0.6' in page
     show(await Fleet().look())
     assert 'pool="eu"' not in generate_latest().decode()
+
+
+def test_rules_to_alert_by_ask_for_metrics_and_settings_that_are_there(project_root: Path) -> None:
+    """Whoever copies them from docs/placement.md is told in time."""
+    page = (project_root / "docs" / "placement.md").read_text(encoding="utf-8")
+    asked = set(re.findall(r"cellway_placement_\w+", page))
+    there = {metric.name for metric in REGISTRY.collect()}
+    assert {"cellway_placement_days_until_full", "cellway_placement_pool_used"} <= asked <= there
+    assert (
+        f"`CELLWAY_PLACEMENT_CELL_LEAD_DAYS` ({PlacementSettings.model_fields['cell_lead_days'].default})" in page
+    )
 
 
 async def _kept(control: ControlDatabase, rows: Sequence[tuple[int, str, str, float, float | None]]) -> None:
