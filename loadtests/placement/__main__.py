@@ -12,8 +12,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ from placement.balancing.resources import LEVELLED, Floats, Integers
 
 RESULT = Path(__file__).parents[1] / "results" / "placement.json"
 PARTS = ("choose", "plan_10k", "plan_1m", "peers", "optima")
+Arranged = tuple[Integers | None, float]
+"""Where everybody lives then, None when nothing was found; after how many seconds."""
 DEADLINE_SECONDS = 600.0
 START_SECONDS = 15.0
 """For a peer's Python to import OR-tools, on a machine with other things to do."""
@@ -97,10 +100,11 @@ def beside(peers: Path) -> dict[str, Any]:
     for tenants, cells, seconds in BESIDE:
         fleet = uneven(tenants, cells)
         ideal = ideals(fleet, fleet.loads(fleet.home), 0.0)
-        arranged: dict[str, tuple[Integers | None, float]] = {}
-        for name in ("ours", "cp_sat", "greedy"):
-            began = time.monotonic()
-            arranged[name] = _arranged(name, fleet, ideal, seconds, peers), time.monotonic() - began
+        arranged = {
+            "ours": _timed(partial(_ours, fleet, seconds)),
+            "cp_sat": _cp_sat(fleet, ideal, seconds, peers),
+            "greedy": _timed(partial(greedy.rebalance, fleet, seconds)),
+        }
         found[f"{tenants}x{cells}"] = {
             "seconds_allowed": seconds,
             "worst_before": round(peak(fleet.loads(fleet.home), ideal), 3),
@@ -109,16 +113,18 @@ def beside(peers: Path) -> dict[str, Any]:
     return {"peers": found}
 
 
-def _arranged(name: str, fleet: Fleet, ideal: Floats, seconds: float, peers: Path) -> Integers | None:
-    if name == "ours":
-        end = time.monotonic() + seconds
-        return rebalance(fleet, Goals(start=1.0, stop=STOP), Effort(), lambda: time.monotonic() > end).where
-    if name == "greedy":
-        return greedy.rebalance(fleet, seconds)
-    return _cp_sat(fleet, ideal, seconds, peers)
+def _timed(arrange: Callable[[], Integers]) -> Arranged:
+    began = time.monotonic()
+    return arrange(), time.monotonic() - began
 
 
-def _cp_sat(fleet: Fleet, ideal: Floats, seconds: float, peers: Path) -> Integers | None:
+def _ours(fleet: Fleet, seconds: float) -> Integers:
+    end = time.monotonic() + seconds
+    return rebalance(fleet, Goals(start=1.0, stop=STOP), Effort(), lambda: time.monotonic() > end).where
+
+
+def _cp_sat(fleet: Fleet, ideal: Floats, seconds: float, peers: Path) -> Arranged:
+    """Told by itself how long it took, for starting Python is no part of that."""
     wide = len(LEVELLED)
     with tempfile.TemporaryDirectory(prefix="cellway-cp-sat-") as folder:
         given, out = Path(folder) / "fleet.npz", Path(folder) / "where.npy"
@@ -140,7 +146,8 @@ def _cp_sat(fleet: Fleet, ideal: Floats, seconds: float, peers: Path) -> Integer
             done = None
         if done is not None and done.returncode not in (0, TOO_LATE):
             raise CannotMeasure(f"CP-SAT failed: {done.stderr.strip()[-2000:]}")
-        return np.load(out) if out.exists() else None
+        spent = seconds if done is None else float(done.stdout.rstrip().rpartition("\n")[2])
+        return (np.load(out) if out.exists() else None), spent
 
 
 def _judged(fleet: Fleet, ideal: Floats, where: Integers | None, seconds: float) -> dict[str, Any]:
