@@ -2,7 +2,6 @@
 
 import typer
 
-from console import capacity as shown
 from console import output
 from console.commands.options import HERE, Json, Root, placement
 from console.errors import EXIT_CODES
@@ -19,5 +18,7 @@ def capacity(root: Root = HERE, json: Json = False) -> None:
         found = service.call("GET", "/v1/capacity")
     if json:
         output.as_json(found)
-    else:
-        output.draw(shown.draw(found))
+        return
+    from console.capacity import draw
+
+    output.draw(draw(found))
