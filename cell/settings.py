@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, SecretStr
 
+from directory.rules.capacities import MOST
 from directory.rules.names import NAME
 from runtime.api.texts import Email
 from runtime.settings import Port, Settings
@@ -18,6 +19,12 @@ class CellSettings(Settings):
 
     cell_id: str = Field(pattern=NAME)
     region: str = "local"
+    cpus: float | None = Field(
+        default=None, gt=0, le=MOST, allow_inf_nan=False, description="what the cell can hold; none: unknown"
+    )
+    memory_bytes: int | None = Field(default=None, gt=0, le=int(MOST))
+    storage_bytes: int | None = Field(default=None, gt=0, le=int(MOST))
+    network_bits: float | None = Field(default=None, gt=0, le=MOST, allow_inf_nan=False, description="per second")
     host: str = "127.0.0.1"
     port: Port = 0
     admin_port: Port = Field(default=0, description="control API, metrics and health; never for tenants")

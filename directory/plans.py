@@ -162,8 +162,8 @@ class Plans(Protocol):
     ) -> Plan:
         """After `wave`: what still waits is replaced by these; those of wave 1 are of the next one.
 
-        `vain` says how many waves have moved nobody by then; as long as that is none, `error` is empty. NotFound; Stale when it is in another wave, or a move
-        is under way, or it is not APPROVED; NotLeader.
+        `vain` says how many waves have moved nobody by then; as long as that is none, `error` is empty. NotFound;
+        Stale when it is in another wave, or a move is under way, or it is not APPROVED; NotLeader.
         """
 
     async def note(self, plan_id: str, summary: Mapping[str, Any], error: str, term: Term) -> Plan:

@@ -33,6 +33,7 @@ from placement.api.tenants import Tenants
 from placement.background import Background
 from placement.carrying import Carrier
 from placement.cells import Cells
+from placement.checks import witnesses as seen
 from placement.checks.doctor import Doctor
 from placement.creation import Creation
 from placement.decisions import Decisions
@@ -41,6 +42,7 @@ from placement.gathering import PlansAlone
 from placement.reach import Reach
 from placement.readiness import Readiness
 from placement.reconciler import Reconciler
+from placement.recoveries import Recoveries
 from placement.seeds import Seeds
 from placement.settings import PlacementSettings
 from placement.surveying import Survey
@@ -116,6 +118,7 @@ async def assemble(settings: PlacementSettings) -> Program:
     background = Background(ready, publisher, reconciler, cells, candidate, witnesses, forecasts, stores.pointer)
     health = _health(ready, stores.feed)
     health.add("leader", lambda: leader.check(candidate, stores.terms), required=False)
+    health.add("cells", lambda: seen.check(stores.directory, witnesses), required=False)
     site = Site(
         "placement",
         front.application(endpoints, Access(settings.operator_tokens), ready),
@@ -168,6 +171,7 @@ def _endpoints(
     directory, control = stores.directory, stores.control
     led = stores.leadership, stores.terms
     survey = Survey(directory, stores.moves, control)
+    recoveries = Recoveries(directory, stores.moves, witnesses)
     tokens = PageTokens(settings.page_key.get_secret_value().encode())
     return [
         *Tenants(directory, creation, decisions, tokens).endpoints(),
@@ -177,7 +181,7 @@ def _endpoints(
         *Jobs(directory, control, tokens).endpoints(),
         *MoveHandlers(stores.moves, survey, tokens).endpoints(),
         *Previews(stores.moves, survey).endpoints(),
-        *CellHandlers(directory, cells, tokens).endpoints(),
+        *CellHandlers(directory, cells, witnesses, recoveries, tokens).endpoints(),
         *InstanceHandlers(stores.registry).endpoints(),
         *ForecastHandlers(forecasts).endpoints(),
         *LeaderHandlers(stores.leadership, stores.terms).endpoints(),

@@ -11,19 +11,22 @@ from dataclasses import replace
 
 from directory.control.client import CellControl
 from directory.control.contract import CellReport
-from directory.errors import DirectoryError, NotAllowed, Unavailable
+from directory.errors import DirectoryError, NotAllowed, Stale, Unavailable
 from directory.rules.states import CELLS, CellEvent
 from directory.truth import Directory
 from directory.values import Cell, CellChange, NewCell
 from placement.errors import NotProved
 from placement.proving import prove
 from placement.reach import Reach
+from placement.rules.proof import untold
 from runtime import logs
 
 log = logs.get("placement.cells")
 
 AT_ONCE = 20
 JOINING_SECONDS = 1.0
+MOST_TRIES = 5
+"""Of a change that others get ahead of. Each time one of them is through, so it is no loop."""
 LOOK_SECONDS = 5.0
 """Between two rounds of looking whether every cell answers."""
 
@@ -42,16 +45,31 @@ class Cells:
         log.info("cell_registered", cell=cell.cell_id, region=cell.region, capacity_tenants=cell.capacity_tenants)
         return await self._opened_if_proved(cell)
 
-    async def update(self, cell_id: str, change: CellChange) -> Cell:
-        """New addresses must not lead to somebody else; a cell that is just away may tell them all the same."""
+    async def update(self, cell_id: str, change_of: Callable[[Cell], CellChange]) -> Cell:
+        """What `change_of` makes of the cell as it is known; made anew when somebody else was quicker.
+
+        New addresses must not lead to somebody else; a cell that is just away may tell them all the same.
+        NotFound; NotAllowed; BadAddress; BadCapacity; NotProved; Stale; Unavailable.
+        """
+        for _ in range(MOST_TRIES - 1):
+            with suppress(Stale):
+                return await self._updated(cell_id, change_of)
+        return await self._updated(cell_id, change_of)
+
+    async def _updated(self, cell_id: str, change_of: Callable[[Cell], CellChange]) -> Cell:
         known = await self._directory.cell(cell_id)
+        change = change_of(known)
         if change.control_address not in (None, known.control_address):
             with suppress(Unavailable):
                 await self._proof(replace(known, control_address=change.control_address))
-        return await self._directory.update_cell(cell_id, change)
+        is_made_of_known = change.capacity is not None or change.caps is not None
+        return await self._directory.update_cell(cell_id, change, known if is_made_of_known else None)
 
     async def change(self, cell_id: str, event: CellEvent) -> Cell:
-        """Cordon or open; what is so already stays so. NotFound; NotAllowed; NotProved; Unavailable."""
+        """The next state of its table; what is so already stays so. Opening asks for the proof.
+
+        NotFound; NotAllowed; NotProved; Unavailable.
+        """
         cell = await self._directory.cell(cell_id)
         if cell.state == _leads_to(event):
             return cell
@@ -76,8 +94,9 @@ class Cells:
             report = await self._proof(cell)
         except (DirectoryError, NotProved) as error:
             return cell, str(error)
-        if not cell.version and report.version:
-            cell = await self._directory.update_cell(cell.cell_id, CellChange(version=report.version))
+        if (change := untold(cell, report)) is not None:
+            with suppress(Stale):  # somebody tells it just now, and then that counts
+                cell = await self._directory.update_cell(cell.cell_id, change, cell)
         with suppress(NotAllowed):
             return await self._changed(cell, "prove"), None
         # It joins no longer: somebody decided about it meanwhile, and that stays so.

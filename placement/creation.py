@@ -45,6 +45,9 @@ class Asked:
     rate: Rate | None
     idempotency_key: str | None
     customer: Customer | None = None
+    tags: tuple[str, ...] = ()
+    revenue: float = 0.0
+    dedicated_to: str = ""
 
     def digest(self) -> str:
         """The same for the same wish, however its JSON was written."""
@@ -53,6 +56,10 @@ class Asked:
             parts.append(f"{self.rate.per_second!r} {self.rate.burst}")
         if self.customer is not None:
             parts.append(repr(astuple(self.customer)))
+        # What is not asked for leaves the digest as it was before one could.
+        parts += [
+            f"{name} {wish!r}" for name in ("tags", "revenue", "dedicated_to") if (wish := getattr(self, name))
+        ]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def recorded(self) -> NewTenant:
@@ -66,6 +73,9 @@ class Asked:
             creation_digest=self.digest(),
             rate=self.rate,
             customer=self.customer,
+            tags=self.tags,
+            revenue=self.revenue,
+            dedicated_to=self.dedicated_to,
         )
 
 
@@ -132,7 +142,8 @@ class Creation:
         full: set[str] = set()
         for _ in range(MOST_CHOICES):
             cells = [cell for cell in await self._directory.cells() if cell.cell_id not in full]
-            choice = choose(cells, Wish(asked.region), self._reach.silent().keys())
+            wish = Wish(asked.region, asked.tags, asked.dedicated_to)
+            choice = choose(cells, wish, self._reach.silent().keys())
             if isinstance(choice, Nowhere):
                 raise nowhere(choice)
             try:

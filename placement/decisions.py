@@ -1,9 +1,11 @@
-"""Suspend, resume, delete: the decision is recorded first, then its cell is told. Limits concern routers alone.
+"""Suspend, resume, delete: the decision is recorded first, then its cell is told. Limits concern routers alone,
+and where a tenant may live concerns placement alone.
 
 Asking again for what is decided already changes nothing and is answered as the first time, so a client may retry.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from directory.errors import NotAllowed, Unavailable
 from directory.rules.states import TENANTS, TenantEvent
@@ -15,6 +17,15 @@ from runtime import logs
 log = logs.get("placement.decisions")
 
 LEADS_TO: Mapping[TenantEvent, TenantState] = {event: state for (_, event), state in TENANTS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a tenant may live, and what it pays; None stays as it is."""
+
+    tags: tuple[str, ...] | None = None
+    revenue: float | None = None
+    dedicated_to: str | None = None
 
 
 class Decisions:
@@ -34,6 +45,14 @@ class Decisions:
         tenant = await self._directory.limit_tenant(tenant_id, rate)
         told = (None, None) if rate is None else (rate.per_second, rate.burst)
         log.info("tenant_limited", tenant=tenant_id, per_second=told[0], burst=told[1])
+        return tenant
+
+    async def place(self, tenant_id: str, place: Place) -> Tenant:
+        """No cell and no router has to know. NotFound; NotAllowed; BadCapacity; Unavailable."""
+        tenant = await self._directory.place_tenant(
+            tenant_id, tags=place.tags, revenue=place.revenue, dedicated_to=place.dedicated_to
+        )
+        log.info("tenant_needs", tenant=tenant_id, tags=tenant.tags, dedicated_to=tenant.dedicated_to)
         return tenant
 
     async def settle(self, tenant_id: str) -> Tenant:

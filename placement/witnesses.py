@@ -4,12 +4,13 @@ A registry that is away changes nothing: what was known stays, until it is too o
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from directory.errors import Unavailable
 from directory.registry import Instance, Registry, Sightings
 from placement import metrics
-from placement.reach import Reach
-from placement.rules.standing import Standing, standings
+from placement.reach import MOST_CELLS, Reach
+from placement.rules.standing import LastSeen, Standing, standings
 from runtime import logs
 from runtime.clock import Clock, SystemClock
 
@@ -34,6 +35,10 @@ class Witnesses:
         """How each of these cells is, by all who can tell. No I/O."""
         return standings(cells, self._reach.silent(), self.cells.seen(), self.routers.seen())
 
+    def last_seen(self, cell_id: str) -> LastSeen:
+        """By placement itself, and by the registry; as far as this process remembers."""
+        return LastSeen(self._reach.last_answered(cell_id), self.cells.last_seen.get(cell_id))
+
     async def close(self) -> None:
         """Close connections."""
         await self.cells.close()
@@ -47,6 +52,7 @@ class _Followed:
         self._service, self._sightings, self._clock = service, sightings, clock
         self._instances: Sequence[Instance] | None = None
         self._told_at = 0.0
+        self.last_seen: dict[str, datetime] = {}
         self._heard = True
 
     async def step(self) -> None:
@@ -60,6 +66,10 @@ class _Followed:
             await self._clock.sleep(AGAIN_SECONDS)
             return
         self._heard, self._told_at = True, self._clock.monotonic()
+        now = self._clock.now()
+        for cell_id in {instance.about["cell"] for instance in self._instances if "cell" in instance.about}:
+            if len(self.last_seen) < MOST_CELLS or cell_id in self.last_seen:
+                self.last_seen[cell_id] = now
         metrics.SEEN.labels(self._service).set(len(self._instances))
 
     def seen(self) -> Sequence[Instance] | None:

@@ -20,6 +20,7 @@ from cell.settings import CellSettings
 from cell.work.hints import check_redis
 from cell.workflows.all import workflows
 from directory.announcing import announcement, open_consul
+from directory.control.contract import CapacityReport
 from runtime import admin, logs
 from runtime.api.pages import PageTokens
 from runtime.backoff import Backoff
@@ -100,6 +101,7 @@ def _with_control(shared: Shared, control_pool: Pool, pepper: bytes, work: Work)
         *(Tenants(control_pool, maker), Keys(control_pool, maker), checks),
         Customers(control_pool, settings.namespace_domain, shared.hinter.hint),
         work,
+        CapacityReport.of(settings.cpus, settings.memory_bytes, settings.storage_bytes, settings.network_bits),
     )
     app = admin.application(shared.health, settings)
     add_control(app, control, settings.control_token.get_secret_value())

@@ -19,6 +19,7 @@ from cell.control.work import Work
 from cell.database import SQL, transaction
 from cell.errors import NotHere, Stale
 from directory.control.contract import (
+    CapacityReport,
     CellReport,
     CheckList,
     FenceList,
@@ -70,10 +71,12 @@ class Control:
         checks: Checks,
         customers: Customers,
         work: Work,
+        capacity: CapacityReport | None = None,
     ) -> None:
         self._pool, self._cell_id, self._region = pool, cell_id, region
         self._tenants, self._keys, self._checks = tenants, keys, checks
         self._customers, self._work = customers, work
+        self._capacity = capacity
 
     async def cell(self, _call: Call[None]) -> Reply:
         """200."""
@@ -81,7 +84,11 @@ class Control:
             tenants = await connection.fetchval(SQL["count_tenants"])
         return Reply(
             body=CellReport(
-                cell_id=self._cell_id, region=self._region, version=version("cellway"), tenants=tenants
+                cell_id=self._cell_id,
+                region=self._region,
+                version=version("cellway"),
+                tenants=tenants,
+                capacity=self._capacity,
             )
         )
 

@@ -7,13 +7,14 @@ from typing import Any
 from cell.rules.operations import ENDED, MEANINGS
 from cell.rules.orchestration import STEPS, Event, Status
 from cell.rules.states import JOBS, NAMESPACES
+from directory.rules.states import CELL_STATES, CELLS, OF_OPERATORS, TENANTS
 
 HEAD = """# States
 
 Written by `make states` from the tables that the programs decide by; what is not in a table is refused.
 """
 NONE = "(none)"
-BY_OPERATORS = frozenset({Event.RETRY, Event.SKIP})
+BY_OPERATORS: frozenset[Any] = frozenset({Event.RETRY, Event.SKIP, "revive"})
 
 
 def document() -> str:
@@ -43,6 +44,18 @@ def document() -> str:
             "",
             "One that could not be provisioned, and one that was released, is a removed row.",
             "",
+            "## Cells\n",
+            *_meanings(CELL_STATES.items()),
+            "",
+            *_table(CELLS, BY_OPERATORS | OF_OPERATORS),
+            "",
+            "A cell proves itself when it answers as the one that was registered; whoever leads says that it is",
+            "empty. That and *retire* need that nobody lives there, *retire* also that no move needs the cell any",
+            "more. How to go about it is in [The life of a cell](operations/cells.md).",
+            "",
+            "## Tenants\n",
+            *_table(TENANTS),
+            "",
         )
     )
 
@@ -51,12 +64,12 @@ def _meanings(rows: Iterable[tuple[str, str]]) -> list[str]:
     return ["| state | meaning |", "| --- | --- |", *(f"| {name} | {meaning} |" for name, meaning in rows)]
 
 
-def _table(table: Mapping[tuple[Any, Any], Any]) -> list[str]:
+def _table(table: Mapping[tuple[Any, Any], Any], by_operators: frozenset[Any] = BY_OPERATORS) -> list[str]:
     """A row for each state, a column for each event."""
     states = [*(state for state, _ in table), *table.values()]
     events = _seen(event for _, event in table)
     return [
-        f"| state | {' | '.join(_said(event) for event in events)} |",
+        f"| state | {' | '.join(_said(event, event in by_operators) for event in events)} |",
         f"| --- |{' --- |' * len(events)}",
         *(
             f"| {_named(state)} | {' | '.join(_cell(table, state, event) for event in events)} |"
@@ -73,9 +86,9 @@ def _named(state: Any) -> str:
     return NONE if state is None else state.name if isinstance(state, Enum) else str(state)
 
 
-def _said(event: Any) -> str:
+def _said(event: Any, is_operators: bool) -> str:
     words = str(event.value if isinstance(event, Enum) else event).replace("_", " ")
-    return f"*{words}*" if event in BY_OPERATORS or event == "revive" else words
+    return f"*{words}*" if is_operators else words
 
 
 def _seen(values: Iterable[Any]) -> list[Any]:

@@ -6,11 +6,19 @@ import typer
 
 from console import output
 from console.calls import quoted
-from console.commands.options import HERE, Cell, Json, Limit, Root, placement
+from console.commands.holding import Holding
+from console.commands.options import HERE, Cell, Json, Limit, Root, Yes, confirm, placement, spread
 from console.errors import EXIT_CODES, Usage
 
-app = typer.Typer(help="Register, look at, cordon and open cells.", no_args_is_help=True, epilog=EXIT_CODES)
-COLUMNS = ("CELL", "REGION", "STATE", "TENANTS", "CAPACITY", "VERSION", "ADDRESS", "CONTROL ADDRESS", "TAGS")
+app = typer.Typer(
+    help="Register, look at and change cells; cordon, drain, open, fail and retire them.",
+    no_args_is_help=True,
+    epilog=EXIT_CODES,
+)
+COLUMNS = (
+    *("CELL", "REGION", "STATE", "HEALTH", "TENANTS", "CAPACITY", "DEDICATED TO", "VERSION", "ADDRESS"),
+    *("CONTROL ADDRESS", "TAGS"),
+)
 Tags = Annotated[list[str] | None, typer.Option("--tag", help="A tag; may be said again.")]
 
 
@@ -23,30 +31,36 @@ def list_(limit: Limit = 10_000, root: Root = HERE, json: Json = False) -> None:
         output.as_json(found)
     elif found:
         output.table(COLUMNS, [_row(cell) for cell in found], right=("TENANTS", "CAPACITY"))
+        _remark_on_those_down(found)
     else:
         output.line("No cells. Register one: cellway cells register --help")
 
 
 @app.command(epilog=EXIT_CODES)
 def show(cell: Cell, root: Root = HERE, json: Json = False) -> None:
-    """Show one cell."""
+    """Show one cell: what it holds, how full it is, how it is in the eyes of those who see it."""
     with placement(root) as service:
         _print(service.call("GET", f"/v1/cells/{quoted(cell)}"), json)
 
 
 @app.command(epilog=EXIT_CODES)
+@spread
 def register(
     cell: Cell,
     region: Annotated[str, typer.Option(help="The region that it is in; it must say the same.")],
     address: Annotated[str, typer.Option(help="Where routers reach it, such as http://10.0.0.7:8000.")],
     control_address: Annotated[str, typer.Option(help="Where placement reaches its control API.")],
     capacity: Annotated[int, typer.Option(help="How many tenants it may hold.")],
+    holding: Holding,
     version: Annotated[str, typer.Option(help="Otherwise as the cell says.")] = "",
     tag: Tags = None,
     root: Root = HERE,
     json: Json = False,
 ) -> None:
-    """Register a cell. It opens when it proves who it is; until then it is joining, and asked again."""
+    """Register a cell. It opens when it proves who it is; until then it is joining, and asked again.
+
+    What it can hold and is not said here is taken from the cell, when that knows.
+    """
     body = {
         "cell_id": cell,
         "region": region,
@@ -55,6 +69,7 @@ def register(
         "capacity_tenants": capacity,
         "version": version,
         "tags": tag or [],
+        **holding.body(),
     }
     with placement(root) as service:
         made = service.call("POST", "/v1/cells", body)
@@ -64,8 +79,10 @@ def register(
 
 
 @app.command(epilog=EXIT_CODES)
-def change(
+@spread
+def update(
     cell: Cell,
+    holding: Holding,
     address: Annotated[str | None, typer.Option(help="Where routers reach it.")] = None,
     control_address: Annotated[str | None, typer.Option(help="Where placement reaches its control API.")] = None,
     capacity: Annotated[int | None, typer.Option(help="How many tenants it may hold.")] = None,
@@ -82,11 +99,15 @@ def change(
         "version": version,
         "tags": tag,
     }
-    body = {name: value for name, value in wanted.items() if value is not None}
+    body = {name: value for name, value in wanted.items() if value is not None} | holding.body()
     if not body:
-        raise Usage("say what to change: `cellway cells change --help`")
+        raise Usage("say what to change: `cellway cells update --help`")
     with placement(root) as service:
         _print(service.call("PATCH", f"/v1/cells/{quoted(cell)}", body), json)
+
+
+# As it was called before.
+app.command("change", hidden=True, epilog=EXIT_CODES)(update)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -103,20 +124,80 @@ def open_(cell: Cell, root: Root = HERE, json: Json = False) -> None:
         _print(service.call("POST", f"/v1/cells/{quoted(cell)}:open"), json)
 
 
+@app.command(epilog=EXIT_CODES)
+def drain(cell: Cell, root: Root = HERE, json: Json = False) -> None:
+    """Place no new tenants there, and have those that it has moved away; `open` or `cordon` calls it off."""
+    with placement(root) as service:
+        _print(service.call("POST", f"/v1/cells/{quoted(cell)}:drain"), json)
+
+
+@app.command(epilog=EXIT_CODES)
+def fail(cell: Cell, yes: Yes = False, root: Root = HERE, json: Json = False) -> None:
+    """Give a lost cell up for now: it gets nothing new, and its tenants stay. Says what its recovery needs."""
+    confirm(f"Take cell {cell} for lost, so that it gets no new tenants and no moves?", yes)
+    with placement(root) as service:
+        failed = service.call("POST", f"/v1/cells/{quoted(cell)}:fail")
+    if json:
+        output.as_json(failed)
+    else:
+        _draw(failed["recovery"])
+
+
+@app.command(epilog=EXIT_CODES)
+def recovery(cell: Cell, root: Root = HERE, json: Json = False) -> None:
+    """Show what it takes to bring a cell back, what becomes of its moves, and what is lost if it stays away."""
+    with placement(root) as service:
+        found = service.call("GET", f"/v1/cells/{quoted(cell)}/recovery")
+    if json:
+        output.as_json(found)
+    else:
+        _draw(found)
+
+
+@app.command(epilog=EXIT_CODES)
+def retire(cell: Cell, yes: Yes = False, root: Root = HERE, json: Json = False) -> None:
+    """Give up for good a cell in which nobody lives and that no move needs; its name is not used again."""
+    confirm(f"Retire cell {cell} for good?", yes)
+    with placement(root) as service:
+        _print(service.call("POST", f"/v1/cells/{quoted(cell)}:retire"), json)
+
+
 def _print(cell: dict[str, Any], json: bool) -> None:
+    from console.cells import facts
+
     if json:
         output.as_json(cell)
     else:
-        output.facts(dict(zip((column.lower() for column in COLUMNS), _row(cell), strict=True)))
+        output.facts(facts(cell))
+
+
+def _draw(recovery: dict[str, Any]) -> None:
+    from console.cells import recovery as drawn
+
+    output.draw(drawn(recovery))
+
+
+def _remark_on_those_down(found: list[dict[str, Any]]) -> None:
+    """Nothing is done about them but by an operator."""
+    for cell in found:
+        if cell["health"]["verdict"] == "down" and cell["state"] not in ("joining", "retired", "failed"):
+            output.remark(
+                f"{cell['cell_id']} is believed dead ({cell['health']['reasons']}): bring it back, or give it up "
+                f"for now with `cellway cells fail {cell['cell_id']}`"
+            )
 
 
 def _row(cell: dict[str, Any]) -> tuple[Any, ...]:
+    from console.cells import health
+
     return (
         cell["cell_id"],
         cell["region"],
         cell["state"],
+        health(cell),
         cell["tenants"],
         cell["capacity_tenants"],
+        cell["dedicated_to"],
         cell["version"] or None,
         cell["address"],
         cell["control_address"],

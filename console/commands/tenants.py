@@ -6,17 +6,19 @@ import typer
 
 from console import output
 from console.calls import quoted
-from console.commands import customers
+from console.commands import customers, dedicating
 from console.commands.options import HERE, PATIENCE_SECONDS, Json, Limit, Root, Tenant, Yes, confirm, placement
 from console.errors import EXIT_CODES, Usage
+from directory.rules.capacities import MOST
 from directory.rules.rates import MOST_BURST, MOST_PER_SECOND
 
 app = typer.Typer(
-    help="Create, look at, limit, suspend and delete tenants; on- and offboard customers.",
+    help="Create, look at, limit, dedicate, suspend and delete tenants; on- and offboard customers.",
     no_args_is_help=True,
     epilog=EXIT_CODES,
 )
 customers.add_to(app)
+dedicating.add_to(app)
 COLUMNS = ("TENANT", "DISPLAY NAME", "STATE", "CELL", "EPOCH", "PLAN", "SETTLED", "CREATED")
 
 
@@ -26,6 +28,11 @@ def create(
     display_name: Annotated[str | None, typer.Option(help="For people; otherwise the name itself.")] = None,
     plan: Annotated[str, typer.Option(help="The plan that it is on.")] = "standard",
     region: Annotated[str | None, typer.Option(help="Only cells of this region.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", help="Only cells that have this tag; may be said again.")
+    ] = None,
+    revenue: Annotated[float, typer.Option(help="What it pays a month.")] = 0.0,
+    dedicated_to: Annotated[str | None, typer.Option(help="Only cells that are dedicated to this.")] = None,
     idempotency_key: Annotated[
         str | None, typer.Option(help="The same again within a day gives the same tenant and key.")
     ] = None,
@@ -33,7 +40,15 @@ def create(
     json: Json = False,
 ) -> None:
     """Create a tenant in the best cell, and print its first API key, which is shown this once."""
-    body = {"tenant_id": tenant, "display_name": display_name or tenant, "plan": plan, "region": region}
+    body = {
+        "tenant_id": tenant,
+        "display_name": display_name or tenant,
+        "plan": plan,
+        "region": region,
+        "tags": tag or [],
+        "revenue": _paid(revenue),
+        "dedicated_to": dedicated_to,
+    }
     with placement(root) as service:
         made = service.patiently("/v1/tenants", body, PATIENCE_SECONDS, idempotency_key)
     if json:
@@ -79,6 +94,31 @@ def show(tenant: Tenant, root: Root = HERE, json: Json = False) -> None:
     """Show one tenant."""
     with placement(root) as service:
         _print(service.call("GET", f"/v1/tenants/{quoted(tenant)}"), json)
+
+
+@app.command(epilog=EXIT_CODES)
+def update(
+    tenant: Tenant,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", help="In place of those before; may be said again.")
+    ] = None,
+    no_tags: Annotated[bool, typer.Option("--no-tags", help="Its cell needs no tag any more.")] = False,
+    revenue: Annotated[float | None, typer.Option(help="What it pays a month.")] = None,
+    root: Root = HERE,
+    json: Json = False,
+) -> None:
+    """Say which tags the tenant's cell must have, and what it pays; what is not said stays.
+
+    It is not moved by that: a tenant that may no longer live where it lives is moved by the next plan.
+    """
+    if no_tags and tag:
+        raise Usage("say --tag or --no-tags")
+    wanted = {"tags": [] if no_tags else tag, "revenue": None if revenue is None else _paid(revenue)}
+    body = {name: value for name, value in wanted.items() if value is not None}
+    if not body:
+        raise Usage("say what to change: `cellway tenants update --help`")
+    with placement(root) as service:
+        _print(service.call("PATCH", f"/v1/tenants/{quoted(tenant)}", body), json)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -133,6 +173,12 @@ def delete(tenant: Tenant, yes: Yes = False, root: Root = HERE, json: Json = Fal
         _print(service.call("DELETE", f"/v1/tenants/{quoted(tenant)}"), json)
 
 
+def _paid(revenue: float) -> float:
+    if not 0 <= revenue <= MOST:  # so written, it refuses NaN too
+        raise Usage(f"--revenue is 0 to {MOST:,.0f}")
+    return revenue
+
+
 def _print(tenant: dict[str, Any], json: bool) -> None:
     if json:
         output.as_json(tenant)
@@ -142,7 +188,14 @@ def _print(tenant: dict[str, Any], json: bool) -> None:
 
 def _show(tenant: dict[str, Any]) -> None:
     facts = dict(zip((column.lower() for column in COLUMNS), _row(tenant), strict=True))
-    output.facts({**facts, "limit": _limit(tenant["rate"])})
+    own = {
+        "limit": _limit(tenant["rate"]),
+        "region": tenant["region"] or "any",
+        "tags": tenant["tags"],
+        "dedicated to": tenant["dedicated_to"],
+        "revenue": f"{tenant['revenue']:,.10g} a month",
+    }
+    output.facts({**facts, **own})
 
 
 def _limit(rate: dict[str, Any] | None) -> str:

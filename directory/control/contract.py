@@ -29,8 +29,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from directory.rules.capacities import MOST
 from directory.rules.plans import check_plan
 from directory.rules.tables import Schema, Table
+from directory.values import Capacity
 from runtime.api.texts import Email, Identifier, Line
 
 PlanName = Annotated[Line, AfterValidator(check_plan)]
@@ -122,13 +124,42 @@ class WorkReport(_Value):
     state: str
 
 
+class CapacityReport(_Value):
+    """What a cell can hold, as it knows itself; None: it does not."""
+
+    cpus: float | None = Field(default=None, gt=0, le=MOST, allow_inf_nan=False)
+    memory_bytes: int | None = Field(default=None, gt=0, le=int(MOST))
+    storage_bytes: int | None = Field(default=None, gt=0, le=int(MOST))
+    network_bits: float | None = Field(default=None, gt=0, le=MOST, allow_inf_nan=False)
+
+    @classmethod
+    def of(
+        cls,
+        cpus: float | None,
+        memory_bytes: int | None,
+        storage_bytes: int | None,
+        network_bits: float | None,
+    ) -> "CapacityReport | None":
+        """None when nothing is known."""
+        found = cls(cpus=cpus, memory_bytes=memory_bytes, storage_bytes=storage_bytes, network_bits=network_bits)
+        return None if found == cls() else found
+
+    def value(self) -> Capacity:
+        """As the directory keeps it."""
+        return Capacity(**self.model_dump())
+
+
 class CellReport(_Value):
-    """Who answers at this address."""
+    """Who answers at this address.
+
+    `capacity` None: it does not say, and then placements of before there was one understand it too.
+    """
 
     cell_id: str
     region: str
     version: str
     tenants: int
+    capacity: CapacityReport | None = Field(default=None, exclude_if=lambda told: told is None)
 
 
 class TableSize(_Value):

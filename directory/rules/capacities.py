@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple
+from typing import Protocol
 
 from directory.errors import BadCapacity, NotAllowed, Stale
 from directory.rules.states import CellEvent
-from directory.values import Capacity, Caps, Cell, CellChange, NewCell, NewTenant, Tenant, TenantState
+from directory.values import Capacity, Caps, Cell, CellChange, NewCell, TenantState
 
 MOST = 2.0**53
 """Of anything: up to there a float counts every one. Above it is a mistake, or "as much as comes"."""
@@ -100,7 +101,23 @@ def full(cell_id: str) -> str:
     return f"cell {cell_id} is full, or not open, or not registered, or the tenant may not live there"
 
 
-def misfit(cell: Cell, tenant: Tenant | NewTenant) -> str | None:
+class Needs(Protocol):
+    """A tenant, or what is asked for one."""
+
+    @property
+    def region(self) -> str | None:
+        """None: any."""
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Its cell must have all of them."""
+
+    @property
+    def dedicated_to(self) -> str:
+        """And be dedicated to this; empty: to nobody."""
+
+
+def misfit(cell: Cell, tenant: Needs) -> str | None:
     """The first hard rule about who may live where that keeps the tenant out of the cell; None: there is none."""
     if tenant.region is not None and tenant.region != cell.region:
         return f"{cell.cell_id} is in region {cell.region}, not {tenant.region}"

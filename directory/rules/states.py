@@ -33,6 +33,17 @@ CELLS: Mapping[tuple[CellState, CellEvent], CellState] = {
     ("failed", "open"): "open",
     ("failed", "retire"): "retired",  # one that was lost with nobody in it need not come back first
 }
+CELL_STATES: Mapping[CellState, str] = {
+    "joining": "it is registered, and has yet to prove who it is: nobody is sent there",
+    "open": "it takes tenants",
+    "cordoned": "it keeps its tenants and takes no new ones",
+    "draining": "it takes no new ones, and its own are moved away",
+    "empty": "nobody lives there any more: it can be opened again, or retired",
+    "failed": "taken for lost by an operator: it gets nothing new; its tenants stay, for only it has their rows",
+    "retired": "it is gone for good, and its name is not used again",
+}
+"""What each means, for people."""
+OF_OPERATORS: frozenset[CellEvent] = frozenset(("open", "cordon", "drain", "fail", "retire"))
 LEFT: frozenset[CellEvent] = frozenset(("empty", "retire"))
 """Only for a cell in which no tenant lives; and none whose move from or to it has not ended."""
 

@@ -13,6 +13,7 @@ from aiohttp import web
 from pydantic import Field, StringConstraints
 
 from directory.control.contract import (
+    CapacityReport,
     CellReport,
     CheckList,
     FenceList,
@@ -77,6 +78,12 @@ class Control:
                 region=self._settings.region,
                 version=self._settings.service_version or version("cellway"),
                 tenants=tenants,
+                capacity=CapacityReport.of(
+                    self._settings.cpus,
+                    self._settings.memory_bytes,
+                    self._settings.storage_bytes,
+                    self._settings.network_bits,
+                ),
             )
         )
 

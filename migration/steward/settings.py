@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, SecretStr
 
+from directory.rules.capacities import MOST
 from directory.rules.names import NAME
 from runtime.settings import Port, Settings
 
@@ -15,6 +16,12 @@ class StewardSettings(Settings):
 
     cell_id: str = Field(pattern=NAME)
     region: str = "local"
+    cpus: float | None = Field(
+        default=None, gt=0, le=MOST, allow_inf_nan=False, description="what the cell can hold; none: unknown"
+    )
+    memory_bytes: int | None = Field(default=None, gt=0, le=int(MOST))
+    storage_bytes: int | None = Field(default=None, gt=0, le=int(MOST))
+    network_bits: float | None = Field(default=None, gt=0, le=MOST, allow_inf_nan=False, description="per second")
     host: str = "127.0.0.1"
     port: Port = Field(default=0, description="the control contract, metrics and health; never for tenants")
     database_dsn: str = Field(repr=False, description="the cell's database as the role that `cellway adopt` made")

@@ -1,19 +1,20 @@
-"""Tenants: create, look at, limit, suspend, resume, delete."""
+"""Tenants: create, look at, say where they may live, limit, suspend, resume, delete."""
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from directory import values
+from directory.rules.capacities import MOST, MOST_TAGS
 from directory.rules.rates import MOST_BURST, MOST_PER_SECOND
 from directory.rules.states import TenantEvent
 from directory.truth import Directory
 from placement.api.customers import Customer
 from placement.api.values import Label, Name, Page, name
 from placement.creation import Asked, Created, Creation
-from placement.decisions import Decisions
+from placement.decisions import Decisions, Place
 from placement.rules.choose import Choice
 from runtime.api.endpoint import Call, Endpoint, Input, Output, Reply
 from runtime.api.pages import PageTokens, page_size
@@ -33,6 +34,10 @@ class Rate(Input):
         return values.Rate(self.per_second, self.burst)
 
 
+Tags = Annotated[tuple[Label, ...], Field(max_length=MOST_TAGS)]
+Revenue = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
+
+
 class NewTenant(Input):
     """A tenant as it is asked for."""
 
@@ -43,6 +48,11 @@ class NewTenant(Input):
     rate: Rate | None = Field(default=None, description="the limit of its requests; null: none")
     customer: Customer | None = Field(
         default=None, description="whom to onboard at once; the tenant is on their plan; null: nobody"
+    )
+    tags: Tags = Field(default=(), description="compliance: only cells that have all of them")
+    revenue: Revenue = Field(default=0, description="per month, in the unit of the cells' caps")
+    dedicated_to: Label | None = Field(
+        default=None, description="only cells that are dedicated to this; null: those that are not dedicated"
     )
 
     @model_validator(mode="after")
@@ -57,6 +67,25 @@ class NewTenant(Input):
         return self.plan if self.customer is None else self.customer.plan
 
 
+class TenantPatch(Input):
+    """Where it may live, and what it pays; what is absent stays, null removes. It is not moved by that."""
+
+    tags: Tags | None = Field(default=None, description="only cells that have all of them")
+    revenue: Revenue | None = Field(default=None, description="per month, in the unit of the cells' caps")
+    dedicated_to: Label | None = Field(
+        default=None, description="only cells that are dedicated to this; null: those that are not dedicated"
+    )
+
+    def place(self) -> Place:
+        """As it is decided."""
+        told = self.model_fields_set
+        return Place(
+            tags=(self.tags or ()) if "tags" in told else None,
+            revenue=(self.revenue or 0.0) if "revenue" in told else None,
+            dedicated_to=(self.dedicated_to or "") if "dedicated_to" in told else None,
+        )
+
+
 class Tenant(Output):
     """A tenant and where it lives."""
 
@@ -69,6 +98,9 @@ class Tenant(Output):
     epoch: int | None
     settled: bool = Field(description="whether its cell has carried the last decision out")
     rate: Rate | None = Field(description="the limit of its requests; null: none")
+    tags: list[str] = Field(description="its cell must have all of them")
+    revenue: float = Field(description="per month")
+    dedicated_to: str | None = Field(description="its cell must be dedicated to this; null: to nobody")
     create_time: datetime
     update_time: datetime
 
@@ -142,6 +174,10 @@ class Tenants:
             ),
             Endpoint("GET", one, self.get, "Look at a tenant", "getTenant", {200: Tenant}, tag="tenants"),
             Endpoint(
+                "PATCH", one, self.patch, "Say where the tenant may live, and what it pays", "updateTenant",
+                {200: Tenant}, body=TenantPatch, errors=(409,), tag="tenants",
+            ),
+            Endpoint(
                 "PUT", f"{one}/rate", self.limit, "Limit the tenant's requests", "limitTenant",
                 {200: Tenant}, body=Rate, errors=(409,), tag="tenants",
             ),
@@ -169,7 +205,10 @@ class Tenants:
         key = call.header("Idempotency-Key")
         rate = body.rate.value() if body.rate else None
         customer = body.customer.value() if body.customer else None
-        asked = Asked(body.tenant_id, body.display_name, body.plan_wanted, body.region, rate, key, customer)
+        asked = Asked(
+            *(body.tenant_id, body.display_name, body.plan_wanted, body.region, rate, key, customer),
+            *(tuple(sorted(set(body.tags))), body.revenue, body.dedicated_to or ""),
+        )
         return Reply(201, _created(await self._creation.create(asked)))
 
     async def listed(self, call: Call[None]) -> Reply:
@@ -185,6 +224,11 @@ class Tenants:
     async def get(self, call: Call[None]) -> Reply:
         """Deleted ones too: their names stay taken."""
         return Reply(body=Tenant.of(await self._directory.tenant(name(call.path, "tenant"))))
+
+    async def patch(self, call: Call[None]) -> Reply:
+        """Merge patch (RFC 7396)."""
+        patch: TenantPatch = call.body
+        return Reply(body=Tenant.of(await self._decisions.place(name(call.path, "tenant"), patch.place())))
 
     async def limit(self, call: Call[None]) -> Reply:
         """In place of the one before; routers follow within moments."""
@@ -226,6 +270,9 @@ def _fields(tenant: values.Tenant) -> dict[str, object]:
         "epoch": home.epoch if home else None,
         "settled": tenant.settled,
         "rate": asdict(tenant.rate) if tenant.rate else None,
+        "tags": list(tenant.tags),
+        "revenue": tenant.revenue,
+        "dedicated_to": tenant.dedicated_to or None,
         "create_time": tenant.created_at,
         "update_time": tenant.updated_at,
     }

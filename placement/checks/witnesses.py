@@ -1,21 +1,54 @@
-"""Cells are well in the eyes of those who see them."""
+"""Cells are well in the eyes of those who see them. One that is not is told to people, and nothing more."""
+
+from collections.abc import Iterable, Sequence
 
 from directory.control.contract import Check
 from directory.truth import Directory
+from directory.values import CellState
+from placement.rules.standing import Standing
 from placement.witnesses import Witnesses
+from runtime.health import Unhealthy
 
 NAME = "cells are well in the eyes of the registry and of routers"
 SHOWN = 5
+UNSERVING: frozenset[CellState] = frozenset(("joining", "retired", "failed"))
+"""In these nobody expects a cell to serve."""
 
 
 async def well(directory: Directory, witnesses: Witnesses) -> list[Check]:
     """Nothing speaks against any that serves tenants."""
-    cells = [
-        cell.cell_id for cell in await directory.cells() if cell.state not in ("joining", "retired", "failed")
-    ]
-    against = [standing for standing in witnesses.standings(cells).values() if standing.verdict != "well"]
+    found = await _serving(directory, witnesses)
+    against = [standing for standing in found if standing.verdict != "well"]
     if not against:
-        return [Check(name=NAME, ok=True, detail=f"nothing speaks against any of {len(cells)}")]
-    said = "; ".join(f"{one.cell_id} is {one.verdict}: {one.reasons}" for one in against[:SHOWN])
+        return [Check(name=NAME, ok=True, detail=f"nothing speaks against any of {len(found)}")]
     remedy = "see the cell's own checks; where only routers suspect it, see whether they reach its address"
-    return [Check(name=NAME, ok=False, detail=said, remedy=remedy)]
+    if down := [standing for standing in against if standing.verdict == "down"]:
+        remedy += f"; {_what_to_do(down[0].cell_id)}"
+        against = [*down, *(standing for standing in against if standing.verdict != "down")]
+    return [Check(name=NAME, ok=False, detail=_told(against), remedy=remedy)]
+
+
+async def check(directory: Directory, witnesses: Witnesses) -> str | None:
+    """For `/health/ready`, where it is shown only: a cell that is down is no reason to do without placement."""
+    found = await _serving(directory, witnesses)
+    if down := [standing for standing in found if standing.verdict == "down"]:
+        raise Unhealthy(f"{_told(down)}; {_what_to_do(down[0].cell_id)}")
+    return f"none of {len(found)} is believed dead"
+
+
+async def _serving(directory: Directory, witnesses: Witnesses) -> Sequence[Standing]:
+    cells = [cell.cell_id for cell in await directory.cells() if cell.state not in UNSERVING]
+    return list(witnesses.standings(cells).values())
+
+
+def _told(against: Sequence[Standing]) -> str:
+    more = f"; and {len(against) - SHOWN} more" if len(against) > SHOWN else ""
+    return "; ".join(_sentences(against[:SHOWN])) + more
+
+
+def _sentences(against: Iterable[Standing]) -> Iterable[str]:
+    return (f"{one.cell_id} is {one.verdict}: {one.reasons}" for one in against)
+
+
+def _what_to_do(cell_id: str) -> str:
+    return f"bring it back, or give it up for now so that it gets no new tenants: cellway cells fail {cell_id}"

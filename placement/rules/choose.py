@@ -1,13 +1,15 @@
 """Which cell a tenant goes to. Pure.
 
-Hard rules first: the cell is open, in the region that was asked for, and has a free place. Then the score: the
-share of the cell's capacity that is still free with the tenant in it, so cells of different sizes fill evenly.
-A cell that has lately not answered comes after all others: an idle cell is the emptiest one, and a dead one idles.
+Hard rules first: the cell is in the region that was asked for, has the tags, is dedicated as was asked for, is
+open, and has a free place. Then the score: the share of the cell's capacity that is still free with the tenant in
+it, so cells of different sizes fill evenly. A cell that has lately not answered comes after all others: an idle
+cell is the emptiest one, and a dead one idles.
 """
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
+from directory.rules.capacities import misfit
 from directory.values import Cell
 
 MOST_RUNNERS_UP = 5
@@ -15,9 +17,11 @@ MOST_RUNNERS_UP = 5
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What was asked for. `region` None: any."""
+    """What was asked for. `region` None: any; `dedicated_to` empty: a cell that is dedicated to nobody."""
 
     region: str | None = None
+    tags: tuple[str, ...] = ()
+    dedicated_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +75,8 @@ def score(cell: Cell) -> float:
 
 def obstacle(cell: Cell, wish: Wish) -> str | None:
     """The first hard rule that keeps the tenant out of the cell; None when there is none."""
-    if wish.region is not None and cell.region != wish.region:
-        return f"{cell.cell_id} is in region {cell.region}, not {wish.region}"
+    if (why := misfit(cell, wish)) is not None:
+        return why
     if cell.state != "open":
         return f"{cell.cell_id} is {cell.state}, not open"
     if cell.free_tenants < 1:
@@ -81,7 +85,7 @@ def obstacle(cell: Cell, wish: Wish) -> str | None:
 
 
 def _nowhere(cells: Sequence[Cell], wish: Wish) -> Nowhere:
-    joining = [cell for cell in cells if cell.state == "joining" and wish.region in (None, cell.region)]
+    joining = [cell for cell in cells if cell.state == "joining" and misfit(cell, wish) is None]
     reasons = tuple(why for cell in cells if (why := obstacle(cell, wish)) is not None)
     return Nowhere(any(cell.free_tenants for cell in joining), reasons or ("no cell is registered",))
 

@@ -5,8 +5,10 @@ and placement is on another network than tenants. It is evidence for people and 
 right rests on it, and no tenant moves because of it.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from directory.registry import Instance
@@ -54,6 +56,14 @@ class Standing:
         return ", ".join(found)
 
 
+@dataclass(frozen=True, slots=True)
+class LastSeen:
+    """When a cell last `answered` placement, and when the registry last saw a process of it; None: not known."""
+
+    answered: datetime | None = None
+    seen: datetime | None = None
+
+
 def standings(
     cells: Sequence[str],
     silent: Mapping[str, str],
@@ -67,14 +77,14 @@ def standings(
     by_cell: dict[str, list[Instance]] = {}
     for process in processes or ():
         by_cell.setdefault(process.about.get("cell", ""), []).append(process)
-    suspected = [name for router in routers or () for name in set(router.suspects)]
+    suspected = Counter(name for router in routers or () for name in set(router.suspects))
     return {
         cell_id: Standing(
             cell_id,
             silent.get(cell_id),
             len(by_cell.get(cell_id, ())) if by_cell else None,
             tuple(process.trouble for process in by_cell.get(cell_id, ()) if process.trouble),
-            suspected.count(cell_id),
+            suspected[cell_id],
             len(routers or ()),
         )
         for cell_id in cells

@@ -1,4 +1,4 @@
-"""A fleet with plans, somebody who leads, and a mover that carries every move on as far as it is told; no copies."""
+"""A fleet with plans, somebody who leads, and a mover that carries moves on as far as it is told."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,7 +44,7 @@ class World:
 
     office: Office
     demands: Known = field(default_factory=Known)
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     silent: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:

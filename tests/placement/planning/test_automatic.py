@@ -1,0 +1,151 @@
+"""Plans that approve of themselves: when there is reason, within budgets, outside quiet hours."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from directory.plans import PlanMove
+from placement.planning.automatic import Limits
+from placement.planning.wishes import Wishes
+from placement.rules.pacing import Budget, beginning, hours_of, seconds_of
+from tests.placement.planning.world import World
+
+TENANTS = tuple(f"tenant-{number}" for number in range(9))
+ON = Limits(on=True, every_seconds=300.0)
+
+
+def automatic(world: World, limits: Limits = ON) -> World:
+    """The same with these limits."""
+    world.limits = limits
+    world.conductor = world.new_conductor()
+    return world
+
+
+async def test_by_default_nothing_is_done_by_itself(small: World) -> None:
+    """Somebody has to say so."""
+    await small.settle("cell-1", *TENANTS)
+    for _ in range(3):
+        await small.round()
+    assert await small.office.plans.plans() == []
+
+
+async def test_a_hot_cell_is_levelled_by_itself_and_a_level_fleet_left_alone(small: World) -> None:
+    """From the ratio of 1.15 on; of looking alone nothing is kept."""
+    automatic(small)
+    await small.settle("cell-1", *TENANTS)
+    await small.round()
+    plan = (await small.office.plans.plans())[0]
+    assert (plan.automatic, plan.approved_by, plan.state) == (True, "automatic", "APPROVED")
+    assert (await small.through(plan)).state == "DONE"
+    for _ in range(3):
+        await small.office.pass_time(301)
+        await small.round()
+    assert len(await small.office.plans.plans()) == 1
+
+
+async def test_what_it_does_can_be_paused_and_stopped(small: World) -> None:
+    """Like any other plan; and no other one begins beside it."""
+    automatic(small)
+    await small.settle("cell-1", *TENANTS)
+    await small.round()
+    plan = (await small.office.plans.plans())[0]
+    await small.office.plans.ask(plan.plan_id, "pause", "ann")
+    begun = len(await small.office.stage.desk.moves())
+    await small.office.pass_time(301)
+    await small.round()
+    assert len(await small.office.plans.plans()) == 1
+    await small.office.plans.ask(plan.plan_id, "stop", "ann")
+    await small.carry()
+    await small.round()
+    assert (await small.again(plan)).state == "STOPPED"
+    assert len(await small.office.stage.desk.moves()) == begun
+
+
+async def test_the_days_budget_of_moves_is_kept(small: World) -> None:
+    """The rest comes the next day."""
+    automatic(small, replace(ON, moves=3))
+    await small.settle("cell-1", *TENANTS)
+    for _ in range(6):
+        await small.round()
+        await small.carry()
+    assert len(await small.office.stage.desk.moves()) == 3
+    assert (await small.office.plans.plans())[0].state == "APPROVED"
+    await small.office.pass_time(86_401)
+    for _ in range(6):
+        await small.round()
+        await small.carry()
+    assert len(await small.office.stage.desk.moves()) == 6
+
+
+async def test_the_days_budget_of_bytes_is_kept(small: World) -> None:
+    """But for the last move that begins, so that also a large tenant moves some day."""
+    small.demands.cpus, small.demands.size = dict.fromkeys(TENANTS, 1.0), 100.0
+    automatic(small, replace(ON, bytes=150.0))
+    await small.settle("cell-1", *TENANTS)
+    for _ in range(6):
+        await small.round()
+        await small.carry()
+    assert len(await small.office.stage.desk.moves()) == 2
+
+
+async def test_in_quiet_hours_nothing_begins_by_itself(small: World) -> None:
+    """Neither a plan nor a further move; what operators approve goes on. (The clock begins at midnight.)"""
+    automatic(small, replace(ON, quiet=hours_of("23:00-01:00")))
+    await small.settle("cell-1", *TENANTS)
+    await small.round()
+    assert await small.office.plans.plans() == []
+    plan = await small.approved(Wishes(moves_of_a_cell=1))
+    await small.round()
+    assert len(await small.office.stage.desk.moves()) == 1
+    await small.office.plans.ask(plan.plan_id, "stop", "ann")
+    await small.carry()
+    await small.round()
+    await small.office.pass_time(2 * 3600)
+    await small.round()
+    assert (await small.office.plans.plans())[0].automatic
+
+
+def test_hours_may_go_over_midnight() -> None:
+    """In UTC; the end is not within."""
+    night, noon = hours_of("22:00-06:00, 12:00-12:30")
+    at = datetime(2030, 1, 1, tzinfo=UTC)
+    assert [at.replace(hour=hour) in night for hour in (21, 22, 23, 0, 5, 6)] == [
+        *(False, True, True, True, True, False),
+    ]
+    assert at.replace(hour=12, minute=29) in noon
+    assert at.replace(hour=12, minute=30) not in noon
+    assert str(night) == "22:00-06:00"
+    for wrong in ("22:00", "22-", "25:00-26:00", "night"):
+        with pytest.raises(ValueError, match=r".+"):
+            hours_of(wrong)
+
+
+def test_moves_begin_in_their_order_as_far_as_budgets_go() -> None:
+    """One that waits for its cell is in nobody's way."""
+
+    def move(number: int, source: str, destination: str, size: float = 10.0) -> PlanMove:
+        return PlanMove("pl", number, 1, f"t{number}", source, destination, size, "", "waiting", "", "", None)
+
+    waiting = [move(1, "a", "b"), move(2, "a", "c"), move(3, "a", "d"), move(4, "e", "f"), move(5, "g", "h")]
+
+    def numbers(budget: Budget, under_way: int = 0, **flights: int) -> list[int]:
+        return [each.number for each in beginning(waiting, under_way, flights, budget)]
+
+    assert numbers(Budget(10, 4)) == [1, 2, 3, 4, 5]
+    assert numbers(Budget(10, 2)) == [1, 2, 4, 5]
+    assert numbers(Budget(10, 2), a=1) == [1, 4, 5]
+    assert numbers(Budget(3, 4), under_way=1) == [1, 2]
+    assert numbers(Budget(3, 4), under_way=9) == []
+    assert numbers(Budget(10, 4, moves=2)) == [1, 2]
+    assert numbers(Budget(10, 4, bytes=25.0)) == [1, 2, 3]
+    assert numbers(Budget(10, 4, bytes=0.0)) == []
+
+
+def test_waves_take_as_long_as_their_slowest_move_or_all_of_them_by_turns() -> None:
+    """And at least as long as the bytes an hour allow."""
+    assert seconds_of([[10, 20], [30]], at_once=2) == 50
+    assert seconds_of([[10, 20, 30]], at_once=2) == 30
+    assert seconds_of([[10, 10, 10, 10]], at_once=2) == 20
+    assert seconds_of([], at_once=2) == 0
+    assert seconds_of([[10]], 2, carried=1000.0, bytes_an_hour=500.0) == 7200
