@@ -40,6 +40,8 @@ STEP = 5.0
 """So many times the usual deviation from the usual change of a day is a step, on a day when cells changed."""
 MOST_ALIKE = 0.97
 """Correlation of a day with the next one; more cannot be told from a few weeks."""
+UNSEEN_DAYS = 12
+"""A line through few days hides some of that correlation: about so many days' share of it, when chance adds up."""
 MAD = 1.4826
 """Makes the median of absolute deviations comparable to a standard deviation."""
 
@@ -260,8 +262,7 @@ def _alike(spread: Floats) -> float:
     if total <= 0:
         return 0.0
     found = float((spread[1:] * spread[:-1]).sum()) / total
-    found += (2 + 4 * max(0.0, found)) / len(spread) if found > 0 else 0.0
-    return min(MOST_ALIKE, max(0.0, found))
+    return min(MOST_ALIKE, max(0.0, found * (1 + UNSEEN_DAYS / len(spread))))
 
 
 def _first(reached: Flags, today: int) -> int | None:

@@ -131,6 +131,18 @@ async def test_a_drain_makes_a_pool_smaller_and_no_fuller(fleet: Fleet) -> None:
     assert found.forecast.per_week == pytest.approx(14)
 
 
+async def test_a_region_whose_last_cell_drains_is_full(fleet: Fleet) -> None:
+    """Its tenants have nowhere to go, however few they are; how large a new cell should be is nobody's guess."""
+    await fleet.cell("cell-1")
+    await fleet.grow(3)
+    await fleet.directory.change_cell("cell-1", "drain")
+    [found] = (await fleet.look()).pools
+    told = found.forecast
+    assert (found.pool.cells, told.outlook, told.used, told.limit) == (0, "full", 6, 0)
+    assert (told.open_by, told.cells_needed) == (fleet.today(), None)
+    assert found.why == "the pool has no room at all"
+
+
 async def test_tenants_of_a_cordoned_cell_take_nothing_from_the_pool(fleet: Fleet) -> None:
     """That they left it is no decline, and that they come back no growth."""
     await fleet.cell("cell-1")

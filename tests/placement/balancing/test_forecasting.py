@@ -166,6 +166,32 @@ def test_a_band_says_how_sure_it_is() -> None:
     assert soon(calm.likely) == pytest.approx(100, abs=3)
 
 
+def simulated(kind: str, count: int, chance: np.random.Generator) -> Floats:
+    """Use that grows by ten a day: around a line, by chance that adds up, or as tenants come and go."""
+    match kind:
+        case "noise":
+            return 1000 + 10 * np.arange(count) + chance.normal(0, 30, count)
+        case "walk":
+            return 1000 + np.cumsum(chance.normal(10, 20, count))
+        case _:
+            return 1000 + np.cumsum(chance.poisson(12, count) - chance.poisson(2, count)).astype(float)
+
+
+@pytest.mark.parametrize("kind", ["noise", "walk", "tenants"])
+@pytest.mark.parametrize(("count", "share"), [(10, 0.65), (28, 0.8), (56, 0.8)])
+def test_a_band_mostly_holds_the_day_on_which_it_happens(kind: str, count: int, share: float) -> None:
+    """Of a limit that is three months away; the more is known, the more often."""
+    chance = np.random.default_rng(1)
+    held = 0
+    for _ in range(150):
+        used = simulated(kind, count + 400, chance)
+        limit = used[count - 1] + 900
+        due = 1 + int((used[count:] >= limit).argmax()) if (used[count:] >= limit).any() else NEVER
+        found = forecast(use(used[:count]), Room(np.array([limit]), spared=False), TODAY, LEAD)
+        held += soon(found.earliest) <= due <= soon(found.latest)
+    assert held / 150 >= share
+
+
 @pytest.mark.parametrize(
     ("slope", "now", "limit", "outlook"),
     [
