@@ -10,6 +10,7 @@ from directory.leading import open_leadership
 from directory.pointer import Pointer
 from directory.postgres import PostgresDirectory
 from directory.postgres_leadership import PostgresTerms
+from directory.postgres_loads import PostgresLoads
 from directory.postgres_moves import PostgresMoves
 from directory.postgres_uses import PostgresUses
 from directory.publisher import Publisher
@@ -26,6 +27,7 @@ from placement.api.instances import InstanceHandlers
 from placement.api.jobs import Jobs
 from placement.api.keys import Keys
 from placement.api.leaders import LeaderHandlers
+from placement.api.loads import LoadHandlers
 from placement.api.moves import MoveHandlers
 from placement.api.orchestrations import Orchestrations
 from placement.api.previews import Previews
@@ -37,8 +39,9 @@ from placement.checks import witnesses as seen
 from placement.checks.doctor import Doctor
 from placement.creation import Creation
 from placement.decisions import Decisions
+from placement.demands import Demands
 from placement.forecasts import Forecasts, GatheredLoads
-from placement.gathering import PlansAlone
+from placement.measuring import Measuring
 from placement.reach import Reach
 from placement.readiness import Readiness
 from placement.reconciler import Reconciler
@@ -75,6 +78,7 @@ class Stores:
     directory: PostgresDirectory
     moves: PostgresMoves
     uses: PostgresUses
+    loads: PostgresLoads
     feed: RedisFeed
     control: CellControl
     registry: Registry
@@ -112,10 +116,22 @@ async def assemble(settings: PlacementSettings) -> Program:
     creation = Creation(stores.directory, carrier, reach, seeds, publisher)
     witnesses, candidate = Witnesses(stores.registry, reach), leader.candidate(stores.leadership, stores.terms)
     decisions = Decisions(stores.directory, carrier)
-    loads = GatheredLoads(stores.directory, stores.moves, PlansAlone())
-    forecasts = Forecasts(stores.directory, stores.uses, candidate, settings.cell_lead_days, loads)
+    known = Demands(stores.loads)
+    forecasts = Forecasts(
+        *(stores.directory, stores.uses, candidate, settings.cell_lead_days),
+        GatheredLoads(stores.directory, stores.moves, known),
+    )
     endpoints = _endpoints(settings, stores, cells, creation, decisions, seeds, witnesses, forecasts)
-    background = Background(ready, publisher, reconciler, cells, candidate, witnesses, forecasts, stores.pointer)
+    measuring = Measuring(
+        stores.directory,
+        stores.loads,
+        stores.control,
+        settings.load_seconds,
+        lambda: candidate.term is not None,
+    )
+    background = Background(
+        ready, publisher, reconciler, cells, candidate, witnesses, forecasts, stores.pointer, measuring
+    )
     health = _health(ready, stores.feed)
     health.add("leader", lambda: leader.check(candidate, stores.terms), required=False)
     health.add("cells", lambda: seen.check(stores.directory, witnesses), required=False)
@@ -152,7 +168,8 @@ async def _stores(settings: PlacementSettings) -> Stores:
     registry = open_registry(settings.directory_redis_url, settings.consul_url, settings.consul_token)
     leadership = open_leadership(pool, settings.consul_url, settings.consul_token, settings.leader_seconds)
     return Stores(
-        *(pool, PostgresDirectory(pool), PostgresMoves(pool), PostgresUses(pool), feed, control, registry),
+        *(pool, PostgresDirectory(pool), PostgresMoves(pool), PostgresUses(pool), PostgresLoads(pool)),
+        *(feed, control, registry),
         *(leadership, PostgresTerms(pool)),
         None if settings.consul_url is None else open_pointer(settings.consul_url, settings.consul_token),
     )
@@ -182,6 +199,7 @@ def _endpoints(
         *MoveHandlers(stores.moves, survey, tokens).endpoints(),
         *Previews(stores.moves, survey).endpoints(),
         *CellHandlers(directory, cells, witnesses, recoveries, tokens).endpoints(),
+        *LoadHandlers(directory, stores.loads).endpoints(),
         *InstanceHandlers(stores.registry).endpoints(),
         *ForecastHandlers(forecasts).endpoints(),
         *LeaderHandlers(stores.leadership, stores.terms).endpoints(),

@@ -1,4 +1,4 @@
-"""What goes on without being asked: publishing, reconciling, looking at cells, standing for election, forecasts.
+"""What goes on without being asked: publishing, reconciling, looking at cells, measuring, election, forecasts.
 
 Each waits until the directory is usable, and is tried again by itself when what it needs is away.
 """
@@ -14,6 +14,7 @@ from directory.publisher import Publisher
 from placement import metrics
 from placement.cells import Cells
 from placement.forecasts import Forecasts
+from placement.measuring import Measuring
 from placement.readiness import Readiness
 from placement.reconciler import Reconciler
 from placement.witnesses import Witnesses
@@ -39,6 +40,7 @@ class Background:
         witnesses: Witnesses,
         forecasts: Forecasts,
         pointer: Pointer | None,
+        measuring: Measuring,
     ) -> None:
         self._ready = ready
         self._publisher = publisher
@@ -48,6 +50,7 @@ class Background:
         self._witnesses = witnesses
         self._forecasts = forecasts
         self._pointer = pointer
+        self._measuring = measuring
         self._pointed: Position | None = None
         self._tasks = Tasks()
 
@@ -61,6 +64,7 @@ class Background:
         self._tasks.keep("look at cells", self._once_usable(self._cells.look_around))
         self._tasks.keep("lead", self._once_usable(self._candidate.step))
         self._tasks.keep("forecast", self._once_usable(self._forecasts.step))
+        self._tasks.keep("measure load", self._once_usable(self._measuring.step))
         self._tasks.keep("see cells", self._witnesses.cells.step)
         self._tasks.keep("see routers", self._witnesses.routers.step)
         if self._pointer is not None:

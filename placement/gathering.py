@@ -20,8 +20,9 @@ from directory.truth import Directory
 from directory.values import Cell, Passage, Resident
 from placement.balancing.demand import TIMES, prior
 from placement.balancing.fleet import Fleet
-from placement.balancing.resources import RESOURCES, TENANTS, Columns, Flags, Floats, columns
+from placement.balancing.resources import RESOURCES, TENANTS, Columns, Floats, columns
 from placement.balancing.sites import Needs, Site, Sites
+from placement.demands import Demand as Demand
 
 COOL_DOWN_SECONDS = 86_400.0
 """Who moved is not moved again sooner than that, only to level load."""
@@ -30,15 +31,6 @@ REVENUE, TOP_TIER, STORAGE = (RESOURCES.index(name) for name in ("revenue", "top
 TOP_RANK = max(plan.rank for plan in PLANS.values())
 WIDE = columns(TIMES)
 _VERSION = re.compile(r"v?(\d+(?:\.\d+)*)")
-
-
-@dataclass(frozen=True)
-class Demand:
-    """What tenants are expected to take, tenants × columns(TIMES); what moving them carries; who was measured."""
-
-    expected: Floats
-    bytes: Floats
-    measured: Flags
 
 
 class Demands(Protocol):

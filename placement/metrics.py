@@ -32,3 +32,10 @@ PLANNING_SECONDS = Histogram(
 )
 RATIO = Gauge("cellway_placement_ratio", "The worst ratio when a plan was last made, by resource", ["resource"])
 DRAINING = Gauge("cellway_placement_draining_cells", "Cells that drain, as whoever leads sees them")
+LOAD_AGE = Gauge(
+    "cellway_placement_load_age_seconds", "Since all cells were asked for load; -1 while another placement does it"
+)
+LOAD_SECONDS = Gauge("cellway_placement_load_round_seconds", "How long the last round of asking all cells took")
+LOAD_UNMEASURED = Gauge(
+    "cellway_placement_load_unmeasured_tenants", "Tenants of whom no cell told anything in the last round"
+)

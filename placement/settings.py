@@ -46,6 +46,9 @@ class PlacementSettings(Settings):
     cell_lead_days: int = Field(
         default=14, ge=0, le=365, description="how long it takes until a cell that is wanted can be opened"
     )
+    load_seconds: float = Field(
+        default=60, ge=1, le=3600, description="how often cells are asked what their tenants take"
+    )
 
     @model_validator(mode="after")
     def _consul_keeps_sessions_that_long(self) -> Self:
