@@ -7,17 +7,23 @@ from datetime import datetime
 import numpy as np
 import pytest
 
+from directory.loads import nothing_usual
 from directory.memory import MemoryDirectory
+from directory.memory_loads import MemoryLoads
 from directory.memory_moves import MemoryMoves
+from directory.rules.periods import period_of
 from directory.values import Capacity, NewCell
-from placement.balancing.demand import NIGHTS, TIMES
+from placement.balancing.demand import NIGHTS, TIMES, prior
 from placement.balancing.resources import RESOURCES, columns
 from placement.balancing.sites import Site
+from placement.demands import Demands
 from placement.forecasts import GatheredLoads
 from placement.gathering import Demand, PlansAlone
 from placement.rules.filling import by_cell, pools
 from tests.directory.examples import new_tenant
+from tests.directory.test_loads import reading
 from tests.placement.balancing.fleets import fleet
+from tests.placement.test_demands import MONDAY
 
 WIDE = columns(TIMES)
 AT = "http://127.0.0.1:9000"
@@ -53,6 +59,24 @@ async def test_what_a_cells_tenants_take_is_added_up() -> None:
     found = await loads.by_cell()
     assert {cell: taken["storage"] for cell, taken in found.items()} == {"cell-1": 11, "cell-2": 10}
     assert set(found["cell-1"]) == {"cpu", "memory", "storage", "network"}
+
+
+async def test_what_cells_measured_is_told_once_a_part_of_the_week_has_ended() -> None:
+    """By the loads that the directory keeps."""
+    directory = await _directory()
+    loads = MemoryLoads(directory)
+    told = GatheredLoads(directory, MemoryMoves(directory), Demands(loads, fresh_seconds=0))
+    for seconds in (0, 60):
+        await loads.measure(reading(seconds, storage_bytes=8e9), MONDAY)
+    assert await told.by_cell() == {}
+    period = period_of(MONDAY) + 1
+    ended = await loads.ended(period)
+    usual = nothing_usual(len(ended.tenants))
+    usual[:] = [0.5, 1e8, 8e9, 1e6]
+    assert await loads.close(ended, usual, np.zeros_like(usual), period) == 1
+    found = await told.by_cell()
+    assert found["cell-1"]["storage"] == pytest.approx(8e9 + prior("standard")[2])
+    assert found["cell-2"]["storage"] == pytest.approx(prior("standard")[2])
 
 
 async def test_before_anything_was_measured_nothing_is_told() -> None:
