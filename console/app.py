@@ -8,6 +8,7 @@ from console.commands import (
     adopt,
     audit,
     bootstrap,
+    capacity,
     cells,
     demo,
     doctor,
@@ -46,6 +47,7 @@ app.add_typer(orchestrations.app, name="orchestrations")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(router.app, name="router")
 status.add_to(app)
+capacity.add_to(app)
 doctor.add_to(app)
 audit.add_to(app)
 token.add_to(app)

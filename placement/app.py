@@ -15,6 +15,7 @@ from directory.postgres_loads import PostgresLoads
 from directory.postgres_moves import PostgresMoves
 from directory.postgres_plans import PostgresPlans
 from directory.postgres_reservations import PostgresReservations
+from directory.postgres_uses import PostgresUses
 from directory.publisher import Publisher
 from directory.redis_feed import RedisFeed
 from directory.registry import Registry
@@ -25,6 +26,7 @@ from placement.api.audit import AuditHandlers
 from placement.api.cells import CellHandlers
 from placement.api.checks import CheckHandlers
 from placement.api.customers import Customers
+from placement.api.forecasts import ForecastHandlers
 from placement.api.instances import InstanceHandlers
 from placement.api.jobs import Jobs
 from placement.api.keys import Keys
@@ -47,6 +49,7 @@ from placement.choosing import Chooser
 from placement.creation import Creation
 from placement.decisions import Decisions
 from placement.demands import Demands
+from placement.forecasts import Forecasts, GatheredLoads
 from placement.measuring import Measuring
 from placement.planning.automatic import Automatic, Limits
 from placement.planning.conducting import Conductor
@@ -89,6 +92,7 @@ class Stores:
     directory: PostgresDirectory
     moves: PostgresMoves
     reservations: PostgresReservations
+    uses: PostgresUses
     loads: PostgresLoads
     plans: PostgresPlans
     entries: PostgresAudit
@@ -134,7 +138,13 @@ async def assemble(settings: PlacementSettings) -> Program:
     decisions = Decisions(stores.directory, carrier)
     maker = Maker(stores.directory, stores.moves, demands, silent=lambda: frozenset(reach.silent()))
     conductor = _conductor(settings, stores, maker, candidate)
-    endpoints = _endpoints(settings, stores, cells, creation, chooser, decisions, seeds, witnesses, maker)
+    forecasts = Forecasts(
+        *(stores.directory, stores.uses, candidate, settings.cell_lead_days),
+        GatheredLoads(stores.directory, stores.moves, demands),
+    )
+    endpoints = _endpoints(
+        *(settings, stores, cells, creation, chooser, decisions, seeds, witnesses, maker, forecasts)
+    )
     measuring = Measuring(
         stores.directory,
         stores.loads,
@@ -144,7 +154,7 @@ async def assemble(settings: PlacementSettings) -> Program:
     )
     background = Background(
         *(ready, publisher, reconciler, cells, rooms),
-        *(candidate, conductor, witnesses, stores.pointer, measuring),
+        *(candidate, conductor, witnesses, forecasts, stores.pointer, measuring),
     )
     background.keep("forget decisions", lambda: audit.forget(settings.keep_audit_days * 86_400))
     health = _health(ready, stores.feed)
@@ -183,8 +193,8 @@ async def _stores(settings: PlacementSettings) -> Stores:
     registry = open_registry(settings.directory_redis_url, settings.consul_url, settings.consul_token)
     leadership = open_leadership(pool, settings.consul_url, settings.consul_token, settings.leader_seconds)
     return Stores(
-        *(pool, PostgresDirectory(pool), PostgresMoves(pool), PostgresReservations(pool), PostgresLoads(pool)),
-        *(PostgresPlans(pool), PostgresAudit(pool), feed, control, registry),
+        *(pool, PostgresDirectory(pool), PostgresMoves(pool), PostgresReservations(pool), PostgresUses(pool)),
+        *(PostgresLoads(pool), PostgresPlans(pool), PostgresAudit(pool), feed, control, registry),
         *(leadership, PostgresTerms(pool)),
         None if settings.consul_url is None else open_pointer(settings.consul_url, settings.consul_token),
     )
@@ -212,6 +222,7 @@ def _endpoints(
     seeds: Seeds,
     witnesses: Witnesses,
     maker: Maker,
+    forecasts: Forecasts,
 ) -> Sequence[Endpoint[None]]:
     directory, control = stores.directory, stores.control
     led = stores.leadership, stores.terms
@@ -232,6 +243,7 @@ def _endpoints(
         *CellHandlers(directory, cells, witnesses, recoveries, tokens).endpoints(),
         *LoadHandlers(directory, stores.loads).endpoints(),
         *InstanceHandlers(stores.registry).endpoints(),
+        *ForecastHandlers(forecasts).endpoints(),
         *LeaderHandlers(stores.leadership, stores.terms).endpoints(),
         *AuditHandlers(stores.entries, tokens).endpoints(),
         *CheckHandlers(Doctor(directory, stores.feed, control, led, witnesses, chooser)).endpoints(),

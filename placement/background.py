@@ -1,5 +1,5 @@
 """What goes on without being asked: publishing, reconciling, looking at cells, standing for election. And for
-whoever leads: measuring load, carrying plans out.
+whoever leads: measuring load, foretelling, carrying plans out.
 
 Each waits until the directory is usable, and is tried again by itself when what it needs is away.
 """
@@ -14,6 +14,7 @@ from directory.pointer import Pointer, Position
 from directory.publisher import Publisher
 from placement import metrics
 from placement.cells import Cells
+from placement.forecasts import Forecasts
 from placement.measuring import Measuring
 from placement.planning.conducting import Conductor
 from placement.readiness import Readiness
@@ -42,6 +43,7 @@ class Background:
         candidate: Candidate,
         conductor: Conductor,
         witnesses: Witnesses,
+        forecasts: Forecasts,
         pointer: Pointer | None,
         measuring: Measuring,
     ) -> None:
@@ -53,6 +55,7 @@ class Background:
         self._candidate = candidate
         self._conductor = conductor
         self._witnesses = witnesses
+        self._forecasts = forecasts
         self._pointer = pointer
         self._measuring = measuring
         self._pointed: Position | None = None
@@ -73,6 +76,7 @@ class Background:
         self._tasks.keep("look at cells", self._once_usable(self._cells.look_around))
         self._tasks.keep("count loads", self._once_usable(self._rooms.step))
         self._tasks.keep("lead", self._once_usable(self._candidate.step))
+        self._tasks.keep("forecast", self._once_usable(self._forecasts.step))
         self._tasks.keep("measure load", self._once_usable(self._measuring.step))
         self._tasks.keep("carry plans out", self._once_usable(self._conductor.step))
         self._tasks.keep("see cells", self._witnesses.cells.step)

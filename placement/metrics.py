@@ -19,14 +19,15 @@ LEADS = Gauge("cellway_placement_leads", "Whether this process leads just now", 
 TERM = Gauge(
     "cellway_placement_term", "Number of the term in which this process leads, 0 while it does not", ["resource"]
 )
+DAYS_UNTIL_FULL = Gauge(
+    "cellway_placement_days_until_full",
+    "Days until a pool is full of a resource: earliest, likely, latest; +Inf: not within a year",
+    ["pool", "resource", "estimate"],
+)
+USED_SHARE = Gauge(
+    "cellway_placement_pool_used", "Share of a pool's limit that is used, by resource", ["pool", "resource"]
+)
 SEEN = Gauge("cellway_placement_seen", "Processes that the registry told of last, by service", ["service"])
-LOAD_AGE = Gauge(
-    "cellway_placement_load_age_seconds", "Since all cells were asked for load; -1 while another placement does it"
-)
-LOAD_SECONDS = Gauge("cellway_placement_load_round_seconds", "How long the last round of asking all cells took")
-LOAD_UNMEASURED = Gauge(
-    "cellway_placement_load_unmeasured_tenants", "Tenants of whom no cell told anything in the last round"
-)
 PLANS = Counter("cellway_placement_plans", "Plans by kind and what became of them", ["kind", "event"])
 PLAN_MOVES = Counter("cellway_placement_plan_moves", "Moves of plans: begun, refused", ["outcome"])
 PLANNING_SECONDS = Histogram(
@@ -36,3 +37,10 @@ PLANNING_SECONDS = Histogram(
 )
 RATIO = Gauge("cellway_placement_ratio", "The worst ratio when a plan was last made, by resource", ["resource"])
 DRAINING = Gauge("cellway_placement_draining_cells", "Cells that drain, as whoever leads sees them")
+LOAD_AGE = Gauge(
+    "cellway_placement_load_age_seconds", "Since all cells were asked for load; -1 while another placement does it"
+)
+LOAD_SECONDS = Gauge("cellway_placement_load_round_seconds", "How long the last round of asking all cells took")
+LOAD_UNMEASURED = Gauge(
+    "cellway_placement_load_unmeasured_tenants", "Tenants of whom no cell told anything in the last round"
+)

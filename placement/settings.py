@@ -51,6 +51,9 @@ class PlacementSettings(Settings):
         description="after so long of silence another placement may lead; 10 at least in Consul",
     )
 
+    cell_lead_days: int = Field(
+        default=14, ge=0, le=365, description="how long it takes until a cell that is wanted can be opened"
+    )
     load_seconds: float = Field(
         default=60, ge=1, le=3600, description="how often cells are asked what their tenants take"
     )

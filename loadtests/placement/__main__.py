@@ -12,8 +12,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,13 @@ from placement.balancing.resources import LEVELLED, Floats, Integers
 
 RESULT = Path(__file__).parents[1] / "results" / "placement.json"
 PARTS = ("choose", "plan_10k", "plan_1m", "peers", "optima")
+Arranged = tuple[Integers | None, float]
+"""Where everybody lives then, None when nothing was found; after how many seconds."""
 DEADLINE_SECONDS = 600.0
+START_SECONDS = 15.0
+"""For a peer's Python to import OR-tools, on a machine with other things to do."""
+TOO_LATE = 3
+"""Exit code of a peer whose time was over before its model was built."""
 OPTIMA = 200
 BESIDE = ((200, 10, 5.0), (10_000, 50, 5.0))
 """Fleets that peers plan for as well: tenants, cells, and for how many seconds at most."""
@@ -54,7 +61,8 @@ METHOD = (
     "set of the process, the fleet included. The gap is to a bound from linear programs in which tenants are "
     "divisible, resource by resource; max_over_mean is the worst cell's ratio in any resource after the plan, of "
     "both sizes. Peers plan for the same fleet for the same time: CP-SAT (two workers, our present layout as its "
-    "hint, building its model counts, killed at the end), and a greedy rebalancer by one number for each tenant. "
+    "hint, building its model counts, starting Python does not; it knows no caps), and a greedy rebalancer by one "
+    "number for each tenant. "
     "Optima: small random fleets, beside the optimum that scipy.optimize.milp proves. others_cores is what other "
     "programs used meanwhile."
 )
@@ -64,11 +72,26 @@ def part(name: str) -> dict[str, Any]:
     """What a fresh process measured. CannotMeasure."""
     noise = Noise()
     command = [sys.executable, "-m", "loadtests.placement.measure", name]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False)  # noqa: S603 ours
+    try:
+        done = subprocess.run(  # noqa: S603 ours
+            command, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise CannotMeasure(f"{name} did not end within {DEADLINE_SECONDS:.0f} seconds") from None
     if done.returncode:
         raise CannotMeasure(f"{name} failed: {done.stderr.strip()[-2000:]}")
     told: dict[str, Any] = json.loads(done.stdout.rstrip().rpartition("\n")[2])
     return {**told, f"{name}_others_cores": round(noise.cores(), 2)}
+
+
+def require(peers: Path) -> None:
+    """CannotMeasure, before anything else has taken its minutes."""
+    python = peers / "bin" / "python"
+    if not python.exists():
+        raise CannotMeasure(f"there is no {python}: `make bench-placement` makes it from loadtests/peers.txt")
+    known = subprocess.run([python, "-c", "import ortools"], capture_output=True, check=False, timeout=60)  # noqa: S603
+    if known.returncode:
+        raise CannotMeasure(f"{python} has no OR-tools: install what loadtests/peers.txt names")
 
 
 def beside(peers: Path) -> dict[str, Any]:
@@ -77,10 +100,11 @@ def beside(peers: Path) -> dict[str, Any]:
     for tenants, cells, seconds in BESIDE:
         fleet = uneven(tenants, cells)
         ideal = ideals(fleet, fleet.loads(fleet.home), 0.0)
-        arranged: dict[str, tuple[Integers | None, float]] = {}
-        for name in ("ours", "cp_sat", "greedy"):
-            began = time.monotonic()
-            arranged[name] = _arranged(name, fleet, ideal, seconds, peers), time.monotonic() - began
+        arranged = {
+            "ours": _timed(partial(_ours, fleet, seconds)),
+            "cp_sat": _cp_sat(fleet, ideal, seconds, peers),
+            "greedy": _timed(partial(greedy.rebalance, fleet, seconds)),
+        }
         found[f"{tenants}x{cells}"] = {
             "seconds_allowed": seconds,
             "worst_before": round(peak(fleet.loads(fleet.home), ideal), 3),
@@ -89,16 +113,18 @@ def beside(peers: Path) -> dict[str, Any]:
     return {"peers": found}
 
 
-def _arranged(name: str, fleet: Fleet, ideal: Floats, seconds: float, peers: Path) -> Integers | None:
-    if name == "ours":
-        end = time.monotonic() + seconds
-        return rebalance(fleet, Goals(start=1.0, stop=STOP), Effort(), lambda: time.monotonic() > end).where
-    if name == "greedy":
-        return greedy.rebalance(fleet, seconds)
-    return _cp_sat(fleet, ideal, seconds, peers)
+def _timed(arrange: Callable[[], Integers]) -> Arranged:
+    began = time.monotonic()
+    return arrange(), time.monotonic() - began
 
 
-def _cp_sat(fleet: Fleet, ideal: Floats, seconds: float, peers: Path) -> Integers | None:
+def _ours(fleet: Fleet, seconds: float) -> Integers:
+    end = time.monotonic() + seconds
+    return rebalance(fleet, Goals(start=1.0, stop=STOP), Effort(), lambda: time.monotonic() > end).where
+
+
+def _cp_sat(fleet: Fleet, ideal: Floats, seconds: float, peers: Path) -> Arranged:
+    """Told by itself how long it took, for starting Python is no part of that."""
     wide = len(LEVELLED)
     with tempfile.TemporaryDirectory(prefix="cellway-cp-sat-") as folder:
         given, out = Path(folder) / "fleet.npz", Path(folder) / "where.npy"
@@ -110,14 +136,18 @@ def _cp_sat(fleet: Fleet, ideal: Floats, seconds: float, peers: Path) -> Integer
             cost=fleet.bytes,
         )
         program = Path(__file__).with_name("peer.py")
-        command = [peers / "bin" / "python", program, given, str(seconds), out]
-        process = subprocess.Popen([str(word) for word in command], cwd=folder)  # noqa: S603 a peer
+        command = [str(word) for word in (peers / "bin" / "python", program, given, seconds, out)]
+        # Its time begins when OR-tools is there; whoever cannot be interrupted is killed, and keeps what it found.
         try:
-            process.wait(seconds + 1.0)
+            done = subprocess.run(  # noqa: S603 a peer
+                command, cwd=folder, capture_output=True, text=True, timeout=seconds + START_SECONDS, check=False
+            )
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        return np.load(out) if out.exists() else None
+            done = None
+        if done is not None and done.returncode not in (0, TOO_LATE):
+            raise CannotMeasure(f"CP-SAT failed: {done.stderr.strip()[-2000:]}")
+        spent = seconds if done is None else float(done.stdout.rstrip().rpartition("\n")[2])
+        return (np.load(out) if out.exists() else None), spent
 
 
 def _judged(fleet: Fleet, ideal: Floats, where: Integers | None, seconds: float) -> dict[str, Any]:
@@ -145,6 +175,9 @@ def missed(found: Mapping[str, Any]) -> list[str]:
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """What was asked for."""
     found: dict[str, Any] = {}
+    peers = options.peers.absolute()
+    if "peers" in options.only:
+        require(peers)
     for name in ("choose", "plan_10k", "plan_1m"):
         if name in options.only:
             found |= part(name)
@@ -153,21 +186,25 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     if worst:
         found["max_over_mean"] = max(worst)
     if "peers" in options.only:
-        found |= beside(options.peers)
+        found |= beside(peers)
     if "optima" in options.only:
         found |= optima.compare(options.optima)
     return found
 
 
 def main() -> int:
-    """Measure, print, write; 1 when a goal is missed."""
+    """Measure, print, write; 1 when a goal is missed, or something cannot be measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peers", type=Path, required=True, help="an environment with OR-tools")
+    parser.add_argument("--peers", type=Path, default=Path(".venv", "peers"), help="the peers' environment")
     parser.add_argument("--optima", type=int, default=OPTIMA)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     options = parser.parse_args()
-    with alone():
-        found = measure(options)
+    try:
+        with alone():
+            found = measure(options)
+    except CannotMeasure as error:
+        print(f"bench-placement: {error}", file=sys.stderr)
+        return 1
     print(json.dumps(found, indent=2))
     if tuple(options.only) == PARTS and options.optima == OPTIMA:
         told = {

@@ -6,5 +6,5 @@
 - `capacities`, `recovery`  what cells hold, and what a lost one needs
 - `homes`    in which cell a tenant's work is
 - `tenants`, `customers`, `keys`, `cells`, `checks`, `orchestrations`, `jobs`, `moves`, `previews`,
-  `plans`, `audit`
+  `plans`, `audit`, `forecasts`
 """

@@ -14,6 +14,7 @@ In reading order:
 - `planning`      `rebalance`: homes for the misplaced, then no overload, then balance, then fewer moves
 - `explaining`    a plan in words and numbers
 - `waves`         a plan in an order that no cell is ever overfilled by
+- `forecasting`   on which day a pool will be full, and how many cells it needs
 
 There is no clock and no chance in here: whoever calls says when time is over, and gives a seed.
 """

@@ -88,7 +88,7 @@ class Client:
 
 EMPTY = """
 TRUNCATE directory.cells, directory.tenants, directory.assignments, directory.changes CASCADE;
-TRUNCATE directory.terms, directory.locks, directory.audit;
+TRUNCATE directory.terms, directory.locks, directory.audit, directory.fleet_use;
 UPDATE directory.head SET seq = 0, identity = gen_random_uuid();
 ALTER SEQUENCE directory.epochs RESTART;
 """
