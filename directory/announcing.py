@@ -11,6 +11,7 @@ from directory.pointer import Pointer
 from directory.redis_registry import RedisRegistry
 from directory.registry import Instance, Registry
 from runtime import logs
+from runtime.absences import Absence
 from runtime.clock import Clock, SystemClock
 from runtime.health import Health
 from runtime.lifecycle import Part
@@ -106,19 +107,17 @@ class Announcer:
         self._clock = clock or SystemClock()
         self._health = health
         self._suspects = suspects
-        self._heard = True
+        self._absence = Absence(log, "registry", self._clock)
 
     async def run(self) -> None:
-        """Announce, again and again. A registry that is away is tried at the next beat, and reported once."""
+        """Announce, again and again. A registry that is away is tried at the next beat."""
         while True:
             instance = await self._described()
             try:
                 await self._registry.announce(instance)
-                self._heard = True
+                self._absence.over()
             except Unavailable as error:
-                if self._heard:
-                    log.warning("registry_away", error=str(error))
-                self._heard = False
+                self._absence.noted(error)
             await self._clock.sleep(TROUBLED_SECONDS if instance.trouble else BEAT_SECONDS)
 
     async def _described(self) -> Instance:

@@ -5,7 +5,6 @@ Each waits until the directory is usable, and is tried again by itself when what
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 from directory.errors import Unavailable
 from directory.leading import Candidate
@@ -16,8 +15,12 @@ from placement.cells import Cells
 from placement.readiness import Readiness
 from placement.reconciler import Reconciler
 from placement.witnesses import Witnesses
+from runtime import logs
+from runtime.absences import Absence
 from runtime.backoff import Backoff
 from runtime.tasks import Tasks
+
+log = logs.get("placement.background")
 
 QUICK = Backoff(initial_seconds=0.1, cap_seconds=1.0)
 """For what others wait for: once Redis or Postgres is back, a router hears of changes at most this much later."""
@@ -46,6 +49,7 @@ class Background:
         self._witnesses = witnesses
         self._pointer = pointer
         self._pointed: Position | None = None
+        self._unpointed = Absence(log, "pointer")
         self._tasks = Tasks()
 
     async def start(self) -> None:
@@ -56,7 +60,7 @@ class Background:
         self._tasks.keep("reconcile", self._once_usable(self._reconciler.step), QUICK)
         self._tasks.keep("open joining cells", self._once_usable(self._cells.open_joining), QUICK)
         self._tasks.keep("look at cells", self._once_usable(self._cells.look_around))
-        self._tasks.keep("lead", self._once_usable(self._candidate.step))
+        self._tasks.keep("lead", self._once_usable(self._candidate.go_on))
         self._tasks.keep("see cells", self._witnesses.cells.step)
         self._tasks.keep("see routers", self._witnesses.routers.step)
         if self._pointer is not None:
@@ -74,9 +78,14 @@ class Background:
         """Tell how far has been published: of all the changes of a second the last alone, for Consul's sake."""
         position = self._publisher.position
         if self._pointer is not None and position is not None and position != self._pointed:
-            with suppress(Unavailable):  # it is told as soon as it can be
+            try:
                 await self._pointer.put(position)
-                self._pointed = position
+            except Unavailable as error:
+                self._unpointed.noted(error)
+                await self._unpointed.rest()
+                return
+            self._unpointed.over()
+            self._pointed = position
         await asyncio.sleep(POINT_SECONDS)
 
     def _once_usable(self, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:

@@ -11,12 +11,12 @@ from placement import metrics
 from placement.reach import Reach
 from placement.rules.standing import Standing, standings
 from runtime import logs
+from runtime.absences import Absence
 from runtime.clock import Clock, SystemClock
 
 log = logs.get("placement.witnesses")
 
 WAIT_SECONDS = 20.0
-AGAIN_SECONDS = 2.0
 BELIEVED_SECONDS = 60.0
 """Longer than a Consul needs to choose a leader, and a process to be replaced."""
 
@@ -47,19 +47,18 @@ class _Followed:
         self._service, self._sightings, self._clock = service, sightings, clock
         self._instances: Sequence[Instance] | None = None
         self._told_at = 0.0
-        self._heard = True
+        self._absence = Absence(log, "registry", clock, service=service)
 
     async def step(self) -> None:
-        """Wait for news; when the registry is away, say so once and try again."""
+        """Wait for news; when the registry is away, try again after a while."""
         try:
             self._instances = await self._sightings.next(WAIT_SECONDS)
         except Unavailable as error:
-            if self._heard:
-                log.warning("registry_away", service=self._service, error=str(error))
-            self._heard = False
-            await self._clock.sleep(AGAIN_SECONDS)
+            self._absence.noted(error)
+            await self._absence.rest()
             return
-        self._heard, self._told_at = True, self._clock.monotonic()
+        self._absence.over()
+        self._told_at = self._clock.monotonic()
         metrics.SEEN.labels(self._service).set(len(self._instances))
 
     def seen(self) -> Sequence[Instance] | None:
