@@ -8,6 +8,7 @@ from typing import Protocol
 
 from directory.errors import Unavailable
 from directory.pointer import Pointer
+from directory.redis_pointer import RedisPointer
 from directory.redis_registry import RedisRegistry
 from directory.registry import Instance, Registry
 from runtime import logs
@@ -40,11 +41,13 @@ def open_consul(url: str, token: SecretStr | None) -> Registry:
     return ConsulRegistry(url, token.get_secret_value() if token else None)
 
 
-def open_pointer(url: str, token: SecretStr | None) -> Pointer:
-    """The version pointer in Consul."""
+def open_pointer(redis_url: str, consul_url: str | None, consul_token: SecretStr | None) -> Pointer:
+    """The version pointer: in Consul when there is one, otherwise in the directory's Redis."""
+    if consul_url is None:
+        return RedisPointer(redis_url)
     from directory.consul_pointer import ConsulPointer
 
-    return ConsulPointer(url, token.get_secret_value() if token else None)
+    return ConsulPointer(consul_url, consul_token.get_secret_value() if consul_token else None)
 
 
 class Listening(Protocol):

@@ -73,13 +73,12 @@ class Stores:
     registry: Registry
     leadership: Leadership
     terms: Terms
-    pointer: Pointer | None
+    pointer: Pointer
 
     async def close(self) -> None:
         """Close all connections."""
         await self.leadership.close()
-        if self.pointer is not None:
-            await self.pointer.close()
+        await self.pointer.close()
         await self.registry.close()  # once more: whoever follows it may have asked since the announcement ended
         await self.directory.close()
         await self.control.close()
@@ -144,7 +143,7 @@ async def _stores(settings: PlacementSettings) -> Stores:
     return Stores(
         *(pool, PostgresDirectory(pool), PostgresMoves(pool), feed, control, registry),
         *(leadership, PostgresTerms(pool)),
-        None if settings.consul_url is None else open_pointer(settings.consul_url, settings.consul_token),
+        open_pointer(settings.directory_redis_url, settings.consul_url, settings.consul_token),
     )
 
 

@@ -39,7 +39,7 @@ class Background:
         cells: Cells,
         candidate: Candidate,
         witnesses: Witnesses,
-        pointer: Pointer | None,
+        pointer: Pointer,
     ) -> None:
         self._ready = ready
         self._publisher = publisher
@@ -63,8 +63,7 @@ class Background:
         self._tasks.keep("lead", self._once_usable(self._candidate.go_on))
         self._tasks.keep("see cells", self._witnesses.cells.step)
         self._tasks.keep("see routers", self._witnesses.routers.step)
-        if self._pointer is not None:
-            self._tasks.keep("point", self._point)
+        self._tasks.keep("point", self._point)
 
     async def stop(self) -> None:
         """End all of them, and let another placement lead at once."""
@@ -75,9 +74,9 @@ class Background:
         metrics.PUBLISHED.set(await self._publisher.step())
 
     async def _point(self) -> None:
-        """Tell how far has been published: of all the changes of a second the last alone, for Consul's sake."""
+        """Tell how far has been published: of all the changes of a second the last alone."""
         position = self._publisher.position
-        if self._pointer is not None and position is not None and position != self._pointed:
+        if position is not None and position != self._pointed:
             try:
                 await self._pointer.put(position)
             except Unavailable as error:

@@ -1,4 +1,4 @@
-"""How far this router is behind what was published, by a second witness: the version pointer in Consul.
+"""How far this router is behind what was published, by a second witness: the version pointer.
 
 Only shown. A router that is behind serves whom it knows, and a cell refuses what does not belong there.
 """

@@ -17,7 +17,7 @@ from tests.waiting import START_SECONDS, eventually
 
 pytestmark = pytest.mark.platform
 
-EVERYBODY = [*["cell"] * 3, "placement", "router", *["worker"] * 3]
+EVERYBODY = [*["cell"] * 3, "mover", "placement", "router", *["worker"] * 3]
 
 
 @pytest.fixture(scope="module")
