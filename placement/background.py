@@ -4,6 +4,7 @@ Each waits until the directory is usable, and is tried again by itself when what
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 from directory.errors import Unavailable
@@ -26,6 +27,8 @@ QUICK = Backoff(initial_seconds=0.1, cap_seconds=1.0)
 """For what others wait for: once Redis or Postgres is back, a router hears of changes at most this much later."""
 
 POINT_SECONDS = 1.0
+POINTED_AGAIN_SECONDS = 30.0
+"""A Consul, or a Redis, that came back empty is told by then where the pointer is, also when nothing changes."""
 
 
 class Background:
@@ -49,6 +52,7 @@ class Background:
         self._witnesses = witnesses
         self._pointer = pointer
         self._pointed: Position | None = None
+        self._pointed_at = 0.0
         self._unpointed = Absence(log, "pointer")
         self._tasks = Tasks()
 
@@ -75,8 +79,8 @@ class Background:
 
     async def _point(self) -> None:
         """Tell how far has been published: of all the changes of a second the last alone."""
-        position = self._publisher.position
-        if position is not None and position != self._pointed:
+        position, is_old = self._publisher.position, time.monotonic() - self._pointed_at > POINTED_AGAIN_SECONDS
+        if position is not None and (is_old or position != self._pointed):
             try:
                 await self._pointer.put(position)
             except Unavailable as error:
@@ -84,7 +88,7 @@ class Background:
                 await self._unpointed.rest()
                 return
             self._unpointed.over()
-            self._pointed = position
+            self._pointed, self._pointed_at = position, time.monotonic()
         await asyncio.sleep(POINT_SECONDS)
 
     def _once_usable(self, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
