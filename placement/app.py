@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from directory.announcing import announcement, open_pointer, open_registry
 from directory.control.client import CellControl
 from directory.leadership import Leadership, Terms
-from directory.leading import open_leadership
+from directory.leading import Candidate, open_leadership
 from directory.pointer import Pointer
 from directory.postgres import PostgresDirectory
 from directory.postgres_leadership import PostgresTerms
@@ -59,6 +59,7 @@ class Program:
     lifecycle: Lifecycle
     site: Site
     admin_site: Site
+    candidate: Candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ async def assemble(settings: PlacementSettings) -> Program:
     lifecycle.add(Part("background", background.start, stop=background.stop, start_deadline_seconds=START_SECONDS))
     lifecycle.add(site.part())
     lifecycle.add(announcement(stores.registry, "placement", site, admin_site, health=health))
-    return Program(lifecycle, site, admin_site)
+    return Program(lifecycle, site, admin_site, candidate)
 
 
 async def _stores(settings: PlacementSettings) -> Stores:
