@@ -16,7 +16,7 @@ In reading order:
 - `publisher`  carries changes from the truth to the cache; may die, run twice, or start from nothing
 - `registry`   the seam of who is running and where: Redis, Consul, and a twin; `announcing` uses it
 - `leadership` the seam of who leads, and in which term: Postgres, Consul, and a twin; `leading` uses it
-- `pointer`    the seam of how far changes are published, told by a second witness: Consul, and a twin
+- `pointer`    the seam of how far changes are published, told by a second witness: Redis, Consul, and a twin
 - `consul_agent`, `consul_watch` how Consul is called, and watched without trusting it
 - `fence/`     the SQL by which a cell's own database refuses writes that are not its own
 - `control/`   the contract between the control plane and a cell: models, client, tokens

@@ -8,9 +8,11 @@ from typing import Protocol
 
 from directory.errors import Unavailable
 from directory.pointer import Pointer
+from directory.redis_pointer import RedisPointer
 from directory.redis_registry import RedisRegistry
 from directory.registry import Instance, Registry
 from runtime import logs
+from runtime.absences import Absence
 from runtime.clock import Clock, SystemClock
 from runtime.health import Health
 from runtime.lifecycle import Part
@@ -39,11 +41,13 @@ def open_consul(url: str, token: SecretStr | None) -> Registry:
     return ConsulRegistry(url, token.get_secret_value() if token else None)
 
 
-def open_pointer(url: str, token: SecretStr | None) -> Pointer:
-    """The version pointer in Consul."""
+def open_pointer(redis_url: str, consul_url: str | None, consul_token: SecretStr | None) -> Pointer:
+    """The version pointer: in Consul when there is one, otherwise in the directory's Redis."""
+    if consul_url is None:
+        return RedisPointer(redis_url)
     from directory.consul_pointer import ConsulPointer
 
-    return ConsulPointer(url, token.get_secret_value() if token else None)
+    return ConsulPointer(consul_url, consul_token.get_secret_value() if consul_token else None)
 
 
 class Listening(Protocol):
@@ -106,19 +110,17 @@ class Announcer:
         self._clock = clock or SystemClock()
         self._health = health
         self._suspects = suspects
-        self._heard = True
+        self._absence = Absence(log, "registry", self._clock)
 
     async def run(self) -> None:
-        """Announce, again and again. A registry that is away is tried at the next beat, and reported once."""
+        """Announce, again and again. A registry that is away is tried at the next beat."""
         while True:
             instance = await self._described()
             try:
                 await self._registry.announce(instance)
-                self._heard = True
+                self._absence.over()
             except Unavailable as error:
-                if self._heard:
-                    log.warning("registry_away", error=str(error))
-                self._heard = False
+                self._absence.noted(error)
             await self._clock.sleep(TROUBLED_SECONDS if instance.trouble else BEAT_SECONDS)
 
     async def _described(self) -> Instance:

@@ -1,12 +1,11 @@
 """The version pointer in Consul: one key, for however many tenants and changes there are."""
 
 import base64
-import json
 from typing import Any
 
 from directory.consul_agent import Agent
 from directory.consul_watch import Watch
-from directory.pointer import Position, leads_on
+from directory.pointer import Position, decoded, encoded, leads_on
 from directory.rules.watching import WAIT_SECONDS
 
 PATH = "/v1/kv/cellway/position"
@@ -26,8 +25,7 @@ class ConsulPointer:
             if not leads_on(_position(found), position):
                 return
             known = str(found[0]["ModifyIndex"]) if found else "0"
-            told = {"identity": position.identity, "seq": position.seq}
-            if (await self._agent.write(self._path, told, {"cas": known})).body:
+            if (await self._agent.write(self._path, encoded(position), {"cas": known})).body:
                 return
             # Somebody else was quicker; perhaps with a later number.
 
@@ -40,9 +38,4 @@ class ConsulPointer:
 
 
 def _position(found: list[dict[str, Any]] | None) -> Position | None:
-    """What a key says; None also for what is none, as people can write anything there."""
-    try:
-        told = json.loads(base64.b64decode(found[0]["Value"])) if found else None
-        return None if told is None else Position(str(told["identity"]), int(told["seq"]))
-    except (ValueError, KeyError, TypeError):
-        return None
+    return decoded(base64.b64decode(found[0]["Value"] or b"")) if found else None

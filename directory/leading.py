@@ -12,6 +12,7 @@ from directory.leadership import Leadership, Lock, Terms
 from directory.postgres_leadership import PostgresLeadership
 from directory.values import Term
 from runtime import logs
+from runtime.absences import Absence
 from runtime.clock import Clock, SystemClock
 from runtime.database import Pool
 from runtime.settings import SecretStr
@@ -41,7 +42,7 @@ def open_leadership(
 
 
 class Candidate:
-    """One process's part in the election of one resource's leader; `runtime.tasks` calls `step` again and again.
+    """One process's part in the election of one resource's leader; `runtime.tasks` calls `go_on` again and again.
 
     Invariant: `term` is only set while the lock was held lately enough that nobody else can have it, as far as our
     own clock can tell.
@@ -56,6 +57,7 @@ class Candidate:
         self._lock: Lock | None = None
         self._term: Term | None = None
         self._until = 0.0
+        self._absence = Absence(log, "leadership", self._clock, resource=resource)
         self.resource, self.owner = resource, owner
 
     def __repr__(self) -> str:
@@ -67,12 +69,21 @@ class Candidate:
         """The term to decide in; None while another leads, or nobody can tell."""
         return self._term if self._clock.monotonic() < self._until else None
 
+    async def go_on(self) -> None:
+        """`step`, and a rest where the lock's store or the directory is away."""
+        try:
+            await self.step()
+        except Unavailable as error:
+            self._absence.noted(error)
+            await self._absence.rest()
+
     async def step(self) -> None:
         """Try to lead, or to go on leading. Unavailable: what was held is held for as long as it lives."""
         if self._lock is None or self._term is None:
             await self._stand()
         else:
-            await self._clock.sleep(self._leadership.lives_seconds / KEPT_TIMES)
+            if not self._absence.lasts:  # otherwise it has rested, and the lock's life is running out
+                await self._clock.sleep(self._leadership.lives_seconds / KEPT_TIMES)
             await self._stay(self._lock, self._term)
 
     async def give_up(self) -> None:
@@ -92,6 +103,7 @@ class Candidate:
         asked = self._clock.monotonic()
         lock = await self._leadership.gain(self.resource, self.owner)
         if lock is None:
+            self._absence.over()
             await self._leadership.wait(self.resource, WAIT_SECONDS)
             await self._clock.sleep(AGAIN_SECONDS * random.random())  # noqa: S311 jitter
             return
@@ -101,12 +113,15 @@ class Candidate:
         except Unavailable:
             await self.give_up()  # whoever reaches the directory may lead
             raise
+        self._absence.over()
         self._until = asked + self._leadership.lives_seconds
         log.info("leads", resource=self.resource, term=self._term.number, lock=lock.lock_id)
 
     async def _stay(self, lock: Lock, term: Term) -> None:
         asked = self._clock.monotonic()
-        if not await self._leadership.keep(lock):
+        is_kept = await self._leadership.keep(lock)
+        self._absence.over()
+        if not is_kept:
             self._stand_down("the lock is lost")
             return
         self._until = asked + self._leadership.lives_seconds

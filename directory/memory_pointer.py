@@ -11,6 +11,7 @@ class MemoryPointer:
 
     def __init__(self, like: "MemoryPointer | None" = None) -> None:
         self._kept: _Kept = _Kept() if like is None else like._kept
+        self._is_told = False
         self._told: Position | None = None
 
     async def put(self, position: Position) -> None:
@@ -20,11 +21,11 @@ class MemoryPointer:
             self._kept.changed = asyncio.Event()
 
     async def next(self, seconds: float) -> Position | None:
-        if self._told is not None and self._told == self._kept.position:
+        if self._is_told and self._told == self._kept.position:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._kept.changed.wait()
-        self._told = self._kept.position
+        self._is_told, self._told = True, self._kept.position
         return self._told
 
     async def close(self) -> None:

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from runtime.clock import Clock, SystemClock
 
-SERVICES = ("placement", "router", "cell", "worker")
+SERVICES = ("placement", "router", "mover", "cell", "worker")
 
 LIVES_SECONDS = 15
 """How long an instance that has fallen silent still counts as running."""

@@ -3,8 +3,10 @@
 import asyncio
 from dataclasses import dataclass
 
+from directory.announcing import announcement, open_consul, open_registry
 from directory.postgres import PostgresDirectory
 from directory.postgres_moves import PostgresMoves
+from directory.registry import Registry
 from migration import streams
 from migration.copying import LANES
 from migration.databases import Databases
@@ -87,4 +89,14 @@ async def assemble(settings: MigrationSettings) -> Program:
     lifecycle.add(Part("stores", stop=close))
     lifecycle.add(admin_site.part())
     lifecycle.add(Part("mover", mover.start, stop=mover.stop))
+    if (registry := _registry(settings)) is not None:
+        lifecycle.add(announcement(registry, "mover", admin_site, admin_site, health=health))
     return Program(lifecycle, admin_site, mover)
+
+
+def _registry(settings: MigrationSettings) -> Registry | None:
+    """Where this process is seen; whether anybody sees it changes nothing for moves."""
+    if settings.directory_redis_url is not None:
+        url = settings.directory_redis_url.get_secret_value()
+        return open_registry(url, settings.consul_url, settings.consul_token)
+    return None if settings.consul_url is None else open_consul(settings.consul_url, settings.consul_token)

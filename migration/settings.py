@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from runtime.settings import Port, Settings
+from runtime.settings import Port, SecretStr, Settings
 
 
 class MigrationSettings(Settings):
@@ -19,6 +19,11 @@ class MigrationSettings(Settings):
     cells_path: Path = Field(
         description="a folder with a file for each cell, called as the cell: its database as role cell_mover"
     )
+    directory_redis_url: SecretStr | None = Field(
+        default=None, description="announce this process there; none: nowhere, unless in Consul"
+    )
+    consul_url: str | None = Field(default=None, description="announce this process there instead")
+    consul_token: SecretStr | None = Field(default=None, description="an ACL token that may register services")
     moves: int = Field(default=8, ge=1, le=100, description="how many this mover carries at once")
     moves_of_a_cell: int = Field(
         default=4, ge=1, le=100, description="how many all movers together carry out of or into one cell at once"

@@ -3,23 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from directory.announcing import announcement, open_pointer, open_registry
-from directory.control.client import CellControl
-from directory.leadership import Leadership, Terms
-from directory.leading import Candidate, open_leadership
-from directory.pointer import Pointer
-from directory.postgres import PostgresDirectory
-from directory.postgres_audit import PostgresAudit
-from directory.postgres_leadership import PostgresTerms
-from directory.postgres_loads import PostgresLoads
-from directory.postgres_moves import PostgresMoves
-from directory.postgres_plans import PostgresPlans
-from directory.postgres_reservations import PostgresReservations
-from directory.postgres_uses import PostgresUses
+from directory.announcing import announcement
+from directory.leading import Candidate
 from directory.publisher import Publisher
-from directory.redis_feed import RedisFeed
-from directory.registry import Registry
-from placement import leader, readiness
+from placement import leader, metrics, readiness
 from placement.access import Access
 from placement.api import front
 from placement.api.audit import AuditHandlers
@@ -40,7 +27,7 @@ from placement.api.previews import Previews
 from placement.api.reservations import ReservationHandlers
 from placement.api.tenants import Tenants
 from placement.auditing import Audit
-from placement.background import Background
+from placement.background import QUICK, Background
 from placement.carrying import Carrier
 from placement.cells import Cells
 from placement.checks import witnesses as seen
@@ -54,6 +41,7 @@ from placement.measuring import Measuring
 from placement.planning.automatic import Automatic, Limits
 from placement.planning.conducting import Conductor
 from placement.planning.making import Maker
+from placement.pointing import Pointing
 from placement.reach import Reach
 from placement.readiness import Readiness
 from placement.reconciler import Reconciler
@@ -62,12 +50,12 @@ from placement.rooms import Rooms
 from placement.rules.pacing import hours_of
 from placement.seeds import Seeds
 from placement.settings import PlacementSettings
+from placement.stores import Stores, open_stores
 from placement.surveying import Survey
 from placement.witnesses import Witnesses
-from runtime import admin, database
+from runtime import admin
 from runtime.api.endpoint import Endpoint
 from runtime.api.pages import PageTokens
-from runtime.database import Pool
 from runtime.health import Health
 from runtime.lifecycle import Lifecycle, Part
 from runtime.site import Site
@@ -82,38 +70,29 @@ class Program:
     lifecycle: Lifecycle
     site: Site
     admin_site: Site
+    candidate: Candidate
 
 
 @dataclass(frozen=True, slots=True)
-class Stores:
-    """What leaves the process. Nothing is connected to before it is used."""
+class Works:
+    """Who does the work; each is built once."""
 
-    pool: Pool
-    directory: PostgresDirectory
-    moves: PostgresMoves
-    reservations: PostgresReservations
-    uses: PostgresUses
-    loads: PostgresLoads
-    plans: PostgresPlans
-    entries: PostgresAudit
-    feed: RedisFeed
-    control: CellControl
-    registry: Registry
-    leadership: Leadership
-    terms: Terms
-    pointer: Pointer | None
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self.leadership.close()
-        if self.pointer is not None:
-            await self.pointer.close()
-        await self.registry.close()  # once more: whoever follows it may have asked since the announcement ended
-        await self.directory.close()
-        await self.control.close()
-        await self.feed.close()
-        # What still ran was idempotent and recorded, so nothing is waited for.
-        self.pool.terminate()
+    ready: Readiness
+    candidate: Candidate
+    witnesses: Witnesses
+    publisher: Publisher
+    reconciler: Reconciler
+    rooms: Rooms
+    chooser: Chooser
+    cells: Cells
+    seeds: Seeds
+    creation: Creation
+    decisions: Decisions
+    measuring: Measuring
+    maker: Maker
+    conductor: Conductor
+    forecasts: Forecasts
+    audit: Audit
 
 
 async def build(settings: PlacementSettings) -> Lifecycle:
@@ -123,46 +102,15 @@ async def build(settings: PlacementSettings) -> Lifecycle:
 
 async def assemble(settings: PlacementSettings) -> Program:
     """Everything, in the order of its start."""
-    stores = await _stores(settings)
-    ready = Readiness(settings.directory_owner_dsn, stores.directory, settings.schema_phases)
-    reach = Reach()
-    carrier = Carrier(stores.directory, stores.control, reach)
-    demands = Demands(stores.loads)
-    rooms = Rooms(stores.reservations, demands, reach)
-    chooser, audit = Chooser(stores.reservations, rooms), Audit(stores.entries)
-    cells = Cells(stores.directory, stores.control, reach, rooms, audit)
-    publisher, reconciler = Publisher(stores.directory, stores.feed), Reconciler(stores.directory, carrier)
-    seeds = Seeds(settings.control_key)
-    creation = Creation(stores.directory, carrier, chooser, seeds, publisher)
-    witnesses, candidate = Witnesses(stores.registry, reach), leader.candidate(stores.leadership, stores.terms)
-    decisions = Decisions(stores.directory, carrier)
-    maker = Maker(stores.directory, stores.moves, demands, silent=lambda: frozenset(reach.silent()))
-    conductor = _conductor(settings, stores, maker, candidate)
-    forecasts = Forecasts(
-        *(stores.directory, stores.uses, candidate, settings.cell_lead_days),
-        GatheredLoads(stores.directory, stores.moves, demands),
-    )
-    endpoints = _endpoints(
-        *(settings, stores, cells, creation, chooser, decisions, seeds, witnesses, maker, forecasts)
-    )
-    measuring = Measuring(
-        stores.directory,
-        stores.loads,
-        stores.control,
-        settings.load_seconds,
-        lambda: candidate.term is not None,
-    )
-    background = Background(
-        *(ready, publisher, reconciler, cells, rooms),
-        *(candidate, conductor, witnesses, forecasts, stores.pointer, measuring),
-    )
-    background.keep("forget decisions", lambda: audit.forget(settings.keep_audit_days * 86_400))
-    health = _health(ready, stores.feed)
-    health.add("leader", lambda: leader.check(candidate, stores.terms), required=False)
-    health.add("cells", lambda: seen.check(stores.directory, witnesses), required=False)
+    stores = await open_stores(settings)
+    works = _works(settings, stores)
+    background = _background(settings, stores, works)
+    health = _health(stores, works)
     site = Site(
         "placement",
-        front.application(endpoints, Access(settings.operator_tokens), ready, audit),
+        front.application(
+            _endpoints(settings, stores, works), Access(settings.operator_tokens), works.ready, works.audit
+        ),
         settings.host,
         settings.port,
         setting="CELLWAY_PLACEMENT_PORT",
@@ -178,25 +126,45 @@ async def assemble(settings: PlacementSettings) -> Program:
     )
     lifecycle = Lifecycle(health, settings.drain_seconds)
     lifecycle.add(Part("stores", stop=stores.close))
-    lifecycle.add(Part("witnesses", stop=witnesses.close))
+    lifecycle.add(Part("witnesses", stop=works.witnesses.close))
     lifecycle.add(admin_site.part())
     lifecycle.add(Part("background", background.start, stop=background.stop, start_deadline_seconds=START_SECONDS))
     lifecycle.add(site.part())
     lifecycle.add(announcement(stores.registry, "placement", site, admin_site, health=health))
-    return Program(lifecycle, site, admin_site)
+    return Program(lifecycle, site, admin_site, works.candidate)
 
 
-async def _stores(settings: PlacementSettings) -> Stores:
-    pool = await database.open_pool(settings.directory_dsn, name="cellway-placement")
-    feed = RedisFeed(settings.directory_redis_url)
-    control = CellControl(settings.control_key.get_secret_value())
-    registry = open_registry(settings.directory_redis_url, settings.consul_url, settings.consul_token)
-    leadership = open_leadership(pool, settings.consul_url, settings.consul_token, settings.leader_seconds)
-    return Stores(
-        *(pool, PostgresDirectory(pool), PostgresMoves(pool), PostgresReservations(pool), PostgresUses(pool)),
-        *(PostgresLoads(pool), PostgresPlans(pool), PostgresAudit(pool), feed, control, registry),
-        *(leadership, PostgresTerms(pool)),
-        None if settings.consul_url is None else open_pointer(settings.consul_url, settings.consul_token),
+def _works(settings: PlacementSettings, stores: Stores) -> Works:
+    directory, control = stores.directory, stores.control
+    reach, demands = Reach(), Demands(stores.loads)
+    candidate = leader.candidate(stores.leadership, stores.terms)
+    carrier = Carrier(directory, control, reach)
+    publisher = Publisher(directory, stores.feed)
+    metrics.PUBLISHED.set_function(lambda: publisher.position.seq if publisher.position is not None else 0)
+    audit, seeds = Audit(stores.entries), Seeds(settings.control_key)
+    rooms = Rooms(stores.reservations, demands, reach)
+    chooser = Chooser(stores.reservations, rooms)
+    maker = Maker(directory, stores.moves, demands, silent=lambda: frozenset(reach.silent()))
+    foreseen = GatheredLoads(directory, stores.moves, demands)
+    return Works(
+        ready=Readiness(settings.directory_owner_dsn, directory, settings.schema_phases),
+        candidate=candidate,
+        witnesses=Witnesses(stores.registry, reach),
+        publisher=publisher,
+        reconciler=Reconciler(directory, carrier),
+        rooms=rooms,
+        chooser=chooser,
+        cells=Cells(directory, control, reach, rooms, audit),
+        seeds=seeds,
+        creation=Creation(directory, carrier, chooser, seeds, publisher),
+        decisions=Decisions(directory, carrier),
+        measuring=Measuring(
+            *(directory, stores.loads, control, settings.load_seconds), lambda: candidate.term is not None
+        ),
+        maker=maker,
+        conductor=_conductor(settings, stores, maker, candidate),
+        forecasts=Forecasts(directory, stores.uses, candidate, settings.cell_lead_days, foreseen),
+        audit=audit,
     )
 
 
@@ -212,46 +180,54 @@ def _conductor(settings: PlacementSettings, stores: Stores, maker: Maker, candid
     return Conductor(stores.directory, stores.moves, stores.plans, maker, candidate, automatic)
 
 
-def _endpoints(
-    settings: PlacementSettings,
-    stores: Stores,
-    cells: Cells,
-    creation: Creation,
-    chooser: Chooser,
-    decisions: Decisions,
-    seeds: Seeds,
-    witnesses: Witnesses,
-    maker: Maker,
-    forecasts: Forecasts,
-) -> Sequence[Endpoint[None]]:
-    directory, control = stores.directory, stores.control
-    led = stores.leadership, stores.terms
-    survey = Survey(directory, stores.moves, control)
-    recoveries = Recoveries(directory, stores.moves, witnesses)
+def _background(settings: PlacementSettings, stores: Stores, works: Works) -> Background:
+    background = Background(works.ready, works.candidate)
+    background.keep("publish", works.publisher.step, QUICK)
+    background.keep("reconcile", works.reconciler.step, QUICK)
+    background.keep("open joining cells", works.cells.open_joining, QUICK)
+    background.keep("look at cells", works.cells.look_around)
+    background.keep("count loads", works.rooms.step)
+    background.keep("measure load", works.measuring.step)
+    background.keep("carry plans out", works.conductor.step)
+    background.keep("forecast", works.forecasts.step)
+    background.keep("forget decisions", lambda: works.audit.forget(settings.keep_audit_days * 86_400))
+    background.keep("see cells", works.witnesses.cells.step, needs_directory=False)
+    background.keep("see routers", works.witnesses.routers.step, needs_directory=False)
+    background.keep("point", Pointing(works.publisher, stores.pointer).step, needs_directory=False)
+    return background
+
+
+def _endpoints(settings: PlacementSettings, stores: Stores, works: Works) -> Sequence[Endpoint[None]]:
+    directory, control, moves = stores.directory, stores.control, stores.moves
+    decisions, chooser, witnesses = works.decisions, works.chooser, works.witnesses
+    led, survey = (stores.leadership, stores.terms), Survey(directory, moves, control)
+    recoveries = Recoveries(directory, moves, witnesses)
     tokens = PageTokens(settings.page_key.get_secret_value().encode())
     return [
-        *Tenants(directory, creation, decisions, tokens).endpoints(),
+        *Tenants(directory, works.creation, decisions, tokens).endpoints(),
         *Customers(directory, control, decisions).endpoints(),
-        *Keys(directory, control, decisions, seeds).endpoints(),
+        *Keys(directory, control, decisions, works.seeds).endpoints(),
         *Orchestrations(directory, control, tokens).endpoints(),
         *Jobs(directory, control, tokens).endpoints(),
         *PlacementHandlers(chooser).endpoints(),
         *ReservationHandlers(stores.reservations, chooser, tokens).endpoints(),
-        *MoveHandlers(stores.moves, survey, tokens).endpoints(),
-        *Previews(stores.moves, survey).endpoints(),
-        *PlanHandlers(directory, stores.plans, maker, tokens).endpoints(),
-        *CellHandlers(directory, cells, witnesses, recoveries, tokens).endpoints(),
+        *MoveHandlers(moves, survey, tokens).endpoints(),
+        *Previews(moves, survey).endpoints(),
+        *PlanHandlers(directory, stores.plans, works.maker, tokens).endpoints(),
+        *CellHandlers(directory, works.cells, witnesses, recoveries, tokens).endpoints(),
         *LoadHandlers(directory, stores.loads).endpoints(),
         *InstanceHandlers(stores.registry).endpoints(),
-        *ForecastHandlers(forecasts).endpoints(),
+        *ForecastHandlers(works.forecasts).endpoints(),
         *LeaderHandlers(stores.leadership, stores.terms).endpoints(),
         *AuditHandlers(stores.entries, tokens).endpoints(),
         *CheckHandlers(Doctor(directory, stores.feed, control, led, witnesses, chooser)).endpoints(),
     ]
 
 
-def _health(ready: Readiness, feed: RedisFeed) -> Health:
+def _health(stores: Stores, works: Works) -> Health:
     health = Health()
-    health.add("directory", ready.check)
-    health.add("directory redis", lambda: readiness.redis_check(feed), required=False)
+    health.add("directory", works.ready.check)
+    health.add("directory redis", lambda: readiness.redis_check(stores.feed), required=False)
+    health.add("leader", lambda: leader.check(works.candidate, stores.terms), required=False)
+    health.add("cells", lambda: seen.check(stores.directory, works.witnesses), required=False)
     return health

@@ -12,12 +12,12 @@ from placement import metrics
 from placement.reach import MOST_CELLS, Reach
 from placement.rules.standing import LastSeen, Standing, standings
 from runtime import logs
+from runtime.absences import Absence
 from runtime.clock import Clock, SystemClock
 
 log = logs.get("placement.witnesses")
 
 WAIT_SECONDS = 20.0
-AGAIN_SECONDS = 2.0
 BELIEVED_SECONDS = 60.0
 """Longer than a Consul needs to choose a leader, and a process to be replaced."""
 
@@ -53,19 +53,18 @@ class _Followed:
         self._instances: Sequence[Instance] | None = None
         self._told_at = 0.0
         self.last_seen: dict[str, datetime] = {}
-        self._heard = True
+        self._absence = Absence(log, "registry", clock, service=service)
 
     async def step(self) -> None:
-        """Wait for news; when the registry is away, say so once and try again."""
+        """Wait for news; when the registry is away, try again after a while."""
         try:
             self._instances = await self._sightings.next(WAIT_SECONDS)
         except Unavailable as error:
-            if self._heard:
-                log.warning("registry_away", service=self._service, error=str(error))
-            self._heard = False
-            await self._clock.sleep(AGAIN_SECONDS)
+            self._absence.noted(error)
+            await self._absence.rest()
             return
-        self._heard, self._told_at = True, self._clock.monotonic()
+        self._absence.over()
+        self._told_at = self._clock.monotonic()
         now = self._clock.now()
         for cell_id in {instance.about["cell"] for instance in self._instances if "cell" in instance.about}:
             if len(self.last_seen) < MOST_CELLS or cell_id in self.last_seen:

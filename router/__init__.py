@@ -5,7 +5,7 @@ In reading order:
 - `rules/`     pure, on bytes: what is refused, whom a request is for, which headers travel, what failures lead to
 - `table`      tenant → (cell, epoch, limit) and cell → address, in memory; a million tenants at about 55 bytes
 - `follower`   keeps the table like the directory's cache; `look_ups` asks for one tenant that is not in it
-- `behind`     whether what is followed is itself behind, by a second witness: the version pointer in Consul
+- `behind`     whether what is followed is itself behind, by a second witness: the version pointer
 - `disk`       the table on disk, for a restart when every store is down
 - `upstream/`  connections to cells, how cells bear the load, and the watch for those that fall silent
 - `listener`   the public port, with TLS (`tls`) and the PROXY protocol where they are wanted

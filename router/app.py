@@ -58,8 +58,9 @@ class Router:
         self._path = Path(settings.snapshot_path) if settings.snapshot_path else None
         self._writes_disk = writes_disk
         self.behind: Behind | None = None
-        if settings.consul_url is not None:
-            self._pointer = open_pointer(settings.consul_url, settings.consul_token)
+        if settings.consul_url is not None or isinstance(feed, RedisFeed):
+            redis_url = settings.directory_redis_url.get_secret_value()
+            self._pointer = open_pointer(redis_url, settings.consul_url, settings.consul_token)
             self.behind = Behind(self._pointer, self.table)
         self.lane = Lane(settings, self.table, self.look_ups, self.cells, self.tasks)
         self.lane.most_connections = _most_clients(settings)

@@ -1,4 +1,4 @@
-"""How far this router is behind what was published, by a second witness: the version pointer in Consul.
+"""How far this router is behind what was published, by a second witness: the version pointer.
 
 Only shown. A router that is behind serves whom it knows, and a cell refuses what does not belong there.
 """
@@ -8,13 +8,13 @@ from directory.pointer import Pointer, Position
 from router import metrics
 from router.table import Table
 from runtime import logs
+from runtime.absences import Absence
 from runtime.clock import Clock, SystemClock
 from runtime.health import Unhealthy
 
 log = logs.get("router.behind")
 
 WAIT_SECONDS = 20.0
-AGAIN_SECONDS = 2.0
 LATE_SECONDS = 5.0
 """A change needs less than a second to every router; it is told of here only when that has long passed."""
 
@@ -27,14 +27,17 @@ class Behind:
         self._clock = clock or SystemClock()
         self._position: Position | None = None
         self._told_at = 0.0
+        self._absence = Absence(log, "pointer", self._clock)
 
     async def step(self) -> None:
-        """Wait for news. Where Consul is away, what was known stays."""
+        """Wait for news. While nobody can tell, what was known stays."""
         try:
             position = await self._pointer.next(WAIT_SECONDS)
-        except Unavailable:
-            await self._clock.sleep(AGAIN_SECONDS)
+        except Unavailable as error:
+            self._absence.noted(error)
+            await self._absence.rest()
             return
+        self._absence.over()
         if position != self._position:
             self._position, self._told_at = position, self._clock.monotonic()
         metrics.CHANGES_BEHIND.set(self.changes)

@@ -18,6 +18,11 @@ CANCEL_AGAIN_SECONDS = 0.5
 """`asyncio.wait_for` before Python 3.12, and so redis-py, swallows a cancellation that comes in the wrong moment.
 Long enough for a task to clean up after the first one."""
 
+AFRESH_SECONDS = 60.0
+"""Work that went on for so long before it failed has failed anew, and not once more."""
+MOST_UNTOLD = 1024
+"""Failures in a row; up to there each is told whose number is a power of two."""
+
 
 class Tasks:
     """Background tasks of one owner. `close` ends all of them; no task outlives it."""
@@ -46,24 +51,32 @@ class Tasks:
     def keep(
         self, name: str, work: Callable[[], Awaitable[None]], backoff: Backoff | None = None
     ) -> asyncio.Task[Any]:
-        """Run `work` again and again: at once when it returns, after `backoff` when it fails."""
+        """Run `work` again and again: at once when it returns, after `backoff` when it fails.
+
+        What goes on failing is told at widening intervals, and once when it does no longer.
+        """
         return self.spawn(name, self._keep(name, work, backoff or Backoff()))
 
     async def _keep(self, name: str, work: Callable[[], Awaitable[None]], backoff: Backoff) -> None:
-        failures = 0
+        failures = in_a_row = 0
         # Asked each time: a library that swallows the one cancellation must not keep the work going for ever.
         while not self._closed:
             started = self._clock.monotonic()
             try:
                 await work()
-                failures = 0
+                if in_a_row:
+                    log.info("task_recovered", task=name, failures=in_a_row)
+                failures = in_a_row = 0
                 await asyncio.sleep(0)  # work that returns without waiting must not starve the loop
                 continue
             except Exception as error:
                 # A run that lasted longer than the longest wait counts as recovered.
-                if self._clock.monotonic() - started > backoff.cap_seconds:
+                lasted_seconds = self._clock.monotonic() - started
+                if lasted_seconds > backoff.cap_seconds:
                     failures = 0
-                log.warning("task_failed", task=name, error=repr(error), failures=failures + 1)
+                in_a_row = 1 if lasted_seconds > AFRESH_SECONDS else in_a_row + 1
+                if _is_told(in_a_row):
+                    log.warning("task_failed", task=name, error=repr(error), failures=in_a_row)
             await self._pause(backoff.wait_seconds(failures, random.random()))  # noqa: S311 jitter
             failures += 1
 
@@ -88,3 +101,7 @@ class Tasks:
             _, tasks = await asyncio.wait(tasks, timeout=min(CANCEL_AGAIN_SECONDS, left_seconds))
         for task in tasks:
             log.error("task_will_not_end", task=task.get_name(), deadline_seconds=deadline_seconds)
+
+
+def _is_told(failures: int) -> bool:
+    return failures & (failures - 1) == 0 or failures % MOST_UNTOLD == 0

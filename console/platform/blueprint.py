@@ -151,6 +151,7 @@ class Blueprint:
         dsns = {cell: self._dsn(f"{cell} postgres", "cell", "cell_mover", f"{cell} cell_mover") for cell in cells}
         environment = {
             "DIRECTORY_DSN": self.directory_dsn("directory_mover"),
+            "DIRECTORY_REDIS_URL": self.directory_redis_url(),
             "CELLS_PATH": str(self._layout.tell_mover(dsns)),
             "LOOK_SECONDS": "0.2",
         }
@@ -217,7 +218,7 @@ class Blueprint:
         own = {"HOST": HOST, "ADMIN_PORT": str(admin_port), **environment}
         if port is not None:
             own["PORT"] = str(port)
-        if self._settings.consul is not None and name != MOVER:  # which announces itself nowhere
+        if self._settings.consul is not None:
             own["CONSUL_URL"] = self._settings.consul
             if self._settings.consul_token is not None:
                 own["CONSUL_TOKEN"] = self._settings.consul_token.get_secret_value()

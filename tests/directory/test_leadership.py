@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 import pytest
+from structlog.testing import capture_logs
 
 from directory.consul_leadership import PREFIX, ConsulLeadership
 from directory.errors import NotLeader, Stale, Unavailable
 from directory.leadership import Leadership, Lock, Terms
-from directory.leading import Candidate
+from directory.leading import KEPT_TIMES, Candidate
 from directory.memory import MemoryDirectory
 from directory.memory_leadership import MemoryLeadership, MemoryTerms
 from directory.memory_moves import MemoryMoves
@@ -257,31 +258,109 @@ async def _leading(candidate: Candidate) -> "object":
     return candidate.term
 
 
-async def test_a_leader_whose_lock_is_lost_leads_no_longer_by_its_own_clock() -> None:
-    """It does not need to be told: a lock that was not kept for its life may be another's by now."""
-    election = _in_memory()
-    assert isinstance(election.clock, ManualClock)
-    one = Candidate(election.one, election.terms, election.resource, "one", election.clock)
-    await one.step()
-    assert one.term is not None
-    election.clock.advance(LIVES_SECONDS)
-    assert one.term is None
+async def _first(election: Election) -> tuple[Candidate, ManualClock]:
+    """A leader with a clock of its own; of the stores, only the one in memory has the same."""
+    clock = election.clock if isinstance(election.clock, ManualClock) else ManualClock()
+    one = Candidate(election.one, election.terms, election.resource, "one", clock)
+    await _leading(one)
+    return one, clock
 
 
-async def test_a_leader_that_another_followed_all_the_same_gives_up() -> None:
-    """Two locks at once can be, where a lock is only advice; the directory knows one number."""
-    election = _in_memory()
-    assert isinstance(election.clock, ManualClock)
-    one = Candidate(election.one, election.terms, election.resource, "one", election.clock)
-    await one.step()
-    await election.terms.begin(election.resource, "other")
+async def _kept(one: Candidate, clock: ManualClock) -> None:
+    """One more step of a leader, when it is time."""
     tasks = Tasks()
     step = tasks.spawn("step", one.step())
     await asyncio.sleep(0)
-    election.clock.advance(LIVES_SECONDS / 3)
+    clock.advance(_third_seconds(one))
     await step
+
+
+def _third_seconds(one: Candidate) -> float:
+    """How long a leader rests between two steps."""
+    return one._leadership.lives_seconds / KEPT_TIMES
+
+
+async def test_a_leader_whose_lock_is_lost_leads_no_longer_by_its_own_clock(election: Election) -> None:
+    """It does not need to be told: a lock that was not kept for its life may be another's by now."""
+    one, clock = await _first(election)
+    clock.advance(election.one.lives_seconds)
+    assert one.term is None
+
+
+async def test_a_leader_goes_on_in_its_term_for_as_long_as_it_keeps_the_lock(election: Election) -> None:
+    """However long that is."""
+    one, clock = await _first(election)
+    term = one.term
+    for _ in range(2 * KEPT_TIMES):
+        await _kept(one, clock)
+        assert one.term == term is not None
+
+
+async def test_a_leader_that_slept_longer_than_its_lock_finds_it_lost_and_follows(election: Election) -> None:
+    """Another leads by then; a step tells the sleeper so, and it stands again."""
+    one, clock = await _first(election)
+    await election.outlive()
+    other = Candidate(election.other, election.terms, election.resource, "other", election.clock)
+    await _leading(other)
+    if clock is not election.clock:
+        clock.advance(election.one.lives_seconds)
+    assert one.term is None
+    await _kept(one, clock)
+    assert "waits" in repr(one)
+    assert one.term is None
+    assert await election.one.leader(election.resource) == "other"
+
+
+async def test_a_leader_that_another_followed_all_the_same_gives_up(election: Election) -> None:
+    """Two locks at once can be, where a lock is only advice; the directory knows one number."""
+    one, clock = await _first(election)
+    await election.terms.begin(election.resource, "other")
+    await _kept(one, clock)
     assert one.term is None
     assert await election.one.leader(election.resource) is None
+
+
+async def test_a_leader_whose_store_is_away_asks_sooner_than_when_all_is_well() -> None:
+    """Its lock's life runs out meanwhile. It says so once, and once that it is over; the term goes on."""
+    clock = ManualClock()
+    directory, locks = MemoryDirectory(clock), _Leaving(30.0, clock)
+    one = Candidate(locks, MemoryTerms(directory), "placement", "one", clock)
+    await one.go_on()
+    term, tasks = one.term, Tasks(clock)
+    locks.is_away = True
+    tasks.keep("lead", one.go_on)
+
+    async def asked(times: int) -> bool:
+        clock.advance(0.5)
+        return locks.asked >= times
+
+    with capture_logs() as lines:
+        await eventually(lambda: asked(1), every=0)
+        began = clock.monotonic()
+        await eventually(lambda: asked(4), every=0)
+        assert clock.monotonic() - began < 30.0 / KEPT_TIMES
+        assert one.term == term is not None
+        locks.is_away = False
+
+        def is_back() -> bool:
+            clock.advance(0.5)
+            return [line["event"] for line in lines] == ["away", "back"]
+
+        await eventually(is_back, every=0)
+    assert one.term == term
+    await tasks.close()
+
+
+class _Leaving(MemoryLeadership):
+    """One that can be away."""
+
+    is_away, asked = False, 0
+
+    async def keep(self, lock: Lock) -> bool:
+        if self.is_away:
+            self.asked += 1
+            raise Unavailable("away")
+        return await super().keep(lock)
 
 
 async def test_a_key_that_is_deleted_by_hand_is_a_lost_lock(consul_server: ConsulServer) -> None:

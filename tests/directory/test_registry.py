@@ -1,7 +1,7 @@
 """The contract of the registry, asked of every implementation: memory, Redis, and a real Consul agent."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +11,9 @@ from directory.announcing import BEAT_SECONDS, Announcer
 from directory.consul_registry import ConsulRegistry
 from directory.errors import Unavailable
 from directory.memory_registry import MemoryRegistry
-from directory.redis_registry import RedisRegistry
+from directory.redis_registry import PREFIX, RedisRegistry
 from directory.registry import LIVES_SECONDS, Instance, Registry, Sightings
-from runtime.clock import ManualClock
+from runtime.clock import ManualClock, SystemClock
 from runtime.embedded import ports
 from runtime.health import Health
 from runtime.tasks import Tasks
@@ -25,12 +25,24 @@ OTHER = Instance("router", "router-2", "127.0.0.1", 8090, 8092)
 CELL = Instance("cell", "cell-1-a", "127.0.0.1", 9000, 9001, {"cell": "cell-1"})
 
 
+class Shifted(SystemClock):
+    """The machine's clock, some time later."""
+
+    by_seconds = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.by_seconds
+
+
+Fall = Callable[[Instance], Awaitable[None]]
+
+
 @pytest.fixture(params=["memory", "redis", "consul"])
 async def registry(request: pytest.FixtureRequest) -> AsyncIterator[Registry]:
     """An empty registry of each kind."""
     found: Registry
     if request.param == "memory":
-        found = MemoryRegistry()
+        found = MemoryRegistry(Shifted())
     elif request.param == "redis":
         found = RedisRegistry(request.getfixturevalue("redis_url"))
     else:
@@ -41,6 +53,24 @@ async def registry(request: pytest.FixtureRequest) -> AsyncIterator[Registry]:
             await found.withdraw(instance)
     yield found
     await found.close()
+
+
+@pytest.fixture
+def fall_silent(registry: Registry) -> Fall:
+    """Lets the time be over for which an instance is seen without a beat."""
+
+    async def fall(instance: Instance) -> None:
+        if isinstance(registry, MemoryRegistry):
+            assert isinstance(registry._clock, Shifted)
+            registry._clock.by_seconds += LIVES_SECONDS
+        elif isinstance(registry, RedisRegistry):
+            await registry._redis.pexpire(f"{PREFIX}:{instance.service}:{instance.instance_id}", 1)
+        else:
+            assert isinstance(registry, ConsulRegistry)
+            path = f"/v1/agent/check/update/beat:{instance.instance_id}"
+            await registry._agent.write(path, {"Status": "critical"})
+
+    return fall
 
 
 async def test_an_announced_instance_is_seen_under_its_service(registry: Registry) -> None:
@@ -75,6 +105,51 @@ async def test_an_instance_that_is_not_ready_is_seen_with_its_trouble(registry: 
     assert await registry.instances("router") == [troubled]
     await registry.announce(ROUTER)
     assert await registry.instances("router") == [ROUTER]
+
+
+async def test_an_instance_that_fell_silent_is_not_seen_until_it_beats_again(
+    registry: Registry, fall_silent: Fall
+) -> None:
+    """It was frozen, or cut off; then its next beat is enough, as ready or not as it is by then."""
+    for back in (ROUTER, replace(ROUTER, trouble="table: empty")):
+        await registry.announce(ROUTER)
+        await fall_silent(ROUTER)
+
+        async def unseen() -> bool:
+            return list(await registry.instances("router")) == []
+
+        await eventually(unseen)
+        await registry.announce(back)
+
+        async def seen(back: Instance = back) -> bool:
+            return list(await registry.instances("router")) == [back]
+
+        await eventually(seen)
+
+
+async def test_what_changes_about_an_instance_is_seen(registry: Registry) -> None:
+    """Its address and its facts, under the same identifier."""
+    await registry.announce(ROUTER)
+    moved = replace(ROUTER, port=8081, about={"version": "0.2.0", "zone": "b"})
+    await registry.announce(moved)
+
+    async def seen() -> bool:
+        return list(await registry.instances("router")) == [moved]
+
+    await eventually(seen)
+
+
+async def test_what_is_too_much_for_the_registry_is_cut_and_not_refused(registry: Registry) -> None:
+    """A process that has very much trouble is the last that should not be seen."""
+    cells = tuple(f"{'c' * 36}-{number:03}" for number in range(40))
+    troubled = replace(ROUTER, trouble="x" * 5000, suspects=cells)
+    await registry.announce(troubled)
+
+    async def seen() -> bool:
+        found = await registry.instances("router")
+        return [one.instance_id for one in found if one.trouble and one.suspects] == [ROUTER.instance_id]
+
+    await eventually(seen)
 
 
 async def test_whoever_watches_is_told_who_comes_and_goes(registry: Registry) -> None:

@@ -1,6 +1,9 @@
 """What registry, routers and placement say of a cell is joined; none of them alone is believed."""
 
+import asyncio
+
 import pytest
+from structlog.testing import capture_logs
 
 from directory.errors import Unavailable
 from directory.memory_registry import MemoryRegistry
@@ -75,12 +78,38 @@ async def test_witnesses_are_followed_and_outlive_a_registry_that_is_away() -> N
     await witnesses.close()
 
 
+async def test_a_registry_that_is_away_is_asked_in_good_time_and_told_once_in_a_while() -> None:
+    """Within ten minutes a few lines, and no more questions than one a second; then a line that it is back."""
+    clock, registry = ManualClock(), _Leaving()
+    witnesses, tasks = Witnesses(registry, Reach(clock), clock), Tasks(clock)
+    registry.is_away = True
+    with capture_logs() as lines:
+        tasks.keep("cells", witnesses.cells.step)
+        for _ in range(1200):
+            clock.advance(0.5)
+            for _ in range(5):
+                await asyncio.sleep(0)
+        assert 120 <= registry.asked <= 600
+        assert 4 <= len(lines) <= 5
+        assert {(line["event"], line["what"], line["service"]) for line in lines} == {("away", "registry", "cell")}
+        registry.is_away = False
+
+        def is_back() -> bool:
+            clock.advance(1)
+            return lines[-1]["event"] == "back"
+
+        await eventually(is_back)
+    await tasks.close()
+    await witnesses.close()
+
+
 class _Leaving(MemoryRegistry):
     """One that can be away."""
 
-    is_away = False
+    is_away, asked = False, 0
 
     async def instances(self, service: str) -> "list[Instance]":
+        self.asked += 1
         if self.is_away:
             raise Unavailable("away")
         return [instance for _, instance in self._seen.values() if instance.service == service]
