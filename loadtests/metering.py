@@ -4,7 +4,7 @@
 
 A request that waits as often as a real one does, but does nothing else, with the meter and without, in turns, in
 this process; the quickest of many rounds counts, because all that others do only makes a round slower. Shares are
-of the CPU time that results/cell.json tells of a whole request. The exit code is 1 above the share that is aimed at.
+of the CPU time that results/cell.json tells of a whole request. The exit code is 1 above the share aimed at.
 """
 
 import json

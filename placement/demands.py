@@ -105,7 +105,10 @@ class Demand:
 
 
 class Demands:
-    """The loads of the directory, read whole and kept for some seconds. Nobody waits for somebody else's read but the first."""
+    """The loads of the directory, read whole and kept for some seconds.
+
+    After the first read nobody waits for somebody else's.
+    """
 
     def __init__(
         self, loads: kept.Loads, clock: Clock | None = None, fresh_seconds: float = FRESH_SECONDS

@@ -10,6 +10,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from directory.control.contract import (
+    CapacityReport,
     CellReport,
     Check,
     CheckList,
@@ -70,6 +71,7 @@ class FakeCell:
         self.memory_bytes: float | None = None
         self.called = asyncio.Event()
         self.told = 0
+        self.capacity: CapacityReport | None = None
         self.broken: dict[str, Literal["failing", "hanging"]] = {}
         self.deletions_left = 0
         self.customers: dict[str, list[OnboardingOrder]] = {}
@@ -160,7 +162,13 @@ class FakeCell:
     async def _cell(self, _request: web.Request) -> web.Response:
         await self.may_prove_itself.wait()
         return _answer(
-            CellReport(cell_id=self.cell_id, region=self.region, version="1.2.3", tenants=len(self.tenants))
+            CellReport(
+                cell_id=self.cell_id,
+                region=self.region,
+                version="1.2.3",
+                tenants=len(self.tenants),
+                capacity=self.capacity,
+            )
         )
 
     async def _put(self, request: web.Request) -> web.Response:
