@@ -105,7 +105,10 @@ class Demand:
 
 
 class Demands:
-    """The loads of the directory, read whole and kept for some seconds. Who asks meanwhile waits for that."""
+    """The loads of the directory, read whole and kept for some seconds.
+
+    After the first read nobody waits for somebody else's.
+    """
 
     def __init__(
         self, loads: kept.Loads, clock: Clock | None = None, fresh_seconds: float = FRESH_SECONDS
@@ -120,6 +123,8 @@ class Demands:
 
     async def read(self) -> Loads:
         """What is known. While the directory is away that is what was known before; it never fails for that."""
+        if self._alone.locked() and self._read_at is not None:
+            return self._known  # of a large fleet a read takes a while
         async with self._alone:
             now = self._clock.monotonic()
             if self._read_at is None or now - self._read_at >= self._fresh_seconds:
