@@ -7,6 +7,7 @@ In reading order:
 - `truth`      the seam of the truth; `postgres` keeps it, `memory` is its twin for tests and trials
 - `moves`      the seam of moves between cells; `postgres_moves` keeps them, `memory_moves` is its twin
 - `loads`      the seam of what tenants take; `postgres_loads` keeps it, `memory_loads` is its twin
+- `reservations` the seam of room in cells, promised and reserved; `postgres_reservations`, `memory_reservations`
 - `feed`       the seam of the cache that routers follow; `redis_feed` keeps it, `memory_feed` is its twin
 - `packed`     a million tenants in little memory, compared and changed in no time (no I/O)
 - `wire`       snapshots and changes as bytes (pure); `turns` are how long work leaves the loop to others
@@ -20,6 +21,6 @@ In reading order:
 
 The truth decides; every cache may be stale, lost or wrong without harm, because the fence in the cell's
 database refuses what does not belong there. I/O happens in `postgres`,
-`postgres_moves` and `postgres_loads` (by `transactions`), `redis_feed`, the registries, locks and terms,
+`postgres_moves`, `postgres_loads` and `postgres_reservations` (by `transactions`), `redis_feed`, the registries, locks and terms,
 `resolver` and `control.client`; `errors` is what all of them answer instead of a value.
 """
