@@ -20,7 +20,7 @@ In reading order:
 - `control/`   the contract between the control plane and a cell: models, client, tokens
 
 The truth decides; every cache may be stale, lost or wrong without harm, because the fence in the cell's
-database refuses what does not belong there. I/O happens in `postgres`,
-`postgres_moves`, `postgres_loads` and `postgres_reservations` (by `transactions`), `redis_feed`, the registries, locks and terms,
-`resolver` and `control.client`; `errors` is what all of them answer instead of a value.
+database refuses what does not belong there. I/O happens in `postgres`, `postgres_moves`, `postgres_loads` and
+`postgres_reservations` (by `transactions`), `redis_feed`, the registries, locks and terms, `resolver` and
+`control.client`; `errors` is what all of them answer instead of a value.
 """
