@@ -10,6 +10,7 @@ In reading order:
 - `plans`      the seam of plans of many moves; `postgres_plans` keeps them, `memory_plans` is its twin
 - `audit`      the seam of who decided what; `postgres_audit` keeps it, `memory_audit` is its twin
 - `uses`       the seam of what pools used on each day; `postgres_uses` keeps it, `memory_uses` is its twin
+- `reservations` the seam of room in cells, promised and reserved; `postgres_reservations`, `memory_reservations`
 - `feed`       the seam of the cache that routers follow; `redis_feed` keeps it, `memory_feed` is its twin
 - `packed`     a million tenants in little memory, compared and changed in no time (no I/O)
 - `wire`       snapshots and changes as bytes (pure); `turns` are how long work leaves the loop to others

@@ -23,7 +23,7 @@ from placement.balancing.choosing import Choice, Explanation, Nowhere, choose, e
 from placement.balancing.resources import RESOURCES, Floats
 from placement.demands import Demands
 from placement.reach import Reach
-from placement.rules.picturing import Counted, Picture, Wanted, picture
+from placement.rules.picturing import Counted, Picture, Wanted, count, picture
 from placement.weighing import weigh
 from runtime import logs
 from runtime.clock import Clock, SystemClock
@@ -130,7 +130,8 @@ class Rooms:
 
     async def _look(self) -> None:
         if self._counted is None:
-            self._counted = await self._count()
+            # Nobody waits for what was measured: until it is counted, plans say what to expect.
+            self._counted = count(await self._reservations.tally(), None, {})
         began, at = self._now(), self._clock.monotonic()
         rooms = await self._reservations.rooms()
         self._picture = picture(rooms, self._counted)
@@ -159,12 +160,13 @@ class Rooms:
     async def step(self) -> None:
         """Count what tenants take, remove reservations that are over, and rest until the next time."""
         began = self._clock.monotonic()
-        self._counted = await self._count()
-        self.outdate()
+        await self.count()
         await self._reservations.forget_expired(FORGET_AT_ONCE)
         took = self._clock.monotonic() - began
         metrics.COUNT_SECONDS.set(took)
         await self._clock.sleep(max(COUNT_SECONDS, took / COUNT_SHARE))
 
-    async def _count(self) -> Counted:
-        return await weigh(self._reservations, self._demands, self._clock.now())
+    async def count(self) -> None:
+        """What the tenants of each cell take, by what was measured. Unavailable."""
+        self._counted = await weigh(self._reservations, self._demands, self._clock.now())
+        self.outdate()

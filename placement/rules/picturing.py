@@ -6,6 +6,7 @@ What may be promised in a cell follows from that: as much more than it has promi
 The directory compares that under the cell's lock, so a picture may be old without harm.
 """
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +15,7 @@ import numpy as np
 
 from directory.reservations import Booking, Room, Takes, Tally
 from directory.rules.plans import PLANS, plan_of
+from directory.rules.reservations import NOTHING
 from directory.values import Cell, MovePhase
 from placement.balancing.choosing import Candidate, Cells
 from placement.balancing.demand import TIMES, prior
@@ -98,24 +100,26 @@ class Picture:
 def picture(rooms: Sequence[Room], counted: Counted) -> Picture:
     """Rooms as they are now, with the last count of loads. Who is silent is not told by them."""
     cells = [room.cell for room in rooms]
-    load, coming = np.zeros((len(rooms), WIDE)), np.zeros((len(rooms), WIDE))
-    for row, room in enumerate(rooms):
-        name = room.cell.cell_id
-        since = np.subtract(room.placed, counted.placed.get(name, 0.0))
-        load[row] = counted.load.get(name, 0.0) + np.maximum(since, 0.0)
-        load[row, TENANTS] = room.cell.tenants
-        coming[row] = np.asarray(room.reserved) + counted.elsewhere.get(name, 0.0)
+    names = [cell.cell_id for cell in cells]
+    since = _rows([room.placed for room in rooms]) - _rows([counted.placed.get(name, NOTHING) for name in names])
+    load = _rows([counted.load.get(name, NOTHING) for name in names]) + np.maximum(since, 0.0)
+    load[:, TENANTS] = [cell.tenants for cell in cells]
+    elsewhere = _rows([counted.elsewhere.get(name, NOTHING) for name in names])
     return Picture(
         Cells(
             Sites([site_of(cell) for cell in cells]),
-            np.array([capacity_of(cell) for cell in cells]).reshape(len(cells), WIDE),
+            _rows([capacity_of(cell) for cell in cells]),
             load,
-            coming,
+            _rows([room.reserved for room in rooms]) + elsewhere,
             np.zeros(len(cells), dtype=np.bool_),
         ),
-        np.array([room.promised for room in rooms], dtype=float).reshape(len(cells), WIDE),
+        _rows([room.promised for room in rooms]),
         tuple(room.offer for room in rooms),
     )
+
+
+def _rows(rows: Sequence[Sequence[float] | Floats]) -> Floats:
+    return np.array(rows, dtype=float).reshape(len(rows), WIDE)
 
 
 def site_of(cell: Cell) -> Site:
@@ -123,14 +127,14 @@ def site_of(cell: Cell) -> Site:
     return Site(cell.cell_id, cell.region, cell.state, frozenset(cell.tags), cell.dedicated_to)
 
 
-def capacity_of(cell: Cell) -> Floats:
+def capacity_of(cell: Cell) -> Takes:
     """RESOURCES; inf where nothing is known."""
     holds, caps = cell.capacity, cell.caps
     known = (
         *(holds.cpus, holds.memory_bytes, holds.storage_bytes, holds.network_bits),
         *(cell.capacity_tenants, caps.revenue, caps.top_tier),
     )
-    return np.array([np.inf if each is None else float(each) for each in known])
+    return tuple(math.inf if each is None else float(each) for each in known)
 
 
 def demand_of(plan: str, revenue: float) -> Floats:

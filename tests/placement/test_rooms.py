@@ -239,11 +239,11 @@ def passing(phase: MovePhase, home: str) -> dict[str, list[float]]:
 
 def test_a_move_counts_at_the_end_where_its_tenant_does_not_live() -> None:
     """Whole until the tenant works in the destination; then its rows in the source are left."""
-    for phase in ("PLANNED", "COPYING", "ABORTING"):
-        assert passing(phase, "a") == {"b": [1.0, 3.0, 1.0]}
+    coming: list[MovePhase] = ["PLANNED", "COPYING", "ABORTING"]
+    assert [passing(phase, "a") for phase in coming] == [{"b": [1.0, 3.0, 1.0]}] * 3
     assert passing("COMMITTED", "b") == {"a": [1.0, 3.0, 1.0]}
-    for phase in ("DRAINING", "REVERSIBLE", "CLEANING"):
-        assert passing(phase, "b") == {"a": [0.0, 3.0, 0.0]}
+    left: list[MovePhase] = ["DRAINING", "REVERSIBLE", "CLEANING"]
+    assert [passing(phase, "b") for phase in left] == [{"a": [0.0, 3.0, 0.0]}] * 3
     assert passing("REVERSING", "b") == {}
 
 
@@ -299,7 +299,7 @@ async def test_what_a_tenant_was_measured_to_take_leaves_less_for_others() -> No
         told = reading(60 + seconds, cpu_seconds=1.8 * seconds)
         await fleet.loads.measure(told, MONDAY + timedelta(seconds=seconds))
     fleet.clock.advance(60)
-    later, _ = fleet.placement()
-    found = await later.choose(Wanted("premium"))
+    await rooms.count()
+    found = await rooms.choose(Wanted("premium"))
     assert isinstance(found, Nowhere)
     assert "over its limit of cpu" in found.reasons[0]
