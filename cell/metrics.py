@@ -26,3 +26,4 @@ STUCK = Counter(
 WORK_DUE = Gauge("cellway_cell_work_due", "Tenants and lanes that the last look found with work that is due")
 USAGE_ROLLED = Counter("cellway_cell_usage_records_rolled_total", "Usage records that went into their minutes")
 EXPIRED = Counter("cellway_cell_expired_rows_total", "Rows removed because their time was over", ["table"])
+LOADS = Counter("cellway_cell_load_tenants_total", "Tenants whose load was handed over, or dropped", ["outcome"])

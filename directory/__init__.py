@@ -6,6 +6,7 @@ In reading order:
 - `rules/`     pure: state tables of cells, tenants and moves, names, which addresses may be connected to
 - `truth`      the seam of the truth; `postgres` keeps it, `memory` is its twin for tests and trials
 - `moves`      the seam of moves between cells; `postgres_moves` keeps them, `memory_moves` is its twin
+- `loads`      the seam of what tenants take; `postgres_loads` keeps it, `memory_loads` is its twin
 - `plans`      the seam of plans of many moves; `postgres_plans` keeps them, `memory_plans` is its twin
 - `feed`       the seam of the cache that routers follow; `redis_feed` keeps it, `memory_feed` is its twin
 - `packed`     a million tenants in little memory, compared and changed in no time (no I/O)
@@ -19,7 +20,7 @@ In reading order:
 - `control/`   the contract between the control plane and a cell: models, client, tokens
 
 The truth decides; every cache may be stale, lost or wrong without harm, because the fence in the cell's
-database refuses what does not belong there. I/O happens in `postgres` and
-`postgres_moves` (by `transactions`), `redis_feed`, the registries, locks and terms, `resolver` and
-`control.client`; `errors` is what all of them answer instead of a value.
+database refuses what does not belong there. I/O happens in `postgres`,
+`postgres_moves` and `postgres_loads` (by `transactions`), `redis_feed`, the registries, locks and terms,
+`resolver` and `control.client`; `errors` is what all of them answer instead of a value.
 """

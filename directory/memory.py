@@ -303,6 +303,11 @@ class MemoryDirectory:
             raise NotFound(f"no tenant {tenant_id}")
         return self._tenants[tenant_id]
 
+    def home(self, tenant_id: str) -> str | None:
+        """The cell that the tenant lives in; None when it lives nowhere."""
+        tenant = self._tenants.get(tenant_id)
+        return None if tenant is None or tenant.assignment is None else tenant.assignment.cell_id
+
     # The stream
 
     async def identity(self) -> str:

@@ -14,7 +14,9 @@ In reading order:
 - `planning/`    plans become moves: made, approved, carried out in waves by whoever leads; drains
 - `proving`      asks a cell who it is
 - `cells`        registers cells, has them prove who they are, opens those that were not ready
-- `reach`        which cells have lately not answered
+- `recoveries`   what it takes to bring a lost cell back, and what is lost if it stays away
+- `reach`        which cells have lately not answered, and when each last did
+- `measuring`    asks cells what their tenants take, by the minute; `demands` is what they are expected to take
 - `leader`       which placement acts where only one may; what it decides carries the number of its term
 - `witnesses`    what the registry and the routers say of cells, beside what is found here
 - `checks/`      the invariants of the running system, each with what to do when it does not hold

@@ -10,6 +10,7 @@ from directory.leading import Candidate, open_leadership
 from directory.pointer import Pointer
 from directory.postgres import PostgresDirectory
 from directory.postgres_leadership import PostgresTerms
+from directory.postgres_loads import PostgresLoads
 from directory.postgres_moves import PostgresMoves
 from directory.postgres_plans import PostgresPlans
 from directory.publisher import Publisher
@@ -25,6 +26,7 @@ from placement.api.instances import InstanceHandlers
 from placement.api.jobs import Jobs
 from placement.api.keys import Keys
 from placement.api.leaders import LeaderHandlers
+from placement.api.loads import LoadHandlers
 from placement.api.moves import MoveHandlers
 from placement.api.orchestrations import Orchestrations
 from placement.api.plans import PlanHandlers
@@ -37,7 +39,8 @@ from placement.checks import witnesses as seen
 from placement.checks.doctor import Doctor
 from placement.creation import Creation
 from placement.decisions import Decisions
-from placement.gathering import PlansAlone
+from placement.demands import Demands
+from placement.measuring import Measuring
 from placement.planning.automatic import Automatic, Limits
 from placement.planning.conducting import Conductor
 from placement.planning.making import Maker
@@ -77,6 +80,7 @@ class Stores:
     pool: Pool
     directory: PostgresDirectory
     moves: PostgresMoves
+    loads: PostgresLoads
     plans: PostgresPlans
     feed: RedisFeed
     control: CellControl
@@ -115,10 +119,20 @@ async def assemble(settings: PlacementSettings) -> Program:
     creation = Creation(stores.directory, carrier, reach, seeds, publisher)
     witnesses, candidate = Witnesses(stores.registry, reach), leader.candidate(stores.leadership, stores.terms)
     decisions = Decisions(stores.directory, carrier)
-    maker = Maker(stores.directory, stores.moves, PlansAlone(), silent=lambda: frozenset(reach.silent()))
+    measuring = Measuring(
+        stores.directory,
+        stores.loads,
+        stores.control,
+        settings.load_seconds,
+        lambda: candidate.term is not None,
+    )
+    demands = Demands(stores.loads)
+    maker = Maker(stores.directory, stores.moves, demands, silent=lambda: frozenset(reach.silent()))
     conductor = _conductor(settings, stores, maker, candidate)
     endpoints = _endpoints(settings, stores, cells, creation, decisions, seeds, witnesses, maker)
-    background = Background(ready, publisher, reconciler, cells, candidate, conductor, witnesses, stores.pointer)
+    background = Background(
+        *(ready, publisher, reconciler, cells, candidate, conductor, witnesses, stores.pointer, measuring)
+    )
     health = _health(ready, stores.feed)
     health.add("leader", lambda: leader.check(candidate, stores.terms), required=False)
     health.add("cells", lambda: seen.check(stores.directory, witnesses), required=False)
@@ -155,7 +169,8 @@ async def _stores(settings: PlacementSettings) -> Stores:
     registry = open_registry(settings.directory_redis_url, settings.consul_url, settings.consul_token)
     leadership = open_leadership(pool, settings.consul_url, settings.consul_token, settings.leader_seconds)
     return Stores(
-        *(pool, PostgresDirectory(pool), PostgresMoves(pool), PostgresPlans(pool), feed, control, registry),
+        *(pool, PostgresDirectory(pool), PostgresMoves(pool), PostgresLoads(pool), PostgresPlans(pool)),
+        *(feed, control, registry),
         *(leadership, PostgresTerms(pool)),
         None if settings.consul_url is None else open_pointer(settings.consul_url, settings.consul_token),
     )
@@ -198,6 +213,7 @@ def _endpoints(
         *Previews(stores.moves, survey).endpoints(),
         *PlanHandlers(directory, stores.plans, maker, tokens).endpoints(),
         *CellHandlers(directory, cells, witnesses, recoveries, tokens).endpoints(),
+        *LoadHandlers(directory, stores.loads).endpoints(),
         *InstanceHandlers(stores.registry).endpoints(),
         *LeaderHandlers(stores.leadership, stores.terms).endpoints(),
         *CheckHandlers(Doctor(directory, stores.feed, control, led, witnesses)).endpoints(),

@@ -1,5 +1,5 @@
-"""What goes on without being asked: publishing, reconciling, looking at cells, standing for election. And for
-whoever leads: carrying plans out.
+"""What goes on without being asked: publishing, reconciling, looking at cells, measuring, standing for election.
+And for whoever leads: carrying plans out.
 
 Each waits until the directory is usable, and is tried again by itself when what it needs is away.
 """
@@ -14,6 +14,7 @@ from directory.pointer import Pointer, Position
 from directory.publisher import Publisher
 from placement import metrics
 from placement.cells import Cells
+from placement.measuring import Measuring
 from placement.planning.conducting import Conductor
 from placement.readiness import Readiness
 from placement.reconciler import Reconciler
@@ -40,6 +41,7 @@ class Background:
         conductor: Conductor,
         witnesses: Witnesses,
         pointer: Pointer | None,
+        measuring: Measuring,
     ) -> None:
         self._ready = ready
         self._publisher = publisher
@@ -49,6 +51,7 @@ class Background:
         self._conductor = conductor
         self._witnesses = witnesses
         self._pointer = pointer
+        self._measuring = measuring
         self._pointed: Position | None = None
         self._tasks = Tasks()
 
@@ -61,6 +64,7 @@ class Background:
         self._tasks.keep("open joining cells", self._once_usable(self._cells.open_joining), QUICK)
         self._tasks.keep("look at cells", self._once_usable(self._cells.look_around))
         self._tasks.keep("lead", self._once_usable(self._candidate.step))
+        self._tasks.keep("measure load", self._once_usable(self._measuring.step))
         self._tasks.keep("carry plans out", self._once_usable(self._conductor.step))
         self._tasks.keep("see cells", self._witnesses.cells.step)
         self._tasks.keep("see routers", self._witnesses.routers.step)

@@ -15,6 +15,13 @@ TERM = Gauge(
     "cellway_placement_term", "Number of the term in which this process leads, 0 while it does not", ["resource"]
 )
 SEEN = Gauge("cellway_placement_seen", "Processes that the registry told of last, by service", ["service"])
+LOAD_AGE = Gauge(
+    "cellway_placement_load_age_seconds", "Since all cells were asked for load; -1 while another placement does it"
+)
+LOAD_SECONDS = Gauge("cellway_placement_load_round_seconds", "How long the last round of asking all cells took")
+LOAD_UNMEASURED = Gauge(
+    "cellway_placement_load_unmeasured_tenants", "Tenants of whom no cell told anything in the last round"
+)
 PLANS = Counter("cellway_placement_plans", "Plans by kind and what became of them", ["kind", "event"])
 PLAN_MOVES = Counter("cellway_placement_plan_moves", "Moves of plans: begun, refused", ["outcome"])
 PLANNING_SECONDS = Histogram(

@@ -44,6 +44,10 @@ class PlacementSettings(Settings):
         description="after so long of silence another placement may lead; 10 at least in Consul",
     )
 
+    load_seconds: float = Field(
+        default=60, ge=1, le=3600, description="how often cells are asked what their tenants take"
+    )
+
     automatic: bool = Field(default=False, description="levels load by itself: plans approve of themselves")
     automatic_seconds: float = Field(
         default=300, ge=10, le=86_400, description="between two looks whether load should be levelled"

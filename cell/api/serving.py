@@ -24,6 +24,7 @@ from cell.api.idempotency import once
 from cell.api.notices import Watch
 from cell.database import again, transaction, translated
 from cell.errors import NotAllowed, NotHere, Overfull, Unavailable
+from cell.load import HEAD_BYTES, Charge, Meter, stepped
 from cell.rules.headers import EPOCH, TENANT, Routed, came_through_router, routed
 from cell.work.hints import Hinter
 from cell.workflows.beginning import NoSubscription
@@ -41,9 +42,9 @@ AT_ONCE_BYTES = 64 * 1024
 _ID = re.compile(ID.removesuffix("$") + r"\Z")
 
 
-def application(pool: Pool, tools: Tools, hinter: Hinter) -> web.Application:
+def application(pool: Pool, tools: Tools, hinter: Hinter, meter: Meter) -> web.Application:
     """The application for the data port."""
-    serving = Serving(pool, tools, hinter)
+    serving = Serving(pool, tools, hinter, meter)
     app = web.Application(client_max_size=MOST_BYTES, middlewares=[problems(problem_of), serving.nowhere])
     mount(app, ENDPOINTS, serving.around)
     text = openapi()
@@ -90,13 +91,14 @@ class _Visit:
     watch: Watch
     started: float
     fault: ApiError | None
+    charge: Charge
 
 
 class Serving:
     """Runs the handlers."""
 
-    def __init__(self, pool: Pool, tools: Tools, hinter: Hinter) -> None:
-        self._pool, self._tools, self._hinter = pool, tools, hinter
+    def __init__(self, pool: Pool, tools: Tools, hinter: Hinter, meter: Meter) -> None:
+        self._pool, self._tools, self._hinter, self._meter = pool, tools, hinter, meter
 
     # --- what is no endpoint ---
 
@@ -144,8 +146,11 @@ class Serving:
         started = time.monotonic()
         status = "5xx"
         try:
-            response = await self._answer(endpoint, request)
+            charge = Charge(self._meter)
+            response = await stepped(self._answer(endpoint, request, charge), charge)
             status = _class_of(response.status)
+            sent = HEAD_BYTES + (request.content_length or 0) + (response.content_length or 0)
+            charge.add(network_bytes=sent, requests=1)
             return response
         except Exception as error:
             problem = error if isinstance(error, ApiError) else problem_of(error)
@@ -155,13 +160,13 @@ class Serving:
             metrics.REQUESTS.labels(endpoint.operation, status).inc()
             metrics.REQUEST_SECONDS.labels(endpoint.operation).observe(time.monotonic() - started)
 
-    async def _answer(self, endpoint: Endpoint[Context], request: web.Request) -> web.Response:
+    async def _answer(self, endpoint: Endpoint[Context], request: web.Request, charge: Charge) -> web.Response:
         whose = _whose(request)
         request_id = request.headers.get(REQUEST_ID)
         identities = {"tenant": whose.tenant_id, "epoch": whose.epoch, "request_id": request_id}
         with logs.bound(**identities), self._tools.notices.watch() as watch:
             fault = await self._receive(request, whose, suspended=endpoint.while_suspended)
-            visit = _Visit(endpoint, request, whose, watch, time.monotonic(), fault)
+            visit = _Visit(endpoint, request, whose, watch, time.monotonic(), fault, charge)
             reply = await self._patiently(visit)
         return reply.response()
 
@@ -181,9 +186,16 @@ class Serving:
         """Again and again while the handler says that it is not yet time; no transaction is held in between."""
         while True:
             try:
-                return await again(lambda: self._once(visit))
+                return await again(lambda: self._timed(visit))
             except NotYet as later:
                 await visit.watch.wait(later.seconds)
+
+    async def _timed(self, visit: _Visit) -> Reply:
+        began_ns = time.perf_counter_ns()
+        try:
+            return await self._once(visit)
+        finally:
+            visit.charge.add(database_ns=time.perf_counter_ns() - began_ns)
 
     async def _once(self, visit: _Visit) -> Reply:
         endpoint, request = visit.endpoint, visit.request
@@ -197,6 +209,7 @@ class Serving:
                 writing=writing,
                 suspended=endpoint.while_suspended,
             )
+            visit.charge.tenant_id = caller.tenant_id
             if visit.fault is not None:
                 raise visit.fault
             context = Context(caller, connection, self._tools, visit.started, visit.watch)

@@ -11,6 +11,7 @@ from cell.app.shared import Shared, admin_site_of, close
 from cell.checks import Checks
 from cell.control.customers import Customers
 from cell.control.keys import KeyMaker, Keys
+from cell.control.load import Load
 from cell.control.serving import Control, add_control
 from cell.control.tenants import Tenants
 from cell.control.work import Work
@@ -18,6 +19,7 @@ from cell.database import COMMAND_SECONDS
 from cell.schema_state import SchemaState
 from cell.settings import CellSettings
 from cell.work.hints import check_redis
+from cell.work.loads import LoadSums
 from cell.workflows.all import workflows
 from directory.announcing import announcement, open_consul
 from directory.control.contract import CapacityReport
@@ -36,10 +38,13 @@ async def build_api(settings: CellSettings) -> Lifecycle:
 
 
 class Api:
-    """The API's lifecycle, its two sites for whoever wants to know their ports, and who waits for what."""
+    """The API's lifecycle, its two sites for whoever wants to know their ports, who waits for what, and loads."""
 
-    def __init__(self, lifecycle: Lifecycle, site: Site, admin_site: Site, notices: Notices) -> None:
-        self.lifecycle, self.site, self.admin_site, self.notices = lifecycle, site, admin_site, notices
+    def __init__(
+        self, lifecycle: Lifecycle, site: Site, admin_site: Site, notices: Notices, loads: LoadSums
+    ) -> None:
+        self.lifecycle, self.site, self.admin_site = lifecycle, site, admin_site
+        self.notices, self.loads = notices, loads
 
 
 async def assemble_api(settings: CellSettings) -> Api:
@@ -64,7 +69,7 @@ async def assemble_api(settings: CellSettings) -> Api:
         *(known, settings.namespace_domain),
     )
     site = Site(
-        *("api", application(app_pool, tools, shared.hinter), settings.host, settings.port),
+        *("api", application(app_pool, tools, shared.hinter, shared.meter), settings.host, settings.port),
         setting="CELLWAY_CELL_PORT",
         drain_seconds=settings.drain_seconds,
     )
@@ -82,7 +87,7 @@ async def assemble_api(settings: CellSettings) -> Api:
         lifecycle.add(
             announcement(registry, "cell", site, admin_site, {"cell": settings.cell_id}, health=shared.health)
         )
-    return Api(lifecycle, site, admin_site, notices)
+    return Api(lifecycle, site, admin_site, notices, shared.loads)
 
 
 def _with_control(shared: Shared, control_pool: Pool, pepper: bytes, work: Work) -> web.Application:
@@ -101,6 +106,7 @@ def _with_control(shared: Shared, control_pool: Pool, pepper: bytes, work: Work)
         *(Tenants(control_pool, maker), Keys(control_pool, maker), checks),
         Customers(control_pool, settings.namespace_domain, shared.hinter.hint),
         work,
+        Load(control_pool, shared.loads),
         CapacityReport.of(settings.cpus, settings.memory_bytes, settings.storage_bytes, settings.network_bits),
     )
     app = admin.application(shared.health, settings)
@@ -111,5 +117,6 @@ def _with_control(shared: Shared, control_pool: Pool, pepper: bytes, work: Work)
 async def _start_api_tasks(shared: Shared, state: SchemaState, notices: Notices, app_pool: Pool) -> None:
     shared.tasks.keep("schema", state.settle, Backoff(initial_seconds=0.2, cap_seconds=2.0))
     shared.tasks.keep("hints", shared.hinter.run)
+    shared.tasks.keep("loads", shared.loads.repeat)
     shared.tasks.keep("connections", partial(keep_warm, app_pool))
     shared.tasks.keep("notices", notices.follow, Backoff(initial_seconds=0.2, cap_seconds=2.0))

@@ -6,9 +6,11 @@ from aiohttp import web
 from dramatiq.brokers.redis import RedisBroker
 
 from cell.database import transaction
+from cell.load import Meter
 from cell.schema_state import SchemaState
 from cell.settings import CellSettings
 from cell.work.hints import Hinter, check_redis, open_broker
+from cell.work.loads import LoadSums
 from runtime.database import UNREACHABLE, Pool
 from runtime.health import Health, Unhealthy
 from runtime.site import Site
@@ -24,6 +26,8 @@ class Shared:
         self.tasks = Tasks()
         self.broker: RedisBroker = open_broker(settings.redis_url, settings.heartbeat_seconds)
         self.hinter = Hinter(self.broker, settings.hint_again_seconds)
+        self.meter = Meter()
+        self.loads = LoadSums(settings.redis_url, self.meter)
 
     def watch(self, pool: Pool, state: SchemaState, *, needs_redis: bool) -> None:
         async def postgres() -> str | None:

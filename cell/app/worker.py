@@ -12,6 +12,7 @@ from cell.settings import CellSettings
 from cell.work.bookkeeping import bookkeeping
 from cell.work.expiry import Expiry
 from cell.work.hints import open_broker
+from cell.work.loads import LoadSums
 from cell.work.sweep import Sweep
 from cell.work.threads import Threads
 from cell.work.turns import Turns
@@ -37,10 +38,10 @@ async def build_worker(settings: CellSettings) -> Lifecycle:
 
 
 class Worker:
-    """The worker's lifecycle, and its admin site."""
+    """The worker's lifecycle, its admin site, and the loads."""
 
-    def __init__(self, lifecycle: Lifecycle, admin_site: Site) -> None:
-        self.lifecycle, self.admin_site = lifecycle, admin_site
+    def __init__(self, lifecycle: Lifecycle, admin_site: Site, loads: LoadSums) -> None:
+        self.lifecycle, self.admin_site, self.loads = lifecycle, admin_site, loads
 
 
 async def assemble_worker(settings: CellSettings) -> Worker:
@@ -64,6 +65,7 @@ async def assemble_worker(settings: CellSettings) -> Worker:
         Jobs(app_pool, jobs(settings), settings.lease_seconds),
         Orchestrations(app_pool, workflows(settings, app_pool), settings.lease_seconds),
         shared.hinter,
+        shared.meter,
         most_at_once=app_pool_size - RESERVED,
         most_of_a_tenant=max(1, settings.worker_threads // 2),
     )
@@ -80,6 +82,7 @@ async def assemble_worker(settings: CellSettings) -> Worker:
     async def start_tasks() -> None:
         shared.tasks.keep("schema", state.settle, Backoff(initial_seconds=0.2, cap_seconds=2.0))
         shared.tasks.keep("hints", shared.hinter.run)
+        shared.tasks.keep("loads", shared.loads.repeat)
         shared.tasks.keep("sweep", lambda: sweep.repeat(settings.sweep_seconds))
         shared.tasks.keep("expiry", lambda: expiry.repeat(EXPIRY_SECONDS))
         shared.tasks.keep("prepared", lambda: prepare(app_pool, PREPARING_SECONDS))
@@ -100,4 +103,4 @@ async def assemble_worker(settings: CellSettings) -> Worker:
                 registry, "worker", admin_site, admin_site, {"cell": settings.cell_id}, health=shared.health
             )
         )
-    return Worker(lifecycle, admin_site)
+    return Worker(lifecycle, admin_site, shared.loads)

@@ -14,6 +14,7 @@ from cell.checks import Checks
 from cell.control import contents
 from cell.control.customers import Customers
 from cell.control.keys import Keys
+from cell.control.load import Load
 from cell.control.tenants import Tenants, report_fence
 from cell.control.work import Work
 from cell.database import SQL, transaction
@@ -27,6 +28,7 @@ from directory.control.contract import (
     KeyList,
     KeyOrder,
     KeyReport,
+    LoadReport,
     OffboardingOrder,
     OnboardingOrder,
     SchemaReport,
@@ -51,8 +53,8 @@ class DeleteQuery(Input):
     revision: int = Field(gt=0, lt=2**63)
 
 
-class FencesQuery(Input):
-    """A page of fences."""
+class PageQuery(Input):
+    """A page by tenant name."""
 
     after: Annotated[str, StringConstraints(max_length=40, pattern=r"^[a-z0-9-]*$")] = ""
     limit: int = Field(default=1000, ge=1, le=1000)
@@ -71,11 +73,12 @@ class Control:
         checks: Checks,
         customers: Customers,
         work: Work,
+        load: Load,
         capacity: CapacityReport | None = None,
     ) -> None:
         self._pool, self._cell_id, self._region = pool, cell_id, region
         self._tenants, self._keys, self._checks = tenants, keys, checks
-        self._customers, self._work = customers, work
+        self._customers, self._work, self._load = customers, work, load
         self._capacity = capacity
 
     async def cell(self, _call: Call[None]) -> Reply:
@@ -151,6 +154,10 @@ class Control:
         """200."""
         return Reply(body=await contents.schema(self._pool))
 
+    async def load(self, call: Call[None]) -> Reply:
+        """200; 503 while the cell's Redis is away."""
+        return Reply(body=await self._load.report(call.query.after, call.query.limit))
+
     async def fences(self, call: Call[None]) -> Reply:
         """200."""
         async with transaction(self._pool) as connection:
@@ -187,8 +194,10 @@ class Control:
             Endpoint("GET", f"{tenant}/size", self.size, "How much it holds", "getTenantSize", {200: TenantSize}),
             Endpoint("GET", "/control/v1/schema", self.schema, "What tenants' tables are made of", "getSchema",
                      {200: SchemaReport}),
+            Endpoint("GET", "/control/v1/load", self.load, "What tenants take", "getLoad", {200: LoadReport},
+                     query=PageQuery),
             Endpoint("GET", "/control/v1/fences", self.fences, "Fences", "listFences", {200: FenceList},
-                     query=FencesQuery),
+                     query=PageQuery),
             Endpoint("GET", "/control/v1/checks", self.checks, "Checks", "listChecks", {200: CheckList}),
             *self._work.endpoints(),
         )  # fmt: skip

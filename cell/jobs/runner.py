@@ -19,6 +19,7 @@ from cell.access import enter_at
 from cell.database import SQL, again, transaction
 from cell.errors import LeaseLost, NotAllowed, NotHere, Unavailable, Unfit
 from cell.jobs.registry import JobType, Provider, Registry
+from cell.load import stepped
 from cell.orchestrator.actions import Call, Here, Outage, There
 from cell.rules import states
 from cell.rules.lanes import Lane
@@ -95,7 +96,9 @@ class Runner:
         """One attempt at each; in how many seconds the first of them wants to be looked at again, None: never."""
         here = [job for job in jobs if self._acts_here(job)]
         alone = [job for job in jobs if not self._acts_here(job)]
-        waits = await asyncio.gather(self._together(whose, here), *(self._alone(whose, job) for job in alone))
+        waits = await asyncio.gather(
+            stepped(self._together(whose, here)), *(stepped(self._alone(whose, job)) for job in alone)
+        )
         return min((wait for wait in waits if wait is not None), default=None)
 
     def _acts_here(self, job: Claimed) -> bool:

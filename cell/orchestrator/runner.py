@@ -15,6 +15,7 @@ from cell import metrics
 from cell.access import enter_at
 from cell.database import again, transaction
 from cell.errors import LeaseLost, NotAllowed, NotHere, Unavailable, Unfit
+from cell.load import stepped
 from cell.orchestrator import journal
 from cell.orchestrator.actions import After, Here, Outage, There, Told
 from cell.orchestrator.journal import Owned
@@ -103,13 +104,13 @@ class _Ownership:
         try:
             async with asyncio.TaskGroup() as group:
                 for name in self.begun:
-                    group.create_task(self._carry_out(name, group))
+                    group.create_task(stepped(self._carry_out(name, group)))
         except* (LeaseLost, NotHere, Unavailable) as ended:
             raise ended.exceptions[0] from None
 
     async def _carry_out(self, name: str, group: asyncio.TaskGroup) -> None:
         for following in await self._perform(name):
-            group.create_task(self._carry_out(following, group))
+            group.create_task(stepped(self._carry_out(following, group)))
 
     async def advance(self, connection: Connection, changed: Mapping[str, Entry]) -> tuple[str, ...]:
         """Record what changed, and the intent of what comes next; which steps that begins.

@@ -5,6 +5,7 @@ turns and nobody else's. What is left is hinted again, at the end of the queue.
 """
 
 import asyncio
+import time
 from collections import Counter
 
 from cell.access import enter_at
@@ -12,6 +13,7 @@ from cell.database import SQL, again, transaction
 from cell.errors import NotHere, Unavailable
 from cell.jobs.runner import Claimed, Whose
 from cell.jobs.runner import Runner as Jobs
+from cell.load import Charge, Meter, charging, stepped
 from cell.orchestrator.runner import Runner as Orchestrations
 from cell.work.hints import Hint, Hinter
 from runtime import logs
@@ -36,11 +38,13 @@ class Turns:
         jobs: Jobs,
         orchestrations: Orchestrations,
         hinter: Hinter,
+        meter: Meter,
         *,
         most_at_once: int,
         most_of_a_tenant: int,
     ) -> None:
         self._pool, self._jobs, self._orchestrations, self._hinter = pool, jobs, orchestrations, hinter
+        self._meter = meter
         self._room = asyncio.Semaphore(most_at_once)
         self._most_of_a_tenant = most_of_a_tenant
         self._running: Counter[str] = Counter()
@@ -57,7 +61,8 @@ class Turns:
             return
         self._running[tenant_id] += 1
         try:
-            more = await self._turn(hint)
+            with charging(Charge(self._meter, tenant_id)):
+                more = await stepped(self._turn(hint))
         finally:
             self._running[tenant_id] -= 1
             if not self._running[tenant_id]:
@@ -97,19 +102,26 @@ class Turns:
     async def _carry_out(self, hint: Hint, jobs: list[Claimed], orchestrations: list[str]) -> None:
         async with asyncio.TaskGroup() as group:
             if jobs:
-                group.create_task(self._do_jobs(hint, jobs))
+                group.create_task(stepped(self._do_jobs(hint, jobs)))
             for orchestration_id in orchestrations:
-                group.create_task(self._go_on(hint, orchestration_id))
+                group.create_task(stepped(self._go_on(hint, orchestration_id)))
 
     async def _do_jobs(self, hint: Hint, jobs: list[Claimed]) -> None:
         async with self._room:
+            began_ns = time.perf_counter_ns()
             wait_seconds = await self._jobs.carry_out(Whose(hint.tenant_id, hint.epoch), jobs)
+            self._took(hint, began_ns)
         self._look_again(hint, wait_seconds)
 
     async def _go_on(self, hint: Hint, orchestration_id: str) -> None:
         async with self._room:
+            began_ns = time.perf_counter_ns()
             wait_seconds = await self._orchestrations.run(hint.tenant_id, orchestration_id, hint.epoch)
+            self._took(hint, began_ns)
         self._look_again(hint, wait_seconds)
+
+    def _took(self, hint: Hint, began_ns: int) -> None:
+        Charge(self._meter, hint.tenant_id).add(job_ns=time.perf_counter_ns() - began_ns)
 
     def _look_again(self, hint: Hint, wait_seconds: float | None) -> None:
         if wait_seconds is not None and wait_seconds <= LATER_SECONDS:

@@ -20,6 +20,7 @@ from directory.control.contract import (
     KeyList,
     KeyOrder,
     KeyReport,
+    LoadReport,
     OffboardingOrder,
     OnboardingOrder,
     SchemaReport,
@@ -162,6 +163,10 @@ class CellControl:
     async def schema(self, cell: Cell) -> SchemaReport:
         """What tenants' tables are made of. NotFound: a cell of before this call; Stale: one cannot be moved."""
         return await self._call(cell, "GET", "schema", SchemaReport)
+
+    async def load(self, cell: Cell, after: str = "", limit: int = 1000) -> LoadReport:
+        """One page. NotFound: what serves there does not measure."""
+        return await self._call(cell, "GET", f"load?after={quote(after)}&limit={limit}", LoadReport)
 
     async def fences(self, cell: Cell, after: str = "", limit: int = 1000) -> FenceList:
         """One page."""

@@ -18,6 +18,7 @@ there, revoking again changes nothing, and both mean the tenant as the cell hold
     POST   /control/v1/tenants/{tenant}/subscription:resume                   -> WorkReport
     GET    /control/v1/tenants/{tenant}/size                               -> TenantSize
     GET    /control/v1/schema                                              -> SchemaReport
+    GET    /control/v1/load?after=&limit=                                  -> LoadReport
     GET    /control/v1/fences?after=&limit=                                -> FenceList
     GET    /control/v1/checks                                              -> CheckList
 
@@ -189,6 +190,42 @@ class SchemaReport(_Value):
     def value(self) -> Schema:
         """To be compared with another cell's."""
         return Schema({table.relation: table for table in self.tables}, encoding=self.encoding)
+
+
+Counter = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
+
+
+class TenantLoad(_Value):
+    """What one tenant took of the cell since the report's `start`; what it holds: None where that is not known.
+
+    `cpu_seconds` are of the cell's own processes. `database_seconds`: how long transactions of its requests were
+    open. `job_seconds`: how long its jobs and workflows took. `row_bytes` is what a move would carry,
+    `storage_bytes` all.
+    """
+
+    tenant_id: str
+    cpu_seconds: Counter
+    network_bytes: Counter
+    requests: Counter
+    database_seconds: Counter
+    job_seconds: Counter
+    row_bytes: Counter | None = None
+    storage_bytes: Counter | None = None
+
+
+class LoadReport(_Value):
+    """What the tenants of a cell took since `start`, which began `age_seconds` ago: a page of them by name.
+
+    Counters only grow, until there is another `start`. `cpu_seconds` is that of all tenants together,
+    `memory_bytes` what the cell's processes take just now. `next_after`: None when nobody follows.
+    """
+
+    start: str = Field(min_length=1, max_length=100)
+    age_seconds: Counter
+    cpu_seconds: Counter
+    memory_bytes: Counter | None = None
+    tenants: list[TenantLoad]
+    next_after: str | None = None
 
 
 class FenceReport(_Value):

@@ -19,6 +19,7 @@ from cell.database import COMMAND_SECONDS, transaction
 from cell.jobs.queueing import enqueue
 from cell.jobs.registry import JobType, Registry
 from cell.jobs.runner import Claimed, Runner
+from cell.load import Meter
 from cell.orchestrator.actions import Call, Here
 from cell.orchestrator.registry import Registry as Workflows
 from cell.orchestrator.runner import Runner as Orchestrations
@@ -105,6 +106,7 @@ class Cell:
         turns = Turns(
             *(self.pool, Heard(self.pool, done)),
             *(Orchestrations(self.pool, Workflows(()), LEASE_SECONDS), self.hinter),
+            Meter(),
             most_at_once=self._at_once,
             most_of_a_tenant=max(1, self._at_once // 2),
         )

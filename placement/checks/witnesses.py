@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from directory.control.contract import Check
 from directory.truth import Directory
-from directory.values import CellState
+from directory.values import Cell, CellState
 from placement.rules.standing import Standing
 from placement.witnesses import Witnesses
 from runtime.health import Unhealthy
@@ -17,10 +17,12 @@ UNSERVING: frozenset[CellState] = frozenset(("joining", "retired", "failed"))
 
 async def well(directory: Directory, witnesses: Witnesses) -> list[Check]:
     """Nothing speaks against any that serves tenants."""
-    found = await _serving(directory, witnesses)
+    cells = await directory.cells()
+    found = _serving(cells, witnesses)
     against = [standing for standing in found if standing.verdict != "well"]
     if not against:
-        return [Check(name=NAME, ok=True, detail=f"nothing speaks against any of {len(found)}")]
+        detail = f"nothing speaks against any of {len(found)}{_back(cells, witnesses)}"
+        return [Check(name=NAME, ok=True, detail=detail)]
     remedy = "see the cell's own checks; where only routers suspect it, see whether they reach its address"
     if down := [standing for standing in against if standing.verdict == "down"]:
         remedy += f"; {_what_to_do(down[0].cell_id)}"
@@ -30,15 +32,27 @@ async def well(directory: Directory, witnesses: Witnesses) -> list[Check]:
 
 async def check(directory: Directory, witnesses: Witnesses) -> str | None:
     """For `/health/ready`, where it is shown only: a cell that is down is no reason to do without placement."""
-    found = await _serving(directory, witnesses)
+    found = _serving(await directory.cells(), witnesses)
     if down := [standing for standing in found if standing.verdict == "down"]:
         raise Unhealthy(f"{_told(down)}; {_what_to_do(down[0].cell_id)}")
     return f"none of {len(found)} is believed dead"
 
 
-async def _serving(directory: Directory, witnesses: Witnesses) -> Sequence[Standing]:
-    cells = [cell.cell_id for cell in await directory.cells() if cell.state not in UNSERVING]
-    return list(witnesses.standings(cells).values())
+def _serving(cells: Sequence[Cell], witnesses: Witnesses) -> Sequence[Standing]:
+    return list(witnesses.standings([cell.cell_id for cell in cells if cell.state not in UNSERVING]).values())
+
+
+def _back(cells: Sequence[Cell], witnesses: Witnesses) -> str:
+    """Who was taken for lost, and answers again."""
+    standings = witnesses.standings([cell.cell_id for cell in cells if cell.state == "failed"])
+    back = [
+        name
+        for name, standing in standings.items()
+        if standing.verdict == "well" and witnesses.last_seen(name).answered is not None
+    ]
+    if not back:
+        return ""
+    return f"; {', '.join(back[:SHOWN])} was taken for lost and answers again: cellway cells cordon {back[0]}"
 
 
 def _told(against: Sequence[Standing]) -> str:

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from directory.control.client import CellControl
-from directory.control.contract import OnboardingOrder, TenantOrder
+from directory.control.contract import CapacityReport, OnboardingOrder, TenantOrder
 from directory.control.token import control_token
 from directory.errors import NotFound, Stale
 from directory.fence import NOT_HERE
@@ -40,7 +40,7 @@ async def steward(shop: Shop, tmp_path: Path) -> AsyncIterator[Program]:
     """Of that shop."""
     told = {
         "CELL_ID": "shop-a", "DATABASE_DSN": Databases(tmp_path).dsn("shop-a"), "DRAIN_SECONDS": "0.2",
-        "CONTROL_TOKEN": control_token(KEY, "shop-a"), "SERVICE_VERSION": "7.1",
+        "CONTROL_TOKEN": control_token(KEY, "shop-a"), "SERVICE_VERSION": "7.1", "MEMORY_BYTES": "1000000",
     }  # fmt: skip
     program = await assemble(StewardSettings.load({f"CELLWAY_STEWARD_{name}": v for name, v in told.items()}))
     await program.lifecycle.start()
@@ -71,6 +71,7 @@ async def test_a_tenant_comes_is_suspended_and_goes(control: CellControl, cell: 
     """What the service writes depends on it; every call may come twice, and late ones are refused."""
     report = await control.cell(cell)
     assert (report.cell_id, report.version, report.tenants) == ("shop-a", "7.1", 3)
+    assert report.capacity == CapacityReport(memory_bytes=1_000_000)
     write = "INSERT INTO customers (id, name) VALUES (1007, 'Gil')"
     with pytest.raises(asyncpg.PostgresError):
         await shop.run(write)

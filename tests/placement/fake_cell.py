@@ -10,6 +10,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from directory.control.contract import (
+    CapacityReport,
     CellReport,
     Check,
     CheckList,
@@ -18,9 +19,11 @@ from directory.control.contract import (
     KeyList,
     KeyOrder,
     KeyReport,
+    LoadReport,
     OnboardingOrder,
     SchemaReport,
     TableSize,
+    TenantLoad,
     TenantOrder,
     TenantReport,
     TenantSize,
@@ -47,7 +50,8 @@ class FakeCell:
 
     `broken` are tenants whose orders fail or hang while the cell is well; `deletions_left` is how many calls a
     deletion needs before the last one. `dies_before` an onboarding: the next one is answered 500, and not begun.
-    `is_old`: it is of before anybody asked what a tenant holds.
+    `is_old`: it is of before anybody asked what a tenant holds. `loads` are what tenants took since
+    `start_of_loads`, `age_seconds` ago; None: it does not measure.
     """
 
     def __init__(self, cell_id: str, region: str = "eu") -> None:
@@ -61,8 +65,13 @@ class FakeCell:
         self.tables = [ORDERS]
         self.sizes = [TableSize(relation=ORDERS.relation, rows=3000, bytes=1_234_567)]
         self.is_old = False
+        self.loads: dict[str, TenantLoad] | None = None
+        self.start_of_loads = "first"
+        self.age_seconds = 0.0
+        self.memory_bytes: float | None = None
         self.called = asyncio.Event()
         self.told = 0
+        self.capacity: CapacityReport | None = None
         self.broken: dict[str, Literal["failing", "hanging"]] = {}
         self.deletions_left = 0
         self.customers: dict[str, list[OnboardingOrder]] = {}
@@ -111,6 +120,7 @@ class FakeCell:
         tenant = "/control/v1/tenants/{tenant}"
         app.router.add_get("/control/v1/cell", self._cell)
         app.router.add_get("/control/v1/fences", self._fences)
+        app.router.add_get("/control/v1/load", self._load)
         app.router.add_get("/control/v1/checks", self._checks)
         app.router.add_get("/control/v1/schema", self._schema)
         app.router.add_get(f"{tenant}/size", self._size)
@@ -152,7 +162,13 @@ class FakeCell:
     async def _cell(self, _request: web.Request) -> web.Response:
         await self.may_prove_itself.wait()
         return _answer(
-            CellReport(cell_id=self.cell_id, region=self.region, version="1.2.3", tenants=len(self.tenants))
+            CellReport(
+                cell_id=self.cell_id,
+                region=self.region,
+                version="1.2.3",
+                tenants=len(self.tenants),
+                capacity=self.capacity,
+            )
         )
 
     async def _put(self, request: web.Request) -> web.Response:
@@ -287,6 +303,38 @@ class FakeCell:
         after, limit = request.query["after"], int(request.query["limit"])
         names = [name for name in sorted(self.fences) if name > after][:limit]
         return _answer(FenceList(fences=[self.fences[name] for name in names]))
+
+    def takes(self, tenant_id: str, cpu_seconds: float, network_bytes: float = 0.0) -> None:
+        """So much more."""
+        self.loads = self.loads or {}
+        known = self.loads.get(tenant_id)
+        self.loads[tenant_id] = TenantLoad(
+            tenant_id=tenant_id,
+            cpu_seconds=cpu_seconds + (known.cpu_seconds if known else 0),
+            network_bytes=network_bytes + (known.network_bytes if known else 0),
+            requests=(known.requests if known else 0) + 1,
+            database_seconds=0,
+            job_seconds=0,
+            row_bytes=1000,
+            storage_bytes=5000,
+        )
+
+    async def _load(self, request: web.Request) -> web.Response:
+        if self.loads is None:
+            return _missing()
+        after = request.query["after"]
+        names = [name for name in sorted(self.loads) if name > after]
+        page = names[:2]
+        return _answer(
+            LoadReport(
+                start=self.start_of_loads,
+                age_seconds=self.age_seconds,
+                cpu_seconds=sum(load.cpu_seconds for load in self.loads.values()),
+                memory_bytes=self.memory_bytes,
+                tenants=[self.loads[name] for name in page],
+                next_after=page[-1] if len(names) > 2 else None,
+            )
+        )
 
     async def _checks(self, _request: web.Request) -> web.Response:
         return _answer(CheckList(checks=self.checks))

@@ -13,6 +13,7 @@ from cell.jobs.queueing import enqueue
 from cell.jobs.registry import JobType
 from cell.jobs.registry import Registry as JobRegistry
 from cell.jobs.runner import Runner as Jobs
+from cell.load import Meter
 from cell.orchestrator.actions import Call, Here
 from cell.orchestrator.registry import Registry
 from cell.orchestrator.runner import Runner as Orchestrations
@@ -95,6 +96,7 @@ def turns_of(pool: Pool, told: Told, *kinds: JobType, most_of_a_tenant: int = 2)
         Jobs(pool, JobRegistry(kinds), 30.0),
         Orchestrations(pool, Registry(()), 30.0),
         told,  # type: ignore[arg-type]
+        Meter(),
         most_at_once=4,
         most_of_a_tenant=most_of_a_tenant,
     )
