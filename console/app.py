@@ -17,6 +17,7 @@ from console.commands import (
     moves,
     orchestrations,
     place,
+    plan,
     reservations,
     router,
     running,
@@ -42,6 +43,7 @@ app.add_typer(cells.app, name="cells")
 place.add_to(app)
 app.add_typer(reservations.app, name="reservations")
 app.add_typer(moves.app, name="moves")
+app.add_typer(plan.app, name="plan")
 app.add_typer(keys.app, name="keys")
 app.add_typer(orchestrations.app, name="orchestrations")
 app.add_typer(jobs.app, name="jobs")

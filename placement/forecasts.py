@@ -20,7 +20,7 @@ from directory.uses import DayUse, Uses
 from directory.values import Cell, Term
 from placement import metrics
 from placement.balancing.forecasting import WINDOW_DAYS
-from placement.gathering import Demands, gather
+from placement.gathering import Reckons, gather
 from placement.rules.filling import Foretold, Loads, by_cell, foretell, pools, told
 from runtime import logs
 from runtime.clock import Clock, SystemClock
@@ -49,7 +49,7 @@ class CellLoads(Protocol):
 class GatheredLoads:
     """`CellLoads` from the fleet as plans are made for it: tenants that move are where they go."""
 
-    def __init__(self, directory: Directory, moves: Moves, demands: Demands, clock: Clock | None = None) -> None:
+    def __init__(self, directory: Directory, moves: Moves, demands: Reckons, clock: Clock | None = None) -> None:
         self._directory, self._moves, self._demands = directory, moves, demands
         self._clock = clock or SystemClock()
 

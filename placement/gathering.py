@@ -18,7 +18,7 @@ from directory.rules.moves import UNDECIDED
 from directory.rules.plans import PLANS, plan_of
 from directory.truth import Directory
 from directory.values import Cell, Passage, Resident
-from placement.balancing.demand import TIMES, prior
+from placement.balancing.demand import TIMES
 from placement.balancing.fleet import Fleet
 from placement.balancing.resources import RESOURCES, TENANTS, Columns, Floats, columns
 from placement.balancing.sites import Needs, Site, Sites
@@ -34,33 +34,17 @@ WIDE = columns(TIMES)
 _VERSION = re.compile(r"v?(\d+(?:\.\d+)*)")
 
 
-class Demands(Protocol):
+class Reckons(Protocol):
     """What is known of tenants' loads."""
 
     async def demand(self, tenants: Sequence[str], plans: Sequence[str], now: datetime) -> Demand:
         """Of these tenants, in this order; `plans` are what they subscribe to."""
 
 
-class PlansAlone:
-    """`Demands` before anything was measured."""
-
-    async def demand(self, tenants: Sequence[str], plans: Sequence[str], now: datetime) -> Demand:
-        rows = unmeasured(plans)
-        return Demand(WIDE.spread(rows), rows[:, STORAGE].copy(), np.zeros(len(tenants), dtype=np.bool_))
-
-
-def unmeasured(plans: Sequence[str]) -> Floats:
-    """tenants × RESOURCES: what their plans let expect."""
-    known, of = np.unique(np.array(plans, dtype=np.str_), return_inverse=True)
-    if not len(known):
-        return np.zeros((0, len(RESOURCES)))
-    return np.stack([prior(str(plan)) for plan in known])[of.reshape(-1)]
-
-
 async def gather(
     directory: Directory,
     moves: Moves,
-    demands: Demands,
+    demands: Reckons,
     now: datetime,
     *,
     cool_down_seconds: float = COOL_DOWN_SECONDS,
@@ -153,7 +137,6 @@ def _fleet(
     expected[:, WIDE.resource == REVENUE] = np.array(people.revenue, dtype=float).reshape(-1, 1)
     top = {plan for plan in set(people.plans) if plan_of(plan).rank == TOP_RANK}
     expected[:, WIDE.resource == TOP_TIER] = np.array([p in top for p in people.plans], dtype=float).reshape(-1, 1)
-    size = np.where(np.isfinite(demand.bytes), demand.bytes, unmeasured(people.plans)[:, STORAGE])
     names = np.array(people.tenants, dtype=np.object_)
     settled = Fleet(
         sites=Sites([_site(cell, avoid) for cell in cells]),
@@ -163,7 +146,7 @@ def _fleet(
         home=np.array(people.home, dtype=np.int64),
         kind=np.array(people.kind, dtype=np.int64),
         kinds=people.needs(),
-        bytes=size,
+        bytes=np.nan_to_num(demand.bytes, nan=0.0, posinf=0.0, neginf=0.0),
         pinned=np.array(people.gone, dtype=np.bool_),
         cooling=np.zeros(len(people.tenants), dtype=np.bool_),
         columns=WIDE,

@@ -11,7 +11,7 @@ from directory.moves import Moves
 from directory.truth import Directory
 from placement import metrics
 from placement.errors import NotSolved
-from placement.gathering import Demands, gather
+from placement.gathering import Reckons, gather
 from placement.planning.solving import Made, Task, solve
 from placement.planning.wishes import Wishes
 from placement.rules.predicting import Measured, measured
@@ -60,7 +60,7 @@ class Maker:
         self,
         directory: Directory,
         moves: Moves,
-        demands: Demands,
+        demands: Reckons,
         *,
         solver: Solver = in_a_process,
         silent: Callable[[], Set[str]] = frozenset,

@@ -10,8 +10,10 @@ from directory.leading import Candidate
 from directory.memory_leadership import MemoryLeadership
 from directory.plans import NewPlan, Plan
 from directory.values import Capacity, CellChange, Move, MovePhase
+from placement.balancing.demand import prior
 from placement.balancing.resources import RESOURCES
-from placement.gathering import WIDE, Demand, PlansAlone, unmeasured
+from placement.demands import Demand
+from placement.gathering import WIDE
 from placement.planning.automatic import Automatic, Limits
 from placement.planning.conducting import Conductor
 from placement.planning.making import Maker, at_once
@@ -30,10 +32,9 @@ class Known:
         self.cpus, self.size = dict(cpus or {}), size
 
     async def demand(self, tenants: Sequence[str], plans: Sequence[str], now: datetime) -> Demand:
-        if not self.cpus:
-            return await PlansAlone().demand(tenants, plans, now)
-        rows = unmeasured(plans)
-        rows[:, CPU] = [self.cpus.get(tenant, 0.0) for tenant in tenants]
+        rows = np.array([prior(plan) for plan in plans]).reshape(len(plans), len(RESOURCES))
+        if self.cpus:
+            rows[:, CPU] = [self.cpus.get(tenant, 0.0) for tenant in tenants]
         known = np.array([tenant in self.cpus for tenant in tenants], dtype=np.bool_)
         return Demand(WIDE.spread(rows), np.full(len(tenants), self.size), known)
 
