@@ -117,5 +117,5 @@ def _unfit(found: dict[str, Any], cell: dict[str, Any]) -> str | None:
         return f"cell {name} is {cell['state']}"
     strangers = cell["tenants"] - (found["cell_id"] == name)
     if strangers and cell["dedicated_to"] is None:
-        return f"{strangers} other tenants live in cell {name}: take an empty cell, or drain this one first"
+        return f"others live in cell {name} ({strangers}): take an empty cell, or drain this one first"
     return None

@@ -88,7 +88,7 @@ def check_dedicable(cell_id: str, name: str, others: Iterable[str], moves: Itera
 def check_left(cell_id: str, event: CellEvent, tenants: int, unfinished: Iterable[str]) -> None:
     """NotAllowed while a tenant lives there; to `retire`, also while a move from or to it has not ended."""
     if tenants:
-        raise NotAllowed(f"{event} is not possible: {tenants} tenants live in cell {cell_id}; drain it first")
+        raise NotAllowed(f"{event} is not possible: tenants live in cell {cell_id} ({tenants}); drain it first")
     if event == "retire" and (found := sorted(unfinished)):
         raise NotAllowed(
             f"retire is not possible: moves from or to cell {cell_id} have not ended ({_some(found)}): until then "

@@ -27,6 +27,7 @@ CELLS: Mapping[tuple[CellState, CellEvent], CellState] = {
     ("draining", "empty"): "empty",
     ("draining", "fail"): "failed",
     ("empty", "open"): "open",
+    ("empty", "drain"): "draining",  # a reverse has brought somebody back
     ("empty", "retire"): "retired",
     ("empty", "fail"): "failed",
     ("failed", "cordon"): "cordoned",  # back, but an operator decides when it takes tenants again

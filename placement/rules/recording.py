@@ -28,6 +28,7 @@ TARGETS: Mapping[str, str] = {
     "destination": "cell",
     "move_id": "move",
     "plan_id": "plan",
+    "reservation_id": "reservation",
     "key_id": "key",
 }
 """Fields of bodies and answers that name what a decision is about."""

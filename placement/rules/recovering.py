@@ -102,6 +102,6 @@ def lost(cell: Cell, moves: Sequence[Advice]) -> str:
     copies = sum(one.direction == "arrives" and one.phase == "REVERSIBLE" for one in moves)
     kept = f"; of {copies} the cell that they left still has the rows of before their move" if copies else ""
     return (
-        f"all that its {cell.tenants} tenants wrote since its last backup{kept}. Until it is back their requests "
-        "get 503, and nobody else notices. They are not moved: elsewhere they would begin with nothing"
+        f"all that its tenants ({cell.tenants}) wrote since its last backup{kept}. Until it is back their "
+        "requests get 503, and nobody else notices. They are not moved: elsewhere they would begin with nothing"
     )

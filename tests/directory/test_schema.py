@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from directory import fence, postgres
-from directory.values import Rate
+from directory.values import Capacity, Caps, Rate
 from runtime import database, schema
 from runtime.embedded.postgres import PostgresServer
 from runtime.schema import Upgrade
@@ -70,6 +70,9 @@ async def test_tenants_of_a_database_without_limits_have_none_and_can_be_given_o
         truth = postgres.PostgresDirectory(pool)
         assert (await truth.tenant("acme")).rate is None
         assert (await truth.snapshot()).tenants["acme"].rate is None
+        cell, tenant = await truth.cell("cell-1"), await truth.tenant("acme")
+        assert (cell.capacity, cell.caps, cell.dedicated_to) == (Capacity(), Caps(), "")
+        assert (tenant.tags, tenant.revenue, tenant.dedicated_to) == ((), 0.0, "")
         assert (await truth.limit_tenant("acme", Rate(5, 10))).rate == Rate(5, 10)
         assert [change.seq for change in await truth.changes(0)] == [1, 2]
     finally:
