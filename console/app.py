@@ -15,6 +15,7 @@ from console.commands import (
     keys,
     moves,
     orchestrations,
+    plan,
     router,
     running,
     status,
@@ -37,6 +38,7 @@ demo.add_to(app)
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(cells.app, name="cells")
 app.add_typer(moves.app, name="moves")
+app.add_typer(plan.app, name="plan")
 app.add_typer(keys.app, name="keys")
 app.add_typer(orchestrations.app, name="orchestrations")
 app.add_typer(jobs.app, name="jobs")

@@ -10,6 +10,8 @@ In reading order:
 - `carrying`     tells a cell what the directory has decided; idempotent, so anybody may do it again
 - `reconciler`   finishes what was recorded and not carried out, whoever died in between
 - `surveying`    looks at a move before there is one: what is in its way, how long it would take
+- `gathering`    the whole fleet as arrays, from what the directory knows
+- `planning/`    plans become moves: made, approved, carried out in waves by whoever leads; drains
 - `proving`      asks a cell who it is
 - `cells`        registers cells, has them prove who they are, opens those that were not ready
 - `reach`        which cells have lately not answered

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from directory.announcing import announcement, open_pointer, open_registry
 from directory.control.client import CellControl
 from directory.leadership import Leadership, Terms
-from directory.leading import open_leadership
+from directory.leading import Candidate, open_leadership
 from directory.pointer import Pointer
 from directory.postgres import PostgresDirectory
 from directory.postgres_leadership import PostgresTerms
 from directory.postgres_loads import PostgresLoads
 from directory.postgres_moves import PostgresMoves
+from directory.postgres_plans import PostgresPlans
 from directory.postgres_uses import PostgresUses
 from directory.publisher import Publisher
 from directory.redis_feed import RedisFeed
@@ -30,6 +31,7 @@ from placement.api.leaders import LeaderHandlers
 from placement.api.loads import LoadHandlers
 from placement.api.moves import MoveHandlers
 from placement.api.orchestrations import Orchestrations
+from placement.api.plans import PlanHandlers
 from placement.api.previews import Previews
 from placement.api.tenants import Tenants
 from placement.background import Background
@@ -42,10 +44,14 @@ from placement.decisions import Decisions
 from placement.demands import Demands
 from placement.forecasts import Forecasts, GatheredLoads
 from placement.measuring import Measuring
+from placement.planning.automatic import Automatic, Limits
+from placement.planning.conducting import Conductor
+from placement.planning.making import Maker
 from placement.reach import Reach
 from placement.readiness import Readiness
 from placement.reconciler import Reconciler
 from placement.recoveries import Recoveries
+from placement.rules.pacing import hours_of
 from placement.seeds import Seeds
 from placement.settings import PlacementSettings
 from placement.surveying import Survey
@@ -77,6 +83,7 @@ class Stores:
     pool: Pool
     directory: PostgresDirectory
     moves: PostgresMoves
+    plans: PostgresPlans
     uses: PostgresUses
     loads: PostgresLoads
     feed: RedisFeed
@@ -116,12 +123,14 @@ async def assemble(settings: PlacementSettings) -> Program:
     creation = Creation(stores.directory, carrier, reach, seeds, publisher)
     witnesses, candidate = Witnesses(stores.registry, reach), leader.candidate(stores.leadership, stores.terms)
     decisions = Decisions(stores.directory, carrier)
-    known = Demands(stores.loads)
+    demands = Demands(stores.loads)
+    maker = Maker(stores.directory, stores.moves, demands, silent=lambda: frozenset(reach.silent()))
+    conductor = _conductor(settings, stores, maker, candidate)
     forecasts = Forecasts(
         *(stores.directory, stores.uses, candidate, settings.cell_lead_days),
-        GatheredLoads(stores.directory, stores.moves, known),
+        GatheredLoads(stores.directory, stores.moves, demands),
     )
-    endpoints = _endpoints(settings, stores, cells, creation, decisions, seeds, witnesses, forecasts)
+    endpoints = _endpoints(settings, stores, cells, creation, decisions, seeds, witnesses, maker, forecasts)
     measuring = Measuring(
         stores.directory,
         stores.loads,
@@ -130,7 +139,8 @@ async def assemble(settings: PlacementSettings) -> Program:
         lambda: candidate.term is not None,
     )
     background = Background(
-        ready, publisher, reconciler, cells, candidate, witnesses, forecasts, stores.pointer, measuring
+        *(ready, publisher, reconciler, cells, candidate, conductor, witnesses, forecasts, stores.pointer),
+        measuring,
     )
     health = _health(ready, stores.feed)
     health.add("leader", lambda: leader.check(candidate, stores.terms), required=False)
@@ -168,11 +178,23 @@ async def _stores(settings: PlacementSettings) -> Stores:
     registry = open_registry(settings.directory_redis_url, settings.consul_url, settings.consul_token)
     leadership = open_leadership(pool, settings.consul_url, settings.consul_token, settings.leader_seconds)
     return Stores(
-        *(pool, PostgresDirectory(pool), PostgresMoves(pool), PostgresUses(pool), PostgresLoads(pool)),
-        *(feed, control, registry),
+        *(pool, PostgresDirectory(pool), PostgresMoves(pool), PostgresPlans(pool), PostgresUses(pool)),
+        *(PostgresLoads(pool), feed, control, registry),
         *(leadership, PostgresTerms(pool)),
         None if settings.consul_url is None else open_pointer(settings.consul_url, settings.consul_token),
     )
+
+
+def _conductor(settings: PlacementSettings, stores: Stores, maker: Maker, candidate: Candidate) -> Conductor:
+    limits = Limits(
+        on=settings.automatic,
+        every_seconds=settings.automatic_seconds,
+        moves=settings.automatic_moves_a_day,
+        bytes=settings.automatic_bytes_a_day,
+        quiet=hours_of(settings.automatic_quiet),
+    )
+    automatic = Automatic(stores.plans, maker, limits)
+    return Conductor(stores.directory, stores.moves, stores.plans, maker, candidate, automatic)
 
 
 def _endpoints(
@@ -183,6 +205,7 @@ def _endpoints(
     decisions: Decisions,
     seeds: Seeds,
     witnesses: Witnesses,
+    maker: Maker,
     forecasts: Forecasts,
 ) -> Sequence[Endpoint[None]]:
     directory, control = stores.directory, stores.control
@@ -198,6 +221,7 @@ def _endpoints(
         *Jobs(directory, control, tokens).endpoints(),
         *MoveHandlers(stores.moves, survey, tokens).endpoints(),
         *Previews(stores.moves, survey).endpoints(),
+        *PlanHandlers(directory, stores.plans, maker, tokens).endpoints(),
         *CellHandlers(directory, cells, witnesses, recoveries, tokens).endpoints(),
         *LoadHandlers(directory, stores.loads).endpoints(),
         *InstanceHandlers(stores.registry).endpoints(),

@@ -1,4 +1,5 @@
-"""What goes on without being asked: publishing, reconciling, looking at cells, measuring, election, forecasts.
+"""What goes on without being asked: publishing, reconciling, looking at cells, standing for election,
+forecasts. And for whoever leads: measuring, carrying plans out.
 
 Each waits until the directory is usable, and is tried again by itself when what it needs is away.
 """
@@ -15,6 +16,7 @@ from placement import metrics
 from placement.cells import Cells
 from placement.forecasts import Forecasts
 from placement.measuring import Measuring
+from placement.planning.conducting import Conductor
 from placement.readiness import Readiness
 from placement.reconciler import Reconciler
 from placement.witnesses import Witnesses
@@ -37,6 +39,7 @@ class Background:
         reconciler: Reconciler,
         cells: Cells,
         candidate: Candidate,
+        conductor: Conductor,
         witnesses: Witnesses,
         forecasts: Forecasts,
         pointer: Pointer | None,
@@ -47,6 +50,7 @@ class Background:
         self._reconciler = reconciler
         self._cells = cells
         self._candidate = candidate
+        self._conductor = conductor
         self._witnesses = witnesses
         self._forecasts = forecasts
         self._pointer = pointer
@@ -65,6 +69,7 @@ class Background:
         self._tasks.keep("lead", self._once_usable(self._candidate.step))
         self._tasks.keep("forecast", self._once_usable(self._forecasts.step))
         self._tasks.keep("measure load", self._once_usable(self._measuring.step))
+        self._tasks.keep("carry plans out", self._once_usable(self._conductor.step))
         self._tasks.keep("see cells", self._witnesses.cells.step)
         self._tasks.keep("see routers", self._witnesses.routers.step)
         if self._pointer is not None:

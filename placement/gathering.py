@@ -27,6 +27,7 @@ from placement.demands import Demand as Demand
 COOL_DOWN_SECONDS = 86_400.0
 """Who moved is not moved again sooner than that, only to level load."""
 PAGE = 20_000
+MOST_NAMED = 3
 REVENUE, TOP_TIER, STORAGE = (RESOURCES.index(name) for name in ("revenue", "top_tier", "storage"))
 TOP_RANK = max(plan.rank for plan in PLANS.values())
 WIDE = columns(TIMES)
@@ -214,13 +215,16 @@ def as_if_drained(fleet: Fleet, cell_id: str) -> Fleet:
 
 def untold(fleet: Fleet) -> list[str]:
     """What is not levelled although tenants take it, because some open cell does not say what it can hold."""
-    told = []
     pooled = fleet.sites.pools >= 0
+    where: dict[tuple[int, ...], list[str]] = {}
     for at, name in enumerate(RESOURCES[:TENANTS]):
         column = int(np.flatnonzero(fleet.columns.resource == at)[0])
-        missing = np.flatnonzero(pooled & ~np.isfinite(fleet.capacity[:, column]))
-        if len(missing):
-            names = ", ".join(fleet.sites.names[cell] for cell in missing[:3])
-            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-            told.append(f"{name} is not levelled where {names}{more} is: its capacity is not known")
-    return told
+        if missing := np.flatnonzero(pooled & ~np.isfinite(fleet.capacity[:, column])).tolist():
+            where.setdefault(tuple(missing), []).append(name)
+    return [_untold(fleet, cells, resources) for cells, resources in where.items()]
+
+
+def _untold(fleet: Fleet, cells: Sequence[int], resources: Sequence[str]) -> str:
+    names = ", ".join(fleet.sites.names[cell] for cell in cells[:MOST_NAMED])
+    more = f" and {len(cells) - MOST_NAMED} more" if len(cells) > MOST_NAMED else ""
+    return f"{', '.join(resources)}: not levelled in the region of {names}{more}, whose capacity is not known"

@@ -2,8 +2,9 @@
 
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from placement.rules.pacing import hours_of
 from runtime.settings import Port, SecretList, SecretStr, Settings
 
 SHORTEST_SECRET = 16
@@ -49,6 +50,23 @@ class PlacementSettings(Settings):
     load_seconds: float = Field(
         default=60, ge=1, le=3600, description="how often cells are asked what their tenants take"
     )
+    automatic: bool = Field(default=False, description="levels load by itself: plans approve of themselves")
+    automatic_seconds: float = Field(
+        default=300, ge=10, le=86_400, description="between two looks whether load should be levelled"
+    )
+    automatic_moves_a_day: int = Field(default=200, ge=1, le=1_000_000, description="begun by itself, at most")
+    automatic_bytes_a_day: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="carried by itself, at most; none: as much as comes"
+    )
+    automatic_quiet: str = Field(
+        default="", description="parts of the day in UTC in which it begins nothing: 22:00-06:00,12:00-13:00"
+    )
+
+    @field_validator("automatic_quiet")
+    @classmethod
+    def _hours_can_be_told(cls, text: str) -> str:
+        hours_of(text)
+        return text
 
     @model_validator(mode="after")
     def _consul_keeps_sessions_that_long(self) -> Self:

@@ -8,8 +8,10 @@ from console import output
 from console.calls import quoted
 from console.commands import loads
 from console.commands.holding import Holding
+from console.commands.moves import seconds_of
 from console.commands.options import HERE, Cell, Json, Limit, Root, Yes, confirm, placement, spread
-from console.errors import EXIT_CODES, Usage
+from console.commands.plan import follow_drain
+from console.errors import EXIT_CODES, Refused, Usage
 
 app = typer.Typer(
     help="Register, look at and change cells; cordon, drain, open, fail and retire them.",
@@ -127,10 +129,24 @@ def open_(cell: Cell, root: Root = HERE, json: Json = False) -> None:
 
 
 @app.command(epilog=EXIT_CODES)
-def drain(cell: Cell, root: Root = HERE, json: Json = False) -> None:
+def drain(
+    cell: Cell,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow it until the cell is empty.")] = False,
+    timeout: Annotated[str, typer.Option(help="Follow it no longer than this: 90s, 30m, 12h.")] = "12h",
+    root: Root = HERE,
+    json: Json = False,
+) -> None:
     """Place no new tenants there, and have those that it has moved away; `open` or `cordon` calls it off."""
+    patience_seconds = seconds_of(timeout)
     with placement(root) as service:
-        _print(service.call("POST", f"/v1/cells/{quoted(cell)}:drain"), json)
+        found = service.call("POST", f"/v1/cells/{quoted(cell)}:drain")
+        if watch:
+            drained = follow_drain(service, cell, patience_seconds, json)
+            found = service.call("GET", f"/v1/cells/{quoted(cell)}")
+            if drained["state"] != "empty":
+                _print(found, json)
+                raise Refused(f"the drain of {cell} was called off: it is {drained['state']}")
+        _print(found, json)
 
 
 @app.command(epilog=EXIT_CODES)

@@ -4,5 +4,5 @@
 - `values`   types of fields that several resources share
 - `homes`    in which cell a tenant's work is
 - `tenants`, `customers`, `keys`, `cells`, `checks`, `orchestrations`, `jobs`, `moves`, `previews`,
-  `forecasts`
+  `plans`, `forecasts`
 """

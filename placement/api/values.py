@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints
 
 from directory.rules.moves import MOVE_ID
 from directory.rules.names import NAME, is_name
+from directory.rules.planning import PLAN_ID
 from runtime.api.endpoint import Input
 from runtime.api.problem import not_found
 from runtime.api.texts import PRINTABLE
@@ -27,6 +28,7 @@ PARAMETERS: Mapping[str, Mapping[str, Any]] = {
     "cell": {"type": "string", "pattern": NAME},
     "key": {"type": "string", "pattern": KEY},
     "move": {"type": "string", "pattern": MOVE_ID},
+    "plan": {"type": "string", "pattern": PLAN_ID},
     "orchestration": {"type": "string", "pattern": KEY},
 }
 

@@ -36,7 +36,7 @@ async def in_a_process(task: Task) -> Made:
     """In one of its own, that is killed when it takes too long. NotSolved."""
     order = await asyncio.to_thread(pickle.dumps, task)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "placement.planning.solving", stdin=PIPE, stdout=PIPE
+        sys.executable, "-m", "placement.planning", stdin=PIPE, stdout=PIPE
     )
     try:
         async with asyncio.timeout(task.wishes.seconds + GRACE_SECONDS):

@@ -1,12 +1,5 @@
-"""A fleet → the moves that it needs, in waves, with reasons and what they promise.
+"""A fleet → the moves that it needs, in waves, with reasons and what they promise. No I/O."""
 
-`python -m placement.planning.solving` reads a task from its input and writes the answer: a process of its own, so
-that no request waits for a search, and a search that does not end can be killed.
-"""
-
-import os
-import pickle
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,8 +22,8 @@ from placement.rules.predicting import Measured, predict
 MOST_NAMED = 100
 """Tenants without a home that a plan names."""
 A_WAVE = 200
-NICE = 10
-"""Requests go first."""
+FEW, MANY, FEW_KICKS = 150, 600, 5
+"""Steps of annealing: about a second of them, and some more where somebody waits; ways out of dead ends."""
 FAR = 1e9
 """No ratio is above it, and nobody uses so much of what there is: nothing is levelled."""
 
@@ -61,12 +54,18 @@ def solve(task: Task) -> Made:
     def expired() -> bool:
         return time.monotonic() - began > task.wishes.seconds
 
-    effort = Effort() if task.wishes.exact else Effort(exact=False, kicks=0)
     if task.drained is None:
-        plan = rebalance(task.fleet, task.wishes.ratios(going_on=task.going_on), effort, expired)
+        plan = rebalance(task.fleet, task.wishes.ratios(going_on=task.going_on), _effort(task), expired)
     else:
-        plan = _drained(task.fleet, task.drained, effort, expired)
+        plan = _drained(task.fleet, task.drained, _effort(task), expired)
     return _told(task, plan, cut_short=expired())
+
+
+def _effort(task: Task) -> Effort:
+    """Somebody waits for the first plan, and reads it; what comes after each wave only has to be good."""
+    if not task.wishes.exact:
+        return Effort(exact=False, kicks=0, annealing=FEW)
+    return Effort(kicks=FEW_KICKS, annealing=FEW) if task.going_on else Effort(annealing=MANY)
 
 
 def _drained(fleet: Fleet, cell_id: str, effort: Effort, expired: Any) -> Plan:
@@ -146,16 +145,3 @@ def _first(plan: Plan, most: int) -> Plan:
 
 def _finite(number: float) -> float | None:
     return number if np.isfinite(number) else None
-
-
-def main() -> None:
-    """One task, from our own parent."""
-    answers, sys.stdout = sys.stdout.buffer, sys.stderr
-    os.nice(NICE)
-    task: Task = pickle.loads(sys.stdin.buffer.read())  # noqa: S301 from the process that started this one
-    answers.write(pickle.dumps(solve(task)))
-    answers.flush()
-
-
-if __name__ == "__main__":
-    main()
