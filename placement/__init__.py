@@ -26,7 +26,11 @@ In reading order:
 - `checks/`      the invariants of the running system, each with what to do when it does not hold
 - `api/`         the endpoints for operators; `access` who is one, and in which role
 - `seeds`       what cells derive API keys from
+- `pointing`     tells how far the changes have been published
+- `forecasts`    writes down what pools use each day, and says when they will be full
 - `readiness`    upgrades the directory's schema, and says when it can be used
+- `background`   what goes on without being asked
+- `stores`       what leaves the process: the directory's stores, and who else is asked
 - `app`          the only place that builds things
 
 A decision is recorded in the directory before anything is done about it. Whoever finds it undone does it: the
