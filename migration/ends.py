@@ -15,7 +15,7 @@ import asyncpg
 
 from migration.catalog import QUERIES
 from migration.errors import Obstacle, Unavailable, translated
-from runtime.database import CONNECT_SECONDS, RELEASE_SECONDS, UNREACHABLE, Connection, Pool, end
+from runtime.database import CONNECT_SECONDS, RELEASE_SECONDS, UNREACHABLE, Connection, Pool, end, is_closed
 
 CHUNK_SECONDS = 600.0
 """No transaction of a move takes longer; those inside the write pause are given far less."""
@@ -232,6 +232,11 @@ class End:
         except UNREACHABLE:
             end(connection)
             raise
+        except RuntimeError as error:
+            # asyncpg writes to what is closed when a COPY fails, which uvloop answers so.
+            if not is_closed(connection):
+                raise
+            raise ConnectionResetError("the connection broke") from error
         except (asyncio.CancelledError, GeneratorExit):
             # It may be in the middle of anything; the server ends what it was doing when it is gone.
             connection.remove_termination_listener(self._ended)

@@ -148,6 +148,14 @@ def end(connection: Connection) -> None:
         connection.terminate()
 
 
+def is_closed(connection: Connection) -> bool:
+    """Whether a lent connection is gone; its pool may have taken it back already."""
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        return True
+
+
 @contextlib.asynccontextmanager
 async def _committed(connection: PoolConnection, kind: Mapping[str, Any]) -> AsyncIterator[None]:
     scope = connection.transaction(**kind)

@@ -1,14 +1,18 @@
 """The two ends of a move: pinned settings, deadlines, tokens, and errors that say what to do."""
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
+import uvloop
 
 from migration.copying import copy_chunk, copy_table
 from migration.ends import PINNED, End
 from migration.errors import Obstacle, Superseded, Unavailable
 from migration.rules.chunks import Chunk
+from runtime import database
 from runtime.embedded.postgres import PostgresServer
 from tests.migration.cells import TOKEN, Journey, Place, journey, new_place
 from tests.waiting import eventually
@@ -193,3 +197,36 @@ async def test_a_database_without_an_encoding_moves_what_is_text(postgres_server
         await moving.write(r"UPDATE public.p SET v = E'\xff' WHERE id = 8")
         with pytest.raises(Obstacle, match=r"source refuses.*invalid byte sequence"):
             await moving.step()
+
+
+def test_a_copy_whose_server_goes_away_is_interrupted(postgres_server: PostgresServer) -> None:
+    """In the loop of our programs asyncpg then fails with a RuntimeError: it is no fault of the mover, which rests
+    long after one."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, pytest.raises(Unavailable, match="broke"):
+        runner.run(_copied_to_a_lost_server(postgres_server))
+
+
+async def _copied_to_a_lost_server(server: PostgresServer) -> None:
+    async with (
+        End(server.admin_dsn, name="cell-1", tenant_id="acme", move_id="mv-1") as end,
+        end.connected() as lent,
+    ):
+        await lent.execute("CREATE TEMPORARY TABLE numbers (number integer)")
+        pid = await lent.fetchval("SELECT pg_backend_pid()")
+
+        async def rows() -> AsyncIterator[bytes]:
+            yield b"1\n"
+            other = await asyncpg.connect(server.admin_dsn, timeout=10)
+            await other.execute(f"SELECT pg_terminate_backend({pid})")
+            await other.close()
+            await eventually(lambda: database.is_closed(lent))
+            yield b"2\n"
+
+        await lent.copy_to_table("numbers", source=rows())
+
+
+async def test_a_fault_of_our_own_stays_one(moving: Journey) -> None:
+    """Not every RuntimeError is the end of a connection."""
+    with pytest.raises(RuntimeError, match="ours"):
+        async with moving.source.reading():
+            raise RuntimeError("ours")

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-import asyncpg
 import pytest
 
 from runtime import database
@@ -29,13 +28,7 @@ async def lose(server: PostgresServer, connection: Connection) -> None:
     finally:
         await other.close()
 
-    def gone() -> bool:
-        try:
-            return connection.is_closed()
-        except asyncpg.InterfaceError:  # its pool has taken it back
-            return True
-
-    await eventually(gone)
+    await eventually(lambda: database.is_closed(connection))
 
 
 async def test_a_cancellation_is_one_though_the_connection_is_gone(
