@@ -108,12 +108,13 @@ async def test_bad_wishes_are_refused(shared: Client) -> None:
 
 async def test_why_a_cell_and_not_another(placement: Client, start_cell: StartCell) -> None:
     """The score with its terms, the runners-up, and who does not fit, the nearest first; nothing is reserved."""
-    for name, more in {
+    offers: dict[str, dict[str, Any]] = {
         "cell-a": {"capacity": {"cpus": 8.0}, "tags": ["hipaa"]},
         "cell-b": {"capacity": {"cpus": 8.0}, "tags": ["hipaa"], "capacity_tenants": 5},
         "cell-c": {"tags": ["hipaa"], "caps": {"top_tier": 0}},
         "cell-d": {},
-    }.items():
+    }
+    for name, more in offers.items():
         await registered(placement, await start_cell(name), **more)
     await registered(placement, await start_cell("cell-u", "us"), tags=["hipaa"])
     found = await explained(placement, plan="premium", region="eu", tags=["hipaa"], near=["eu"])
@@ -140,11 +141,12 @@ async def test_two_placements_never_overfill_any_resource(
     """Memory, a cap of revenue, places: what comes too late is refused, and what fits is placed; with reservations
     among it."""
     one, two = await start_placement(), await start_placement()
-    for name, more in {
+    offers: dict[str, dict[str, Any]] = {
         "cell-a": {"capacity": {"memory_bytes": 4 * GIB}},
         "cell-b": {"caps": {"revenue": 30.0}},
         "cell-c": {"capacity_tenants": 2},
-    }.items():
+    }
+    for name, more in offers.items():
         await registered(one, await start_cell(name), **more)
     wishes = [(client, n) for n in range(8) for client in (one, two)]
 
