@@ -8,6 +8,7 @@ In reading order:
 - `output`     tables for people, JSON for scripts
 - `steps`      an orchestration's steps as a tree
 - `moves`      a move with its phases
+- `cells`      what a cell holds, how it is, what its recovery needs; `amounts` as people type and read them
 - `commands/`  a file for each group of commands
 - `platform/`  the supervisor behind `cellway up`
 - `top/`       the display behind `cellway router top`

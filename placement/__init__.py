@@ -15,7 +15,8 @@ In reading order:
 - `surveying`    looks at a move before there is one: what is in its way, how long it would take
 - `proving`      asks a cell who it is
 - `cells`        registers cells, has them prove who they are, opens those that were not ready
-- `reach`        which cells have lately not answered
+- `recoveries`   what it takes to bring a lost cell back, and what is lost if it stays away
+- `reach`        which cells have lately not answered, and when each last did
 - `measuring`    asks cells what their tenants take, by the minute; `demands` is what they are expected to take
 - `leader`       which placement acts where only one may; what it decides carries the number of its term
 - `witnesses`    what the registry and the routers say of cells, beside what is found here

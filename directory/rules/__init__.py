@@ -1,4 +1,4 @@
-"""Pure rules of the directory: state tables, names, addresses, limits. No I/O, clock, randomness or logging.
+"""Pure rules of the directory: states, names, addresses, limits, capacities. No I/O, clock, randomness or logging.
 
 `tables` is what is known of the tables whose rows move, `comparing` what keeps rows from one cell out of another.
 """

@@ -2,6 +2,7 @@
 
 - `front`    every request's way in: who asks, one log line and one measurement each
 - `values`   types of fields that several resources share
+- `capacities`, `recovery`  what cells hold, and what a lost one needs
 - `homes`    in which cell a tenant's work is
 - `tenants`, `customers`, `keys`, `cells`, `checks`, `orchestrations`, `jobs`, `moves`, `previews`
 """
