@@ -66,6 +66,9 @@ bench-router: $(VENV)/installed-dev compile ## The router beside nginx, HAProxy 
 bench-cell: $(VENV)/installed-dev $(VENV)/peers/installed ## Namespaces read and created: the cell beside FastAPI with SQLAlchemy (needs wrk)
 	$(BIN)/python -m loadtests.cell --peers $(VENV)/peers
 
+bench-metering: $(VENV)/installed-dev ## What it costs a cell to count what its tenants take
+	$(BIN)/python -m loadtests.metering
+
 bench-orchestrator: $(VENV)/installed-dev $(VENV)/peers/installed ## Workflows of five steps: the cell's orchestrator beside DBOS
 	$(BIN)/python -m loadtests.orchestrator --peers $(VENV)/peers
 
@@ -115,5 +118,5 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
 
 .PHONY: help up compile demo test test-history test-interpreted check format states fuzz crashes bench-smoke bench-table \
-	bench-router bench-cell bench-orchestrator bench-jobs bench-onboarding bench-migration bench-placement simulate \
+	bench-router bench-cell bench-metering bench-orchestrator bench-jobs bench-onboarding bench-migration bench-placement simulate \
 	autobahn lock clean

@@ -77,7 +77,7 @@ class Ended:
 class Load:
     """What one tenant took lately; None: not known, or not yet. `row_bytes` is what a move would carry.
 
-    `usual` is PERIODS_A_WEEK × MEASURED, None before the first part of a week has ended.
+    `usual` and its variance are PERIODS_A_WEEK × MEASURED, None before the first part of a week has ended.
     """
 
     tenant_id: str
@@ -92,6 +92,7 @@ class Load:
     database_share: float | None
     job_share: float | None
     usual: Weeks | None = field(repr=False, compare=False, default=None)
+    variance: Weeks | None = field(repr=False, compare=False, default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,7 +158,7 @@ class MemoryLoads:
         if row is None:
             return None
         known = self._weeks.get(tenant_id)
-        return replace(row.load, usual=None if known is None else known[0].copy())
+        return row.load if known is None else replace(row.load, usual=known[0].copy(), variance=known[1].copy())
 
     async def cell(self, cell_id: str) -> CellLoad:
         self._forget()

@@ -127,8 +127,10 @@ class PostgresLoads:
         if row is None:
             return None
         told = dict(row)
-        mean = told.pop("mean")
-        return Load(**told, usual=None if mean is None else _week(mean))
+        mean, variance = told.pop("mean"), told.pop("variance")
+        if mean is None:
+            return Load(**told)
+        return Load(**told, usual=_week(mean), variance=_week(variance))
 
     async def cell(self, cell_id: str) -> CellLoad:
         row = await self._transactions.row("sum_loads", cell_id)

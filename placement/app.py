@@ -26,6 +26,7 @@ from placement.api.instances import InstanceHandlers
 from placement.api.jobs import Jobs
 from placement.api.keys import Keys
 from placement.api.leaders import LeaderHandlers
+from placement.api.loads import LoadHandlers
 from placement.api.moves import MoveHandlers
 from placement.api.orchestrations import Orchestrations
 from placement.api.placements import PlacementHandlers
@@ -199,6 +200,7 @@ def _endpoints(
         *MoveHandlers(stores.moves, survey, tokens).endpoints(),
         *Previews(stores.moves, survey).endpoints(),
         *CellHandlers(directory, cells, witnesses, recoveries, tokens).endpoints(),
+        *LoadHandlers(directory, stores.loads).endpoints(),
         *InstanceHandlers(stores.registry).endpoints(),
         *LeaderHandlers(stores.leadership, stores.terms).endpoints(),
         *CheckHandlers(Doctor(directory, stores.feed, control, led, witnesses, chooser)).endpoints(),

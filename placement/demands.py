@@ -34,7 +34,8 @@ LEAST_SHARE = 0.01
 SURGING_SHARE = 0.1
 """Less than that of what its plan lets expect is no surge, however little was usual."""
 TOP_RANK = max(plan.rank for plan in PLANS.values())
-REVENUE, TOP_TIER = RESOURCES.index("revenue"), RESOURCES.index("top_tier")
+REVENUE, TOP_TIER, STORAGE = (RESOURCES.index(name) for name in ("revenue", "top_tier", "storage"))
+_WIDE = columns(TIMES)
 FloatT = TypeVar("FloatT", np.float32, np.float64)
 _MOST_NAME_BYTES = 40
 _SHARED = len(MEASURED)
@@ -94,8 +95,20 @@ class Loads:
         return _taken(self.bytes, self.rows(tenants))
 
 
+@dataclass(frozen=True)
+class Demand:
+    """What tenants are expected to take, tenants × columns(TIMES); what moving them carries; who was measured."""
+
+    expected: Floats
+    bytes: Floats
+    measured: Flags
+
+
 class Demands:
-    """The loads of the directory, read whole and kept for some seconds. Who asks meanwhile waits for that."""
+    """The loads of the directory, read whole and kept for some seconds.
+
+    After the first read nobody waits for somebody else's.
+    """
 
     def __init__(
         self, loads: kept.Loads, clock: Clock | None = None, fresh_seconds: float = FRESH_SECONDS
@@ -110,6 +123,8 @@ class Demands:
 
     async def read(self) -> Loads:
         """What is known. While the directory is away that is what was known before; it never fails for that."""
+        if self._alone.locked() and self._read_at is not None:
+            return self._known  # of a large fleet a read takes a while
         async with self._alone:
             now = self._clock.monotonic()
             if self._read_at is None or now - self._read_at >= self._fresh_seconds:
@@ -119,6 +134,18 @@ class Demands:
                     log.warning("loads_not_read", error=str(error))
                 self._read_at = self._clock.monotonic()
             return self._known
+
+    async def demand(self, tenants: Sequence[str], plans: Sequence[str], now: datetime) -> Demand:
+        """Of these tenants, in this order. Whose rows are not known carries what storage it is reckoned with."""
+        loads = await self.read()
+
+        def reckoned() -> Demand:
+            found, carried = expected(loads, tenants, plans, now), loads.carried(tenants)
+            held = found[:, _WIDE.resource == STORAGE][:, 0]
+            return Demand(found, np.where(np.isnan(carried), held, carried), loads.known(tenants))
+
+        # Arrays of a few are done sooner than a thread is begun.
+        return await asyncio.to_thread(reckoned) if len(tenants) > AT_ONCE // 20 else reckoned()
 
     async def _all(self) -> Loads:
         pages = [await self._loads.page()]
@@ -137,6 +164,19 @@ class Demands:
         )
 
 
+def of_one(load: kept.Load | None) -> Loads:
+    """Of one tenant alone."""
+    if load is None:
+        return Loads.nothing()
+    weeks = kept.nothing_usual(1) if load.usual is None else load.usual[None]
+    wavers = np.zeros_like(weeks) if load.variance is None else load.variance[None]
+    recent = np.full((1, len(RESOURCES)), np.nan)
+    for number, value in enumerate((load.cpus, load.memory_bytes, load.storage_bytes, load.network_bits)):
+        recent[0, number] = np.nan if value is None else value
+    carried = np.nan if load.row_bytes is None else load.row_bytes
+    return Loads([load.tenant_id], Measured(weeks, wavers), recent, np.array([carried]), load.measured_at)
+
+
 def expected(
     loads: Loads,
     tenants: Sequence[str],
@@ -152,7 +192,7 @@ def expected(
     rows, priors = loads.rows(tenants), _priors(plans)
     if revenue is not None:
         priors[:, REVENUE] = revenue
-    found = np.zeros((len(rows), len(columns(TIMES))))
+    found = np.zeros((len(rows), len(_WIDE)))
     part = part_of_week(period_of(now.astimezone(UTC)))
     for start in range(0, len(rows), AT_ONCE):
         some = slice(start, start + AT_ONCE)

@@ -23,6 +23,9 @@ AT_ONCE = 20
 """Cells that are asked at the same time."""
 CELL_SECONDS = 30.0
 """For all pages of one cell."""
+FOLLOW_SECONDS = 5.0
+"""Between two looks whether this process leads by now."""
+LEAST_REST_SECONDS = 0.1
 MOST_PAGES = 1000
 MOST_CLOSINGS = 1000
 """Of a few thousand tenants each: rather a part of the week is closed late than a round never ends."""
@@ -49,13 +52,15 @@ class Measuring:
 
     async def step(self) -> None:
         """A round, if this process leads, and the rest until the next."""
-        began = self._clock.monotonic()
-        if self._leads():
-            await self.round()
-            metrics.LOAD_SECONDS.set(self._clock.monotonic() - began)
-        else:
+        if not self._leads():
             self._ended_at = None  # somebody else's business
-        await self._clock.sleep(max(0.1, self._seconds - (self._clock.monotonic() - began)))
+            await self._clock.sleep(min(self._seconds, FOLLOW_SECONDS))
+            return
+        began = self._clock.monotonic()
+        await self.round()
+        took = self._clock.monotonic() - began
+        metrics.LOAD_SECONDS.set(took)
+        await self._clock.sleep(max(LEAST_REST_SECONDS, self._seconds - took))
 
     async def round(self) -> None:
         """Learn the parts of the week that have ended, then ask all cells. Unavailable."""

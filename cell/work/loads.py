@@ -32,6 +32,8 @@ PROCESS_SECONDS = 90.0
 """A process that has not told of itself for so long has ended."""
 MOST_FIELDS = 1_000_000
 """In a day's hash, five a tenant; a fuller one takes no more."""
+AT_ONCE = 500
+"""Tenants that are added in one transaction: Redis does nothing else meanwhile."""
 START, BEGAN, TOTAL = ":start", ":began", ":cpu"
 """No tenant is called so."""
 COUNTERS = ("cpu", "network", "requests", "database", "jobs")
@@ -92,17 +94,22 @@ class LoadSums:
             raise redis.RedisError("the day's hash is full")
         pipe = self._client.pipeline(transaction=True)
         self._begin(pipe, key, now)
-        total = 0
-        for tenant_id, counts in taken.items():
-            numbers = _numbers(counts, cpu_us_a_ns)
-            total += numbers[0]
-            for counter, number in zip(COUNTERS, numbers, strict=True):
-                if number:
-                    pipe.hincrby(key, f"{tenant_id}:{counter}", number)
-        pipe.hincrby(key, TOTAL, total)
         if (resident := resident_bytes()) is not None:
             pipe.hset(PROCESSES, self._process, f"{resident} {now:.0f}")
             pipe.expire(PROCESSES, KEPT_SECONDS)
+        pipe.execute()
+        left = list(taken.items())
+        while left:
+            some, left = left[:AT_ONCE], left[AT_ONCE:]
+            self._add_some(key, {tenant_id: _numbers(counts, cpu_us_a_ns) for tenant_id, counts in some})
+
+    def _add_some(self, key: str, taken: Mapping[str, Sequence[int]]) -> None:
+        pipe = self._client.pipeline(transaction=True)
+        pipe.hincrby(key, TOTAL, sum(numbers[0] for numbers in taken.values()))
+        for tenant_id, numbers in taken.items():
+            for counter, number in zip(COUNTERS, numbers, strict=True):
+                if number:
+                    pipe.hincrby(key, f"{tenant_id}:{counter}", number)
         pipe.execute()
 
     async def read(self, tenants: Sequence[str]) -> Sums:

@@ -6,6 +6,7 @@ import typer
 
 from console import output
 from console.calls import quoted
+from console.commands import loads
 from console.commands.holding import Holding
 from console.commands.options import HERE, Cell, Json, Limit, Root, Yes, confirm, placement, spread
 from console.errors import EXIT_CODES, Usage
@@ -15,6 +16,7 @@ app = typer.Typer(
     no_args_is_help=True,
     epilog=EXIT_CODES,
 )
+loads.add_to_cells(app)
 COLUMNS = (
     *("CELL", "REGION", "STATE", "HEALTH", "TENANTS", "CAPACITY", "DEDICATED TO", "VERSION", "ADDRESS"),
     *("CONTROL ADDRESS", "TAGS"),

@@ -6,7 +6,7 @@ import typer
 
 from console import output
 from console.calls import quoted
-from console.commands import customers, dedicating
+from console.commands import customers, dedicating, loads
 from console.commands.options import HERE, PATIENCE_SECONDS, Json, Limit, Root, Tenant, Yes, confirm, placement
 from console.errors import EXIT_CODES, Usage
 from directory.rules.capacities import MOST
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 customers.add_to(app)
 dedicating.add_to(app)
+loads.add_to_tenants(app)
 COLUMNS = ("TENANT", "DISPLAY NAME", "STATE", "CELL", "EPOCH", "PLAN", "SETTLED", "CREATED")
 
 

@@ -316,7 +316,7 @@ CREATE TABLE directory.loads (
     network_squares  double precision NOT NULL DEFAULT 0,
     measured_at      timestamptz NOT NULL
 ) WITH (fillfactor = 70);
-CREATE INDEX loads_by_period ON directory.loads (period);
+CREATE INDEX loads_by_period ON directory.loads (period, tenant_id);
 
 -- Written when a part of the week has ended. For each part of the week and each resource a float4 in the order of
 -- least bytes first, NaN where never measured: a million of them are read at once.

@@ -170,6 +170,16 @@ async def test_all_processes_add_to_the_same_sums(sums: LoadSums, others: LoadSu
     assert found.memory_bytes > 20_000_000
 
 
+async def test_many_tenants_are_handed_over_in_pieces(sums: LoadSums, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them, once."""
+    monkeypatch.setattr(loads, "AT_ONCE", 2)
+    names = [f"tenant-{number}" for number in range(5)]
+    for name in names:
+        count(sums, name, requests=1)
+    await sums.hand_over()
+    assert [numbers[2] for numbers in (await sums.read(names)).tenants.values()] == [1] * 5
+
+
 async def test_cpu_time_adds_up_to_that_of_all_tenants(sums: LoadSums, clock: Clock) -> None:
     """So that whoever reads a page can say what part it is."""
     clock.be_busy(8_000_000)

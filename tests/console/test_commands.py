@@ -45,6 +45,27 @@ async def test_a_tenants_limit_from_the_command_line(operator: Cellway, cell: Fa
         assert (lifted.code, lifted.json["rate"]) == (0, None)
 
 
+async def test_load_from_the_command_line(operator: Cellway, cell: FakeCell) -> None:
+    """Of a tenant, of a cell, of all cells; what is not known is said to be so."""
+    assert (await operator("tenants", "create", "acme")).code == 0
+    cell.takes("acme", 1)
+
+    async def known() -> bool:
+        return bool((await operator("tenants", "load", "acme", "--json")).json["storage_bytes"] == 5000)
+
+    await eventually(known)
+    shown = await operator("tenants", "load", "acme")
+    assert shown.code == 0
+    assert "4.883 KiB" in shown.out
+    assert "parts of the week known" in shown.out
+    assert "cpu on days" in shown.out
+    for command in (("cells", "load"), ("cells", "load", "cell-1")):
+        listed = await operator(*command)
+        assert (listed.code, "storage" in listed.out, "1 of 1" in listed.out) == (0, True, True)
+    assert (await operator("cells", "load", "cell-1", "--json")).json["cell_id"] == "cell-1"
+    assert len((await operator("cells", "load", "--json")).json) == 1
+
+
 @pytest.mark.parametrize(
     "options",
     [

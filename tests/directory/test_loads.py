@@ -191,8 +191,11 @@ async def test_a_part_of_the_week_is_closed_once(stage: Stage) -> None:
     both = (stage.loads.close(ended, mean, variance, now) for _ in range(2))
     assert sorted(await asyncio.gather(*both)) == [0, 1]
     assert not (await stage.loads.ended(now)).tenants
-    usual = (await stage.known()).usual
+    known = await stage.known()
+    usual = known.usual
     assert usual is not None
+    assert known.variance is not None
+    assert (known.variance == 0).all()
     assert usual[part] == pytest.approx([0.25, 100, 1000, 0])
     assert np.isnan(np.delete(usual, part, axis=0)).all()
     assert await stage.loads.measure(reading(180, cpu_seconds=90), after) == 1

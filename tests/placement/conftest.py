@@ -30,6 +30,7 @@ def environment(control: ControlDatabase, redis_url: str) -> dict[str, str]:
         "CONTROL_KEY": CONTROL_KEY,
         "PAGE_KEY": "page-key-for-tests",
         "DRAIN_SECONDS": "0.2",
+        "LOAD_SECONDS": "1",
     }
     return {f"CELLWAY_PLACEMENT_{name}": value for name, value in told.items()}
 

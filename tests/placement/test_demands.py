@@ -116,6 +116,19 @@ async def test_demands_are_read_whole_and_kept_for_a_while() -> None:
     assert found.at == MONDAY
 
 
+async def test_demands_of_some_tenants_are_told_with_what_a_move_carries() -> None:
+    """Of whom it is not known, that is the storage with which it is reckoned."""
+    directory = MemoryDirectory()
+    loads = MemoryLoads(directory)
+    await open_cell(directory)
+    await directory.create_tenant(new_tenant("acme"), "cell-1")
+    await loads.measure(reading(0, storage_bytes=8e9), MONDAY)
+    found = await Demands(loads).demand(["beta", "acme"], ["standard", "standard"], MONDAY)
+    assert found.bytes == pytest.approx([prior("standard")[2], 4e9])
+    assert [of(row, "storage") for row in found.expected] == pytest.approx([prior("standard")[2], 8e9])
+    assert found.measured.tolist() == [False, False]
+
+
 class Away(MemoryLoads):
     """The directory is away."""
 

@@ -77,6 +77,39 @@ async def test_a_tenants_whole_life_in_a_real_cell(placement: Client, real_cell:
     await _well(placement)
 
 
+async def test_what_tenants_of_a_real_cell_take_is_known_soon(placement: Client, real_cell: Api) -> None:
+    """Counted in the cell, collected by whoever leads, told beside what the cell can hold."""
+    body = {
+        "cell_id": "cell-1",
+        "region": "eu",
+        "address": real_cell.site.url,
+        "control_address": real_cell.admin_site.url,
+        "capacity_tenants": 10,
+        "capacity": {"cpus": 4, "storage_bytes": 2**40},
+    }
+    await placement("POST", "/v1/cells", body)
+    tenant = (await placement.create("acme")).body
+
+    async def measured() -> dict[str, Any]:
+        assert await _status(real_cell, tenant) == 200
+        await real_cell.loads.hand_over()
+        load: dict[str, Any] = (await placement("GET", "/v1/tenants/acme/load")).body
+        assert (load["requests"] or 0) > 0, load
+        assert load["storage_bytes"], load
+        return load
+
+    load = await eventually(measured, seconds=20, every=0.2)
+    assert 0 < load["cpus"] < 4
+    assert load["network_bits"] > 0
+    assert (load["cell_id"], load["measured_in"], load["parts_known"]) == ("cell-1", "cell-1", 0)
+    use = (await placement("GET", "/v1/cells/cell-1/load")).body
+    assert (use["tenants"], use["measured_tenants"]) == (1, 1)
+    cpus, memory, storage, *_ = use["resources"]
+    assert cpus["share"] == pytest.approx(cpus["used"] / 4, abs=1e-5)
+    assert (memory["known_tenants"], memory["capacity"], memory["share"]) == (0, None, None)
+    assert (storage["known_tenants"], storage["capacity"]) == (1, 2**40)
+
+
 async def _well(placement: Client) -> None:
     async def well() -> bool:
         checks = (await placement("GET", "/v1/checks")).body

@@ -43,6 +43,8 @@ ENDPOINTS = [
         ("POST", f"/v1/moves/mv-1:{verb}")
         for verb in ("pause", "resume", "switch", "cancel", "confirm", "reverse", "previewReverse")
     ),
+    ("GET", "/v1/tenants/acme/load"),
+    ("GET", "/v1/cells/cell-1/load"),
     ("POST", "/v1/cells"),
     ("GET", "/v1/cells"),
     ("GET", "/v1/cells/cell-1"),
