@@ -50,6 +50,22 @@ async def test_room_is_kept_for_whoever_names_the_reservation(placement: Client,
     assert (await placement("GET", path)).status == 404
 
 
+async def test_simultaneous_requests_of_one_intent_get_the_last_room_once(
+    start_placement: StartPlacement, start_cell: StartCell
+) -> None:
+    """Whoever comes second gets the same answer, not that there is no room; with a reservation and without."""
+    one, two = await start_placement(), await start_placement()
+    await registered(one, await start_cell(), capacity_tenants=1)
+    name = (await reserved(one)).body["reservation_id"]
+    at_once = [(one, two)[n % 2].create("acme", key="intent-1", reservation=name) for n in range(6)]
+    answers = await asyncio.gather(*at_once)
+    assert {answer.status for answer in answers} == {201}, answers
+    assert len({answer.body["api_key"] for answer in answers}) == 1
+    await registered(one, await start_cell("cell-2"), capacity_tenants=1)
+    at_once = [(one, two)[n % 2].create("beta", key="intent-2") for n in range(6)]
+    assert {answer.status for answer in await asyncio.gather(*at_once)} == {201}
+
+
 async def test_a_reservation_that_is_given_up_leaves_its_room(placement: Client, start_cell: StartCell) -> None:
     """At once, and for anybody."""
     await placement("POST", "/v1/cells", (await start_cell()).body(capacity_tenants=1))
