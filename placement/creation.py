@@ -141,9 +141,13 @@ class Creation:
             pass
         try:
             return await self._placed(asked)
-        except AlreadyExists:
-            # Somebody was quicker: perhaps the same client's own retry.
-            return self._replayed(asked, await self._directory.tenant(asked.tenant_id)), None
+        except (AlreadyExists, NotFound, ApiError) as refused:
+            # Somebody was quicker, and has its room: perhaps the same client's own retry.
+            try:
+                known = await self._directory.tenant(asked.tenant_id)
+            except NotFound:
+                raise refused from None
+            return self._replayed(asked, known), None
 
     async def _placed(self, asked: Asked) -> tuple[Tenant, Choice | None]:
         if asked.reservation_id:

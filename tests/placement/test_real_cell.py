@@ -25,7 +25,7 @@ async def real_cell(postgres_server: PostgresServer, redis_server: RedisServer) 
         region="eu",
         control_token=control_token(CONTROL_KEY, "cell-1"),
         cpus=2.5,
-        storage_bytes=1_000_000,
+        storage_bytes=1_000_000_000_000,
     )
     api = await assemble_api(settings)
     await api.lifecycle.start()
@@ -58,7 +58,7 @@ async def test_a_tenants_whole_life_in_a_real_cell(placement: Client, real_cell:
     registered = await placement("POST", "/v1/cells", body)
     assert registered.body["state"] == "open", registered
     told = registered.body["capacity"]
-    assert (told["cpus"], told["memory_bytes"], told["storage_bytes"]) == (2.5, None, 1_000_000)
+    assert (told["cpus"], told["memory_bytes"], told["storage_bytes"]) == (2.5, None, 1_000_000_000_000)
     tenant = (await placement.create("acme", key="intent")).body
     assert (await placement.create("acme", key="intent")).body["api_key"] == tenant["api_key"]
     assert await _status(real_cell, tenant) == 200

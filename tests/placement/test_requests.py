@@ -29,6 +29,11 @@ ENDPOINTS = [
     ("GET", "/v1/tenants/acme/jobs"),
     *(("POST", f"/v1/tenants/acme/jobs:{verb}") for verb in ("retry", "discard")),
     ("GET", "/v1/cells/cell-1/dead-jobs"),
+    ("POST", "/v1/placements:explain"),
+    ("POST", "/v1/reservations"),
+    ("GET", "/v1/reservations"),
+    ("GET", "/v1/reservations/rv-1"),
+    ("DELETE", "/v1/reservations/rv-1"),
     ("POST", "/v1/moves"),
     ("POST", "/v1/moves:preview"),
     ("GET", "/v1/moves"),
@@ -59,6 +64,7 @@ async def test_the_table_above_is_complete(shared: Client) -> None:
     document = (await shared("GET", "/openapi.json", token=None)).body
     served = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     named = {"acme": "{tenant}", "/k:": "/{key}:", "cell-1": "{cell}", "op-1": "{orchestration}", "mv-1": "{move}"}
+    named["rv-1"] = "{reservation}"
     asked = set()
     for method, path in ENDPOINTS:
         for example, name in named.items():

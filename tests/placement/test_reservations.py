@@ -50,6 +50,22 @@ async def test_room_is_kept_for_whoever_names_the_reservation(placement: Client,
     assert (await placement("GET", path)).status == 404
 
 
+async def test_simultaneous_requests_of_one_intent_get_the_last_room_once(
+    start_placement: StartPlacement, start_cell: StartCell
+) -> None:
+    """Whoever comes second gets the same answer, not that there is no room; with a reservation and without."""
+    one, two = await start_placement(), await start_placement()
+    await registered(one, await start_cell(), capacity_tenants=1)
+    name = (await reserved(one)).body["reservation_id"]
+    at_once = [(one, two)[n % 2].create("acme", key="intent-1", reservation=name) for n in range(6)]
+    answers = await asyncio.gather(*at_once)
+    assert {answer.status for answer in answers} == {201}, answers
+    assert len({answer.body["api_key"] for answer in answers}) == 1
+    await registered(one, await start_cell("cell-2"), capacity_tenants=1)
+    at_once = [(one, two)[n % 2].create("beta", key="intent-2") for n in range(6)]
+    assert {answer.status for answer in await asyncio.gather(*at_once)} == {201}
+
+
 async def test_a_reservation_that_is_given_up_leaves_its_room(placement: Client, start_cell: StartCell) -> None:
     """At once, and for anybody."""
     await placement("POST", "/v1/cells", (await start_cell()).body(capacity_tenants=1))
@@ -108,12 +124,13 @@ async def test_bad_wishes_are_refused(shared: Client) -> None:
 
 async def test_why_a_cell_and_not_another(placement: Client, start_cell: StartCell) -> None:
     """The score with its terms, the runners-up, and who does not fit, the nearest first; nothing is reserved."""
-    for name, more in {
+    offers: dict[str, dict[str, Any]] = {
         "cell-a": {"capacity": {"cpus": 8.0}, "tags": ["hipaa"]},
         "cell-b": {"capacity": {"cpus": 8.0}, "tags": ["hipaa"], "capacity_tenants": 5},
         "cell-c": {"tags": ["hipaa"], "caps": {"top_tier": 0}},
         "cell-d": {},
-    }.items():
+    }
+    for name, more in offers.items():
         await registered(placement, await start_cell(name), **more)
     await registered(placement, await start_cell("cell-u", "us"), tags=["hipaa"])
     found = await explained(placement, plan="premium", region="eu", tags=["hipaa"], near=["eu"])
@@ -140,11 +157,12 @@ async def test_two_placements_never_overfill_any_resource(
     """Memory, a cap of revenue, places: what comes too late is refused, and what fits is placed; with reservations
     among it."""
     one, two = await start_placement(), await start_placement()
-    for name, more in {
+    offers: dict[str, dict[str, Any]] = {
         "cell-a": {"capacity": {"memory_bytes": 4 * GIB}},
         "cell-b": {"caps": {"revenue": 30.0}},
         "cell-c": {"capacity_tenants": 2},
-    }.items():
+    }
+    for name, more in offers.items():
         await registered(one, await start_cell(name), **more)
     wishes = [(client, n) for n in range(8) for client in (one, two)]
 
