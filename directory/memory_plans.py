@@ -135,14 +135,11 @@ class MemoryPlans:
             return None, ""
         kept = self._directory.moves.get(step.move_id)
         if kept is None:
-            return "failed", "the move is known no longer"
-        move = kept.move
-        if move.phase in rules.GONE_BACK:
-            return "failed", move.error
-        if move.phase in rules.ARRIVED:
-            return "moved", move.error
-        rests = max(kept.phase_at, step.begun_at) <= self._clock.now() - timedelta(seconds=patience_seconds)
-        return ("left" if rests and (move.paused or move.error) else None), move.error
+            return rules.stepped(step.state, "give_up"), "the move is known no longer"
+        move, since = kept.move, max(kept.phase_at, step.begun_at)
+        rests = since <= self._clock.now() - timedelta(seconds=patience_seconds)
+        event = rules.told(move.phase, stuck=rests and bool(move.paused or move.error))
+        return None if event is None else rules.stepped(step.state, event), move.error
 
     async def begin(self, plan_id: str, number: int, options: MoveOptions, term: Term) -> Move:
         self._directory.check_term(term)
@@ -152,13 +149,17 @@ class MemoryPlans:
             rules.check_source(step.tenant_id, step.source, home.cell_id)
         move = self._moves.planned(NewMove(step.tenant_id, step.destination, options, step.reason))
         now = self._clock.now()
-        self._steps[plan_id][number] = replace(step, state="begun", move_id=move.move_id, begun_at=now)
+        self._steps[plan_id][number] = replace(
+            step, state=rules.stepped(step.state, "begin"), move_id=move.move_id, begun_at=now
+        )
         return move
 
     async def refuse(self, plan_id: str, number: int, why: str, term: Term) -> None:
         self._directory.check_term(term)
         step, plan = self._waiting(plan_id, number), self._kept(plan_id)
-        self._steps[plan_id][number] = replace(step, state="refused", error=rules.clip(why))
+        self._steps[plan_id][number] = replace(
+            step, state=rules.stepped(step.state, "refuse"), error=rules.clip(why)
+        )
         self._plans[plan_id] = replace(
             plan, failed=plan.failed + 1, error=rules.clip(why), updated_at=self._clock.now()
         )
@@ -256,7 +257,7 @@ class MemoryPlans:
         self._plans[plan_id] = plan if error is None else replace(plan, error=rules.clip(error))
         for number, step in self._steps[plan_id].items():
             if ended and step.state == "waiting":
-                self._steps[plan_id][number] = replace(step, state="dropped")
+                self._steps[plan_id][number] = replace(step, state=rules.stepped(step.state, "drop"))
         return self._plans[plan_id]
 
     def _insert(self, plan_id: str, number: int, wave: int, moves: Sequence[PlannedMove]) -> None:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, get_args
 
 from cell.rules.operations import ENDED, MEANINGS
 from cell.rules.orchestration import STEPS, Event, Status
 from cell.rules.states import JOBS, NAMESPACES
+from directory.rules.planning import PLANS, PlanWish
+from directory.rules.planning import STEPS as STEPS_OF_PLANS
 from directory.rules.states import CELL_STATES, CELLS, OF_OPERATORS, TENANTS
 
 HEAD = """# States
@@ -55,6 +57,13 @@ def document() -> str:
             "",
             "## Tenants\n",
             *_table(TENANTS),
+            "",
+            "## Plans\n",
+            *_table(PLANS, frozenset(get_args(PlanWish))),
+            "",
+            "A drain is approved by draining its cell, and called off by opening or cordoning it. How to go about",
+            "plans is in [Levelling the fleet](operations/plans.md). One move of a plan:\n",
+            *_table(STEPS_OF_PLANS),
             "",
         )
     )

@@ -78,6 +78,20 @@ def after(state: PlanState, event: PlanEvent) -> PlanState:
     return states.after(PLANS, state, event)
 
 
+def stepped(state: StepState, event: StepEvent) -> StepState:
+    """The next state of one move; NotAllowed says what would be possible."""
+    return states.after(STEPS, state, event)
+
+
+def told(phase: MovePhase | None, *, stuck: bool) -> StepEvent | None:
+    """What becomes of a move that was begun, by its phase in the directory; None there: it is known no longer."""
+    if phase is None or phase in GONE_BACK:
+        return "give_up"
+    if phase in ARRIVED:
+        return "arrive"
+    return "leave" if stuck else None
+
+
 def check_wish(kind: PlanKind, state: PlanState, wish: PlanWish, *, expired: bool) -> None:
     """NotAllowed with what is possible instead. A drain is begun and called off at its cell."""
     if kind == "drain" and wish == "approve":

@@ -105,9 +105,7 @@ def _summary(
     if stuck:
         remarks.append(f"{stuck} moves find no room on their way yet: they come in a later wave")
     if len(kept.tenants) < len(plan.tenants):
-        remarks.append(
-            f"of {len(plan.tenants):,} moves the first {len(kept.tenants):,} are kept; then it is made anew"
-        )
+        remarks.append(f"the first {len(kept.tenants):,} of {len(plan.tenants):,} moves are kept: it is made anew")
     if cut_short:
         remarks.append(f"the search was ended after {task.wishes.seconds:g} s: the best that it found")
     left = fleet.home == (fleet.sites.names.index(task.drained) if task.drained else -1)

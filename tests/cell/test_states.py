@@ -5,9 +5,11 @@ from pathlib import Path
 from cell.rules.orchestration import STEPS
 from cell.rules.states import JOBS, NAMESPACES
 from cell.rules.tables import document
+from directory.rules.planning import PLANS
+from directory.rules.planning import STEPS as STEPS_OF_PLANS
 from directory.rules.states import CELLS, TENANTS
 
-TABLES = (STEPS, JOBS, NAMESPACES, CELLS, TENANTS)
+TABLES = (STEPS, JOBS, NAMESPACES, CELLS, TENANTS, PLANS, STEPS_OF_PLANS)
 PAGE = Path(__file__).parents[2] / "docs" / "states.md"
 
 
