@@ -47,11 +47,14 @@ def show(name: Name, root: Root = HERE, json: Json = False) -> None:
 
 
 @app.command(epilog=EXIT_CODES)
-def cancel(name: Name, root: Root = HERE) -> None:
+def cancel(name: Name, root: Root = HERE, json: Json = False) -> None:
     """Give a reservation up: its room is free again."""
     with placement(root) as service:
         service.call("DELETE", f"/v1/reservations/{quoted(name)}")
-    output.line(f"{name} is given up.")
+    if json:
+        output.as_json({"reservation_id": name})
+    else:
+        output.line(f"{name} is given up.")
 
 
 def _row(found: dict[str, Any]) -> tuple[Any, ...]:

@@ -1,6 +1,6 @@
 """Why a tenant lives where it does, and where one would be placed just now."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import Field
 
@@ -17,6 +17,8 @@ MOST_NEAR = 20
 
 class Wanted(Input):
     """A tenant as a cell is chosen for it."""
+
+    recorded: ClassVar[frozenset[str]] = frozenset({"plan", "region", "near", "tags", "revenue", "dedicated_to"})
 
     plan: Label = "standard"
     region: Label | None = Field(default=None, description="only cells of this region; null: any")
@@ -146,7 +148,7 @@ class PlacementHandlers:
             Endpoint(
                 "POST", "/v1/placements:explain", self.explain,
                 "See where a tenant would be placed, and why; nothing is reserved", "explainPlacement",
-                {200: Explanation}, body=Wanted, tag="placements",
+                {200: Explanation}, body=Wanted, tag="placements", role="viewer",
             ),
         ]  # fmt: skip
 

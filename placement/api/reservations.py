@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field
 
@@ -21,6 +21,8 @@ _RESERVATION_ID = re.compile(RESERVATION_ID.removesuffix("$") + r"\Z")
 
 class NewReservation(Wanted):
     """Room as it is asked for: for a tenant like this, and for how long."""
+
+    recorded: ClassVar[frozenset[str]] = frozenset({"ttl_seconds"}) | Wanted.recorded
 
     ttl_seconds: int = Field(
         default=USUAL_SECONDS, ge=1, le=LONGEST_SECONDS, description="after so long it is free again by itself"

@@ -41,7 +41,18 @@ class NewTenant(Input):
     """A tenant as it is asked for."""
 
     recorded: ClassVar[frozenset[str]] = frozenset(
-        {"tenant_id", "plan", "region", "rate", "customer", "tags", "revenue", "dedicated_to"}
+        {
+            "tenant_id",
+            "plan",
+            "region",
+            "rate",
+            "customer",
+            "tags",
+            "revenue",
+            "dedicated_to",
+            "near",
+            "reservation",
+        }
     )
 
     tenant_id: Name = Field(description="its name for ever: 2 to 40 lower-case letters, digits, inner dashes")

@@ -19,6 +19,8 @@ from placement.balancing.sites import Needs, Rule, Sites
 
 WIDE = len(LEVELLED)
 MOST_RUNNERS_UP = 5
+SHOWN, EXACT = 4, 12
+"""Digits of a score. Cells are ranked by all that are exact: in large ones a tenant more or less is little."""
 MOST_NAMED = 5
 """Cells that are named one by one when there is no place; the rest are counted."""
 MOST_MISSES = 20
@@ -187,15 +189,15 @@ def _chosen(
     best = int(order[0])
     found = [_placed(cells, int(fitting[each]), use[each]) for each in order]
     runners = tuple(
-        RunnerUp(cells.sites.names[fitting[each]], float(score[each]), told)
+        RunnerUp(cells.sites.names[fitting[each]], round(float(score[each]), SHOWN), told)
         for each, told in zip(order[1:].tolist(), found[1:], strict=True)
     )
     reasons = (
         _where(cells, candidate, int(fitting[best])),
         found[0],
-        _compared(cells, len(fitting), float(score[best]), runners),
+        _compared(cells, len(fitting), round(float(score[best]), SHOWN), runners),
     )
-    return Choice(cells.sites.names[fitting[best]], float(score[best]), reasons, runners)
+    return Choice(cells.sites.names[fitting[best]], round(float(score[best]), SHOWN), reasons, runners)
 
 
 def _broken(cells: Cells, candidate: Candidate) -> NDArray[np.int8]:
@@ -220,7 +222,7 @@ def _scores(
     terms = _terms(cells, candidate, weights, fitting, use)
     total = sum(weight for weight, _ in terms.values())
     score = sum((weight * share for weight, share in terms.values()), start=np.zeros(len(fitting)))
-    return np.round(score / total, 4)
+    return np.round(score / total, EXACT)
 
 
 def _terms(

@@ -15,7 +15,8 @@ NEEDS: Mapping[str, frozenset[str]] = {
             "listTenants", "getTenant", "listKeys", "listOrchestrations", "getOrchestration", "listJobs",
             "listDeadJobs", "listMoves", "getMove", "listMoveEvents", "previewMove", "previewReverse",
             "listCells", "getCell", "getCellRecovery", "listInstances", "listLeaders", "listChecks",
-            "listDecisions", "whoami",
+            "listDecisions", "whoami", "explainPlacement", "listReservations", "getReservation", "listPlans",
+            "getPlan", "listPlanMoves", "getDrain", "getTenantLoad", "getCellLoad", "getCapacity",
         }
     ),
     "operator": frozenset(
@@ -24,7 +25,8 @@ NEEDS: Mapping[str, frozenset[str]] = {
             "onboardCustomer", "offboardCustomer", "cancelOffboarding", "revokeKey", "retryOrchestration",
             "skipOrchestration", "cancelOrchestration", "retryJobs", "discardJobs", "planMove", "pauseMove",
             "resumeMove", "switchMove", "cancelMove", "confirmMove", "reverseMove", "cordonCell", "openCell",
-            "drainCell",
+            "drainCell", "reserveRoom", "cancelReservation", "makePlan", "approvePlan", "pausePlan", "resumePlan",
+            "stopPlan",
         }
     ),
     "admin": frozenset(

@@ -53,7 +53,7 @@ async def entries(placement: Client, **asked: str) -> list[dict[str, Any]]:
 
 
 async def test_every_change_that_is_asked_for_is_in_the_log_with_its_end(placement: Client) -> None:
-    """Of every operation that viewers may not call: those that are refused, and those that come to nothing."""
+    """Of every operation that viewers may not call: whether it is refused, comes to nothing, or is done."""
     document = (await placement("GET", "/openapi.json", token=None)).body
     changes = [each for each in operations(document) if each.role != "viewer"]
     assert len(changes) > 20
@@ -64,7 +64,7 @@ async def test_every_change_that_is_asked_for_is_in_the_log_with_its_end(placeme
             answer = await placement(each.method, each.path, data=b"{}", token=TOKENS[role], headers=headers)
             [entry] = await entries(placement, action=each.name, actor=PEOPLE[role])
             assert (entry["request_id"], entry["role"]) == (f"{request_id}-{role}", role)
-            assert entry["outcome"] == answer.body["code"], (each, answer)
+            assert entry["outcome"] == answer.body.get("code", "DONE"), (each, answer)
             assert entry["end_time"] is not None
             assert [target.split("/")[0] for target in entry["targets"]][: len(each.parameters)] == list(
                 each.parameters

@@ -18,7 +18,7 @@ from placement.balancing.resources import RESOURCES, columns
 from placement.balancing.sites import Site
 from placement.demands import Demands
 from placement.forecasts import GatheredLoads
-from placement.gathering import Demand, PlansAlone
+from placement.gathering import Demand
 from placement.rules.filling import by_cell, pools
 from tests.directory.examples import new_tenant
 from tests.directory.test_loads import reading
@@ -81,10 +81,9 @@ async def test_what_cells_measured_is_told_once_a_part_of_the_week_has_ended() -
 
 async def test_before_anything_was_measured_nothing_is_told() -> None:
     """What plans let expect are numbers of tenants in other units, and would jump when they are measured."""
-    directory = await _directory()
-    assert await GatheredLoads(directory, MemoryMoves(directory), PlansAlone()).by_cell() == {}
-    empty = MemoryDirectory()
-    assert await GatheredLoads(empty, MemoryMoves(empty), PlansAlone()).by_cell() == {}
+    for directory in (await _directory(), MemoryDirectory()):
+        told = GatheredLoads(directory, MemoryMoves(directory), Demands(MemoryLoads(directory)))
+        assert await told.by_cell() == {}
 
 
 def test_of_what_varies_the_busiest_time_counts() -> None:

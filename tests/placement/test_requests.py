@@ -53,6 +53,13 @@ ENDPOINTS = [
     ("GET", "/v1/cells/cell-1/recovery"),
     ("GET", "/v1/instances"),
     ("GET", "/v1/leaders"),
+    ("GET", "/v1/cells/cell-1/drain"),
+    ("GET", "/v1/plans"),
+    ("POST", "/v1/plans"),
+    ("GET", "/v1/plans/pl-1"),
+    ("GET", "/v1/plans/pl-1/moves"),
+    *(("POST", f"/v1/plans/pl-1:{verb}") for verb in ("approve", "pause", "resume", "stop")),
+    ("GET", "/v1/capacity"),
     ("GET", "/v1/audit"),
     ("GET", "/v1/whoami"),
     ("GET", "/v1/checks"),
@@ -64,7 +71,7 @@ async def test_the_table_above_is_complete(shared: Client) -> None:
     document = (await shared("GET", "/openapi.json", token=None)).body
     served = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     named = {"acme": "{tenant}", "/k:": "/{key}:", "cell-1": "{cell}", "op-1": "{orchestration}", "mv-1": "{move}"}
-    named["rv-1"] = "{reservation}"
+    named |= {"rv-1": "{reservation}", "pl-1": "{plan}"}
     asked = set()
     for method, path in ENDPOINTS:
         for example, name in named.items():
