@@ -100,7 +100,7 @@ async def test_a_deleted_tenant_is_not_moved(small: World) -> None:
     """It takes its place until its cell has removed it."""
     await small.settle("cell-1", "acme")
     for event in ("suspend", "delete"):
-        await small.office.stage.truth.change_tenant("acme", event)  # type: ignore[arg-type]
+        await small.office.stage.truth.change_tenant("acme", event)
     assert (await fleet_of(small)).pinned.tolist() == [True]
 
 
