@@ -22,7 +22,7 @@ from directory.values import Cell, Passage, Resident
 from placement.balancing.demand import TIMES
 from placement.balancing.fleet import Fleet
 from placement.balancing.resources import RESOURCES, TENANTS, Columns, Floats, columns
-from placement.balancing.sites import Needs, Site, Sites
+from placement.balancing.sites import SERVING, Needs, Site, Sites
 from placement.demands import Demand
 
 COOL_DOWN_SECONDS = 86_400.0
@@ -193,9 +193,11 @@ def under_way(fleet: Fleet, numbers: dict[str, int], passages: Sequence[Passage]
 
 
 def as_if_drained(fleet: Fleet, cell_id: str) -> Fleet:
-    """The same as it would be with this cell draining, and nobody else to be moved."""
-    sites = [replace(s, state="draining") if s.cell_id == cell_id else s for s in fleet.sites.sites]
+    """The same as it would be with this cell draining, and nobody else to be moved. A failed one stays that."""
     cell = fleet.sites.names.index(cell_id)
+    sites = list(fleet.sites.sites)
+    if sites[cell].state in SERVING:
+        sites[cell] = replace(sites[cell], state="draining")
     return replace(fleet, sites=Sites(sites), pinned=fleet.pinned | (fleet.home != cell))
 
 

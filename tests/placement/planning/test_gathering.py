@@ -141,6 +141,13 @@ async def test_as_if_drained_only_the_cells_own_tenants_may_move(small: World) -
     assert fleet.pinned.tolist() == [False, True, True, True, True]
 
 
+async def test_out_of_a_failed_cell_nobody_is_planned_to_move(small: World) -> None:
+    """Not even to see what that would be."""
+    await small.settle("cell-1", "acme")
+    await small.office.stage.truth.change_cell("cell-1", "fail")
+    assert not len(as_if_drained(await fleet_of(small), "cell-1").misplaced)
+
+
 def test_versions_are_compared_as_numbers() -> None:
     """What is none is compared with nothing."""
     assert version_of("1.10.2") > version_of("v1.9")
