@@ -192,7 +192,7 @@ class MemoryDirectory:
             found = [t for t in found if t.assignment is not None and t.assignment.cell_id == cell_id]
         return [t for t in found if state is None or t.state == state][:limit]
 
-    async def residents(self, after: str = "", limit: int = 20_000) -> Sequence[Resident]:
+    async def residents(self, after: str = "", limit: int = 5000) -> Sequence[Resident]:
         names = [name for name in sorted(self._tenants) if name > after]
         living = [self._tenants[name] for name in names if self._tenants[name].assignment is not None]
         return [

@@ -146,7 +146,8 @@ class MemoryPlans:
         step = self._waiting(plan_id, number)
         home = self._directory.get_tenant(step.tenant_id).assignment
         if home is not None:
-            rules.check_source(step.tenant_id, step.source, home.cell_id)
+            state = self._directory.get_cell(step.source).state
+            rules.check_source(step.tenant_id, step.source, home.cell_id, state)
         move = self._moves.planned(NewMove(step.tenant_id, step.destination, options, step.reason))
         now = self._clock.now()
         self._steps[plan_id][number] = replace(

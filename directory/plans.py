@@ -151,7 +151,7 @@ class Plans(Protocol):
     async def begin(self, plan_id: str, number: int, options: MoveOptions, term: Term) -> Move:
         """Have this one moved. Stale when the plan is not APPROVED, or the move does not wait; NotLeader.
 
-        NotAllowed, NotFound: as `Moves.plan` says; or it lives elsewhere by now.
+        NotAllowed, NotFound: as `Moves.plan` says; or it lives elsewhere by now, or its cell has failed.
         """
 
     async def refuse(self, plan_id: str, number: int, why: str, term: Term) -> None:

@@ -140,7 +140,7 @@ class PostgresDirectory:
             for row in await self._transactions.rows("list_tenants", after, limit, cell_id, state)
         ]
 
-    async def residents(self, after: str = "", limit: int = 20_000) -> Sequence[Resident]:
+    async def residents(self, after: str = "", limit: int = 5000) -> Sequence[Resident]:
         rows = await self._transactions.rows("list_residents", after, limit)
         return [Resident(**{**dict(row), "tags": tuple(row["tags"])}) for row in rows]
 

@@ -116,8 +116,9 @@ class PostgresPlans:
         async with self._transactions.begun(term) as connection:
             step = await _waiting(connection, plan_id, number)
             new = NewMove(step["tenant_id"], step["destination"], options, step["reason"])
+            source = found(await connection.fetchrow(SQL["get_cell"], step["source"]), "cell", step["source"])
             move = await postgres_moves.planned(connection, new)
-            rules.check_source(move.tenant_id, step["source"], move.source)
+            rules.check_source(move.tenant_id, step["source"], move.source, source["state"])
             await connection.execute(SQL["set_plan_move_begun"], plan_id, number, move.move_id)
             return move
 

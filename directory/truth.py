@@ -75,7 +75,7 @@ class Directory(Protocol):
     ) -> Sequence[Tenant]:
         """Tenants whose name is greater than `after`, in the order of their names."""
 
-    async def residents(self, after: str = "", limit: int = 20_000) -> Sequence[Resident]:
+    async def residents(self, after: str = "", limit: int = 5000) -> Sequence[Resident]:
         """Who lives somewhere and has a name greater than `after`, in the order of names: for all of a fleet."""
 
     async def change_tenant(self, tenant_id: str, event: TenantEvent) -> Tenant:

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 
 from directory.errors import NotAllowed, Stale
 from directory.rules import moves, states
-from directory.values import MovePhase
+from directory.values import CellState, MovePhase
 
 PlanKind = Literal["balance", "drain"]
 PlanState = Literal["PROPOSED", "APPROVED", "PAUSED", "STOPPING", "STOPPED", "DONE", "EXPIRED", "FAILED"]
@@ -116,10 +116,12 @@ def check_waiting(plan_id: str, state: PlanState, number: int, step: StepState) 
         raise Stale(f"move {number} of plan {plan_id} is {step} already")
 
 
-def check_source(tenant_id: str, planned: str, home: str) -> None:
-    """NotAllowed when the tenant lives elsewhere than it did when the plan was made."""
+def check_source(tenant_id: str, planned: str, home: str, state: CellState) -> None:
+    """NotAllowed for a tenant that lives elsewhere by now, or in a cell that was lost since."""
     if home != planned:
         raise NotAllowed(f"tenant {tenant_id} lives in cell {home} by now, not in {planned}")
+    if state == "failed":
+        raise NotAllowed(f"cell {home} has failed: only it has its tenants' rows, so nobody is moved out of it")
 
 
 def check_remake(plan_id: str, state: PlanState, known: int, wave: int, begun: int) -> None:

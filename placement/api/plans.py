@@ -50,6 +50,9 @@ class Goals(Input):
     moves_of_a_cell: int = Field(
         default=USUAL.moves_of_a_cell, ge=1, le=100, description="at once, in either direction"
     )
+    moves_of_a_wave: int = Field(
+        default=USUAL.moves_of_a_wave, ge=1, le=1000, description="of a cell, before the plan is made anew"
+    )
     bytes_an_hour: float | None = Field(
         default=None, gt=0, allow_inf_nan=False, description="null: as much as comes"
     )

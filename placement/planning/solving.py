@@ -16,12 +16,14 @@ from placement.balancing.planning import Plan, ideals, rebalance
 from placement.balancing.waves import Pace, in_waves
 from placement.gathering import as_if_drained, untold
 from placement.planning.wishes import Wishes
-from placement.rules.pacing import seconds_of
+from placement.rules.pacing import Budget, Stretch, seconds_of
 from placement.rules.predicting import Measured, predict
 
 MOST_NAMED = 100
 """Tenants without a home that a plan names."""
 A_WAVE = 200
+A_LOT = 10**12
+"""Bytes; how long they take tells how long one takes."""
 FEW, MANY, FEW_KICKS = 150, 600, 5
 """Steps of annealing: about a second of them, and some more where somebody waits; ways out of dead ends."""
 FAR = 1e9
@@ -78,20 +80,27 @@ def _drained(fleet: Fleet, cell_id: str, effort: Effort, expired: Any) -> Plan:
 def _told(task: Task, plan: Plan, *, cut_short: bool) -> Made:
     wishes = task.wishes
     kept = _first(plan, MOST_MOVES)
-    found = in_waves(kept, Pace(wishes.moves_of_a_cell, wishes.moves_of_a_cell, A_WAVE))
-    rest = predict(0, 0, task.measured, ()).seconds
-    a_byte = (predict(0, 10**12, task.measured, ()).seconds - rest) / 10**12
+    found = in_waves(kept, Pace(wishes.moves_of_a_wave, wishes.moves_of_a_wave, A_WAVE))
     moves = [
         PlannedMove(number, told.tenant_id, told.source, told.destination, told.bytes, told.reason)
         for number, wave in enumerate(found.waves, 1)
         for told in (explaining.move(kept, move) for move in wave.tolist())
     ]
-    taken = [[rest + a_byte * kept.fleet.bytes[kept.tenants[move]] for move in wave] for wave in found.waves]
-    share = len(plan.tenants) / len(kept.tenants) if len(kept.tenants) else 1.0
-    seconds = seconds_of(taken, wishes.moves_at_once) * share
+    seconds = _seconds(task, moves) * (len(plan.tenants) / max(1, len(kept.tenants)))
     if wishes.bytes_an_hour:
         seconds = max(seconds, plan.bytes / wishes.bytes_an_hour * 3600)
     return Made(moves, _summary(task, plan, kept, len(found.waves), len(found.stuck), seconds, cut_short))
+
+
+def _seconds(task: Task, moves: Sequence[PlannedMove]) -> float:
+    """By what earlier moves took."""
+    rest = predict(0, 0, task.measured, ()).seconds
+    a_byte = (predict(0, A_LOT, task.measured, ()).seconds - rest) / A_LOT
+    waves: dict[int, list[Stretch]] = {}
+    for move in moves:
+        stretch = Stretch(move.source, move.destination, rest + a_byte * move.bytes)
+        waves.setdefault(move.wave, []).append(stretch)
+    return seconds_of(list(waves.values()), Budget(task.wishes.moves_at_once, task.wishes.moves_of_a_cell))
 
 
 def _summary(
@@ -116,7 +125,7 @@ def _summary(
         "moves": len(plan.tenants),
         "bytes": plan.bytes,
         "waves": waves,
-        "seconds": round(seconds, 1),
+        "seconds": round(float(seconds), 1),
         "measured_moves": len(task.measured),
         "peak_before": _finite(float(np.max(plan.before / plan.ideal, initial=0.0))),
         "peak_after": _finite(plan.peak),

@@ -24,6 +24,8 @@ class Wishes:
     """Of the plan."""
     moves_of_a_cell: int = 4
     """At once, in either direction, with all others that are in flight there."""
+    moves_of_a_wave: int = 20
+    """Of a cell, in either direction, before the plan is made anew."""
     bytes_an_hour: float | None = None
     """None: as much as comes."""
     reverse_seconds: float = 3600.0

@@ -39,12 +39,30 @@ def beginning(
     return chosen
 
 
-def seconds_of(
-    waves: Sequence[Sequence[float]], at_once: int, carried: float = 0.0, bytes_an_hour: float | None = None
-) -> float:
-    """How long waves of moves take, of which each takes so many seconds alone, and all carry so many bytes."""
-    taken = sum(max(max(wave), sum(wave) / max(1, at_once)) for wave in waves if wave)
-    return max(taken, carried / bytes_an_hour * 3600.0) if bytes_an_hour else taken
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """One move, and how long it takes by itself."""
+
+    source: str
+    destination: str
+    seconds: float
+
+
+def seconds_of(waves: Sequence[Sequence[Stretch]], budget: Budget) -> float:
+    """How long waves take, one after the other: as long as the slowest move, or as turns are waited for."""
+    return sum(_seconds(wave, budget) for wave in waves if wave)
+
+
+def _seconds(wave: Sequence[Stretch], budget: Budget) -> float:
+    of_cells: dict[str, float] = {}
+    for each in wave:
+        for cell in (each.source, each.destination):
+            of_cells[cell] = of_cells.get(cell, 0.0) + each.seconds
+    return max(
+        max(each.seconds for each in wave),
+        sum(each.seconds for each in wave) / budget.at_once,
+        max(of_cells.values()) / budget.of_a_cell,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,6 +130,15 @@ async def test_a_tenant_that_lives_elsewhere_by_now_is_not_moved(office: Office)
     assert await office.stage.desk.moves() == []
 
 
+async def test_nobody_is_moved_out_of_a_cell_that_was_lost_since(office: Office) -> None:
+    """Only that cell has their rows."""
+    plan = await approved(office, "acme")
+    await office.stage.truth.change_cell("cell-1", "fail")
+    with pytest.raises(NotAllowed, match="cell cell-1 has failed"):
+        await office.plans.begin(plan.plan_id, 1, USUAL, office.term)
+    assert await office.stage.desk.moves() == []
+
+
 async def test_after_a_pause_nothing_is_begun_and_what_was_goes_on(office: Office) -> None:
     """Until it is resumed. A plan that stops ends when its last move has."""
     plan = await approved(office, "acme", "bolt")

@@ -8,7 +8,7 @@ import pytest
 from directory.plans import PlanMove
 from placement.planning.automatic import Limits
 from placement.planning.wishes import Wishes
-from placement.rules.pacing import Budget, beginning, hours_of, seconds_of
+from placement.rules.pacing import Budget, Stretch, beginning, hours_of, seconds_of
 from tests.placement.planning.world import World
 
 TENANTS = tuple(f"tenant-{number}" for number in range(9))
@@ -142,10 +142,15 @@ def test_moves_begin_in_their_order_as_far_as_budgets_go() -> None:
     assert numbers(Budget(10, 4, bytes=0.0)) == []
 
 
-def test_waves_take_as_long_as_their_slowest_move_or_all_of_them_by_turns() -> None:
-    """And at least as long as the bytes an hour allow."""
-    assert seconds_of([[10, 20], [30]], at_once=2) == 50
-    assert seconds_of([[10, 20, 30]], at_once=2) == 30
-    assert seconds_of([[10, 10, 10, 10]], at_once=2) == 20
-    assert seconds_of([], at_once=2) == 0
-    assert seconds_of([[10]], 2, carried=1000.0, bytes_an_hour=500.0) == 7200
+def test_waves_take_as_long_as_their_slowest_move_or_as_turns_are_waited_for() -> None:
+    """Turns of the plan, and of each cell."""
+
+    def wave(*seconds: float) -> list[Stretch]:
+        return [Stretch(f"from-{number}", f"to-{number}", each) for number, each in enumerate(seconds)]
+
+    assert seconds_of([wave(10, 20), wave(30)], Budget(2, 1)) == 50
+    assert seconds_of([wave(10, 20, 30)], Budget(2, 1)) == 30
+    assert seconds_of([wave(10, 10, 10, 10)], Budget(2, 1)) == 20
+    assert seconds_of([], Budget(2, 1)) == 0
+    out = [Stretch("hot", f"to-{number}", 10.0) for number in range(6)]
+    assert seconds_of([out], Budget(10, 2)) == 30

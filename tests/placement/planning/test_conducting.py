@@ -19,7 +19,7 @@ TENANTS = tuple(f"tenant-{number}" for number in range(9))
 async def test_an_approved_plan_levels_the_fleet_wave_by_wave(world: World) -> None:
     """With no capacities known the number of tenants is levelled; each move has its reason, and the plan ends."""
     await world.settle("cell-1", *TENANTS)
-    plan = await world.proposed()
+    plan = await world.proposed(Wishes(moves_of_a_wave=4))
     await world.round()
     assert await world.office.stage.desk.moves() == []  # nobody has approved of it
     await world.office.plans.ask(plan.plan_id, "approve", "ann")
@@ -38,7 +38,7 @@ async def test_an_approved_plan_levels_the_fleet_wave_by_wave(world: World) -> N
 async def test_no_more_begin_at_once_than_the_budgets_allow(world: World) -> None:
     """Of the plan, and of a cell with everything else that is in flight there."""
     await world.settle("cell-1", *TENANTS)
-    plan = await world.approved(Wishes(moves_at_once=5, moves_of_a_cell=2))
+    plan = await world.approved(Wishes(moves_at_once=5, moves_of_a_cell=2, moves_of_a_wave=4))
     for _ in range(3):
         await world.round()
         assert (await world.office.stage.desk.flights())["cell-1"] == 2
@@ -68,7 +68,7 @@ async def test_bytes_an_hour_are_kept(small: World) -> None:
 async def test_a_new_leader_goes_on_after_any_step(world: World) -> None:
     """Whatever the last one did is in the directory: nothing is moved twice, and nothing is forgotten."""
     await world.settle("cell-1", *TENANTS)
-    plan = await world.approved(Wishes(moves_of_a_cell=2))
+    plan = await world.approved(Wishes(moves_of_a_cell=2, moves_of_a_wave=2))
     for _ in range(40):
         world.conductor = world.new_conductor()
         await world.conductor.advance(await world.again(plan), world.term)
@@ -84,7 +84,7 @@ async def test_a_new_leader_goes_on_after_any_step(world: World) -> None:
 async def test_of_two_leaders_the_earlier_one_begins_nothing(world: World) -> None:
     """Each believes to lead; the directory knows which is right, also in the middle of a wave."""
     await world.settle("cell-1", *TENANTS)
-    plan = await world.approved(Wishes(moves_of_a_cell=2))
+    plan = await world.approved(Wishes(moves_of_a_cell=2, moves_of_a_wave=2))
     other = world.new_conductor()
     later = await world.office.terms.begin("placement", "another")
     with pytest.raises(NotLeader):
@@ -104,7 +104,7 @@ async def test_of_two_leaders_the_earlier_one_begins_nothing(world: World) -> No
 async def test_a_plan_that_stops_lets_the_current_step_end(world: World) -> None:
     """What is under way arrives, and the rest is dropped."""
     await world.settle("cell-1", *TENANTS)
-    plan = await world.approved(Wishes(moves_of_a_cell=2))
+    plan = await world.approved(Wishes(moves_of_a_cell=2, moves_of_a_wave=2))
     await world.round()
     await world.office.plans.ask(plan.plan_id, "pause", "ann")
     for _ in range(2):
@@ -134,7 +134,7 @@ async def test_a_plan_whose_moves_are_given_up_again_and_again_fails_with_the_re
 async def test_what_one_wave_could_not_do_the_next_one_plans_otherwise(world: World) -> None:
     """A tenant that was not to be moved stays; the others are moved, and the plan ends."""
     await world.settle("cell-1", *TENANTS)
-    plan = await world.approved(Wishes(moves_of_a_cell=3))
+    plan = await world.approved(Wishes(moves_of_a_cell=3, moves_of_a_wave=3))
     first = (await world.office.plans.moves(plan.plan_id, limit=1))[0]
     world.given_up = {first.tenant_id}
     await world.round()
@@ -162,7 +162,7 @@ async def test_a_move_that_the_directory_refuses_is_left_out(world: World) -> No
 async def test_a_stuck_move_does_not_hold_the_others_up(small: World) -> None:
     """It is left to itself after a while, counted at both ends, and the next wave comes."""
     await small.settle("cell-1", *TENANTS)
-    plan = await small.approved(Wishes(moves_of_a_cell=2, patience_seconds=60))
+    plan = await small.approved(Wishes(moves_of_a_cell=2, moves_of_a_wave=2, patience_seconds=60))
     await small.round()
     stuck = (await small.office.stage.desk.moves())[0]
     await small.office.stage.desk.ask(stuck.move_id, "pause")
@@ -178,7 +178,7 @@ async def test_a_stuck_move_does_not_hold_the_others_up(small: World) -> None:
 async def test_a_wave_that_nobody_began_for_long_is_planned_anew(small: World) -> None:
     """After a long pause the fleet is another; but what an operator has seen is begun as it is."""
     await small.settle("cell-1", *TENANTS)
-    plan = await small.approved(Wishes(moves_of_a_cell=2))
+    plan = await small.approved(Wishes(moves_of_a_cell=2, moves_of_a_wave=2))
     await small.office.plans.ask(plan.plan_id, "pause", "ann")
     await small.office.pass_time(conducting.STALE_SECONDS + 1)
     await small.office.plans.ask(plan.plan_id, "resume", "ann")

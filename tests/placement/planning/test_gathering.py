@@ -100,7 +100,7 @@ async def test_a_deleted_tenant_is_not_moved(small: World) -> None:
     """It takes its place until its cell has removed it."""
     await small.settle("cell-1", "acme")
     for event in ("suspend", "delete"):
-        await small.office.stage.truth.change_tenant("acme", event)  # type: ignore[arg-type]
+        await small.office.stage.truth.change_tenant("acme", event)
     assert (await fleet_of(small)).pinned.tolist() == [True]
 
 
@@ -139,6 +139,13 @@ async def test_as_if_drained_only_the_cells_own_tenants_may_move(small: World) -
     fleet = as_if_drained(await fleet_of(small), "cell-1")
     assert [fleet.tenants[at] for at in fleet.misplaced] == ["acme"]
     assert fleet.pinned.tolist() == [False, True, True, True, True]
+
+
+async def test_out_of_a_failed_cell_nobody_is_planned_to_move(small: World) -> None:
+    """Not even to see what that would be."""
+    await small.settle("cell-1", "acme")
+    await small.office.stage.truth.change_cell("cell-1", "fail")
+    assert not len(as_if_drained(await fleet_of(small), "cell-1").misplaced)
 
 
 def test_versions_are_compared_as_numbers() -> None:

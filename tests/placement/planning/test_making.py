@@ -90,7 +90,7 @@ async def test_a_plan_promises_what_it_brings_and_costs(small: World) -> None:
     small.demands.cpus, small.demands.size = dict.fromkeys(TENANTS[:6], 1.0), 5e6
     await small.give_capacity(8.0, "cell-1", "cell-2", "cell-3")
     await small.settle("cell-1", *TENANTS)
-    made = solve(await task_of(small, Wishes(moves_of_a_cell=2)))
+    made = solve(await task_of(small, Wishes(moves_of_a_cell=2, moves_of_a_wave=2)))
     summary = made.summary
     assert (summary["tenants"], summary["cells"], summary["unmeasured"]) == (9, 3, 3)
     assert summary["moves"] == len(made.moves) >= 6
