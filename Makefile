@@ -82,6 +82,9 @@ bench-onboarding: $(VENV)/installed-dev compile ## How long a new customer waits
 bench-migration: $(VENV)/installed-dev compile ## Copying and verifying rows beside peers; what clients notice of moves (needs psql, pgcopydb)
 	$(BIN)/python -m loadtests.migration
 
+demo-rebalance: $(VENV)/installed-dev compile ## A fleet out of balance is levelled under load, from the plan to the last move
+	@$(BIN)/python -m loadtests.rebalancing
+
 bench-placement: $(VENV)/installed-dev $(VENV)/peers/installed ## Choosing a cell, levelling a million tenants, beside CP-SAT and a greedy rebalancer
 	$(BIN)/python -m loadtests.placement --peers $(VENV)/peers
 
@@ -118,5 +121,5 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
 
 .PHONY: help up compile demo test test-history test-interpreted check format states fuzz crashes bench-smoke bench-table \
-	bench-router bench-cell bench-metering bench-orchestrator bench-jobs bench-onboarding bench-migration bench-placement simulate \
+	bench-router bench-cell bench-metering bench-orchestrator bench-jobs bench-onboarding bench-migration bench-placement demo-rebalance simulate \
 	autobahn lock clean
