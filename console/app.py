@@ -6,6 +6,7 @@ import typer
 
 from console.commands import (
     adopt,
+    audit,
     bootstrap,
     cells,
     demo,
@@ -44,6 +45,7 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(router.app, name="router")
 status.add_to(app)
 doctor.add_to(app)
+audit.add_to(app)
 token.add_to(app)
 app.add_typer(bootstrap.app, name="bootstrap")
 adopt.add_to(app)

@@ -8,6 +8,7 @@ In reading order:
 - `moves`      the seam of moves between cells; `postgres_moves` keeps them, `memory_moves` is its twin
 - `loads`      the seam of what tenants take; `postgres_loads` keeps it, `memory_loads` is its twin
 - `plans`      the seam of plans of many moves; `postgres_plans` keeps them, `memory_plans` is its twin
+- `audit`      the seam of who decided what; `postgres_audit` keeps it, `memory_audit` is its twin
 - `feed`       the seam of the cache that routers follow; `redis_feed` keeps it, `memory_feed` is its twin
 - `packed`     a million tenants in little memory, compared and changed in no time (no I/O)
 - `wire`       snapshots and changes as bytes (pure); `turns` are how long work leaves the loop to others
@@ -20,7 +21,7 @@ In reading order:
 - `control/`   the contract between the control plane and a cell: models, client, tokens
 
 The truth decides; every cache may be stale, lost or wrong without harm, because the fence in the cell's
-database refuses what does not belong there. I/O happens in `postgres`,
-`postgres_moves` and `postgres_loads` (by `transactions`), `redis_feed`, the registries, locks and terms,
+database refuses what does not belong there. I/O happens in `postgres`, `postgres_moves`, `postgres_loads`,
+`postgres_plans` and `postgres_audit` (by `transactions`), `redis_feed`, the registries, locks and terms,
 `resolver` and `control.client`; `errors` is what all of them answer instead of a value.
 """

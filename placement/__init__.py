@@ -18,9 +18,10 @@ In reading order:
 - `reach`        which cells have lately not answered, and when each last did
 - `measuring`    asks cells what their tenants take, by the minute; `demands` is what they are expected to take
 - `leader`       which placement acts where only one may; what it decides carries the number of its term
+- `auditing`     writes down what is decided, before it is done, and what came of it after
 - `witnesses`    what the registry and the routers say of cells, beside what is found here
 - `checks/`      the invariants of the running system, each with what to do when it does not hold
-- `api/`         the endpoints for operators; `access` who is one
+- `api/`         the endpoints for operators; `access` who is one, and in which role
 - `seeds`       what cells derive API keys from
 - `readiness`    upgrades the directory's schema, and says when it can be used
 - `app`          the only place that builds things

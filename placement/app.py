@@ -9,6 +9,7 @@ from directory.leadership import Leadership, Terms
 from directory.leading import Candidate, open_leadership
 from directory.pointer import Pointer
 from directory.postgres import PostgresDirectory
+from directory.postgres_audit import PostgresAudit
 from directory.postgres_leadership import PostgresTerms
 from directory.postgres_loads import PostgresLoads
 from directory.postgres_moves import PostgresMoves
@@ -19,6 +20,7 @@ from directory.registry import Registry
 from placement import leader, readiness
 from placement.access import Access
 from placement.api import front
+from placement.api.audit import AuditHandlers
 from placement.api.cells import CellHandlers
 from placement.api.checks import CheckHandlers
 from placement.api.customers import Customers
@@ -32,6 +34,7 @@ from placement.api.orchestrations import Orchestrations
 from placement.api.plans import PlanHandlers
 from placement.api.previews import Previews
 from placement.api.tenants import Tenants
+from placement.auditing import Audit
 from placement.background import Background
 from placement.carrying import Carrier
 from placement.cells import Cells
@@ -82,6 +85,7 @@ class Stores:
     moves: PostgresMoves
     loads: PostgresLoads
     plans: PostgresPlans
+    entries: PostgresAudit
     feed: RedisFeed
     control: CellControl
     registry: Registry
@@ -113,7 +117,8 @@ async def assemble(settings: PlacementSettings) -> Program:
     ready = Readiness(settings.directory_owner_dsn, stores.directory, settings.schema_phases)
     reach = Reach()
     carrier = Carrier(stores.directory, stores.control, reach)
-    cells = Cells(stores.directory, stores.control, reach)
+    audit = Audit(stores.entries)
+    cells = Cells(stores.directory, stores.control, reach, audit)
     publisher, reconciler = Publisher(stores.directory, stores.feed), Reconciler(stores.directory, carrier)
     seeds = Seeds(settings.control_key)
     creation = Creation(stores.directory, carrier, reach, seeds, publisher)
@@ -128,17 +133,17 @@ async def assemble(settings: PlacementSettings) -> Program:
     )
     demands = Demands(stores.loads)
     maker = Maker(stores.directory, stores.moves, demands, silent=lambda: frozenset(reach.silent()))
-    conductor = _conductor(settings, stores, maker, candidate)
+    conductor = _conductor(settings, stores, maker, candidate, audit)
     endpoints = _endpoints(settings, stores, cells, creation, decisions, seeds, witnesses, maker)
-    background = Background(
-        *(ready, publisher, reconciler, cells, candidate, conductor, witnesses, stores.pointer, measuring)
-    )
+    background = Background(ready, publisher, reconciler, cells, candidate, witnesses, stores.pointer, measuring)
+    background.keep("carry plans out", conductor.step)
+    background.keep("forget decisions", lambda: audit.forget(settings.keep_audit_days * 86_400))
     health = _health(ready, stores.feed)
     health.add("leader", lambda: leader.check(candidate, stores.terms), required=False)
     health.add("cells", lambda: seen.check(stores.directory, witnesses), required=False)
     site = Site(
         "placement",
-        front.application(endpoints, Access(settings.operator_tokens), ready),
+        front.application(endpoints, Access(settings.operator_tokens), ready, audit),
         settings.host,
         settings.port,
         setting="CELLWAY_PLACEMENT_PORT",
@@ -170,13 +175,15 @@ async def _stores(settings: PlacementSettings) -> Stores:
     leadership = open_leadership(pool, settings.consul_url, settings.consul_token, settings.leader_seconds)
     return Stores(
         *(pool, PostgresDirectory(pool), PostgresMoves(pool), PostgresLoads(pool), PostgresPlans(pool)),
-        *(feed, control, registry),
+        *(PostgresAudit(pool), feed, control, registry),
         *(leadership, PostgresTerms(pool)),
         None if settings.consul_url is None else open_pointer(settings.consul_url, settings.consul_token),
     )
 
 
-def _conductor(settings: PlacementSettings, stores: Stores, maker: Maker, candidate: Candidate) -> Conductor:
+def _conductor(
+    settings: PlacementSettings, stores: Stores, maker: Maker, candidate: Candidate, audit: Audit
+) -> Conductor:
     limits = Limits(
         on=settings.automatic,
         every_seconds=settings.automatic_seconds,
@@ -184,8 +191,8 @@ def _conductor(settings: PlacementSettings, stores: Stores, maker: Maker, candid
         bytes=settings.automatic_bytes_a_day,
         quiet=hours_of(settings.automatic_quiet),
     )
-    automatic = Automatic(stores.plans, maker, limits)
-    return Conductor(stores.directory, stores.moves, stores.plans, maker, candidate, automatic)
+    automatic = Automatic(stores.plans, maker, limits, audit)
+    return Conductor(stores.directory, stores.moves, stores.plans, maker, candidate, automatic, audit)
 
 
 def _endpoints(
@@ -216,6 +223,7 @@ def _endpoints(
         *LoadHandlers(directory, stores.loads).endpoints(),
         *InstanceHandlers(stores.registry).endpoints(),
         *LeaderHandlers(stores.leadership, stores.terms).endpoints(),
+        *AuditHandlers(stores.entries, tokens).endpoints(),
         *CheckHandlers(Doctor(directory, stores.feed, control, led, witnesses)).endpoints(),
     ]
 

@@ -1,5 +1,4 @@
 """What goes on without being asked: publishing, reconciling, looking at cells, measuring, standing for election.
-And for whoever leads: carrying plans out.
 
 Each waits until the directory is usable, and is tried again by itself when what it needs is away.
 """
@@ -15,7 +14,6 @@ from directory.publisher import Publisher
 from placement import metrics
 from placement.cells import Cells
 from placement.measuring import Measuring
-from placement.planning.conducting import Conductor
 from placement.readiness import Readiness
 from placement.reconciler import Reconciler
 from placement.witnesses import Witnesses
@@ -38,7 +36,6 @@ class Background:
         reconciler: Reconciler,
         cells: Cells,
         candidate: Candidate,
-        conductor: Conductor,
         witnesses: Witnesses,
         pointer: Pointer | None,
         measuring: Measuring,
@@ -48,12 +45,16 @@ class Background:
         self._reconciler = reconciler
         self._cells = cells
         self._candidate = candidate
-        self._conductor = conductor
         self._witnesses = witnesses
         self._pointer = pointer
         self._measuring = measuring
         self._pointed: Position | None = None
+        self._more: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         self._tasks = Tasks()
+
+    def keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """One more, before the start: again and again once the directory is usable."""
+        self._more.append((name, work))
 
     async def start(self) -> None:
         """Look at the schema once, then let everything go on by itself. SchemaError."""
@@ -65,11 +66,12 @@ class Background:
         self._tasks.keep("look at cells", self._once_usable(self._cells.look_around))
         self._tasks.keep("lead", self._once_usable(self._candidate.step))
         self._tasks.keep("measure load", self._once_usable(self._measuring.step))
-        self._tasks.keep("carry plans out", self._once_usable(self._conductor.step))
         self._tasks.keep("see cells", self._witnesses.cells.step)
         self._tasks.keep("see routers", self._witnesses.routers.step)
         if self._pointer is not None:
             self._tasks.keep("point", self._point)
+        for name, work in self._more:
+            self._tasks.keep(name, self._once_usable(work))
 
     async def stop(self) -> None:
         """End all of them, and let another placement lead at once."""

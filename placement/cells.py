@@ -15,6 +15,7 @@ from directory.errors import DirectoryError, NotAllowed, Stale, Unavailable
 from directory.rules.states import CELLS, CellEvent
 from directory.truth import Directory
 from directory.values import Cell, CellChange, NewCell
+from placement.auditing import Audit
 from placement.errors import NotProved
 from placement.proving import prove
 from placement.reach import Reach
@@ -34,16 +35,17 @@ LOOK_SECONDS = 5.0
 class Cells:
     """What operators do with cells, and two background rounds."""
 
-    def __init__(self, directory: Directory, control: CellControl, reach: Reach) -> None:
+    def __init__(self, directory: Directory, control: CellControl, reach: Reach, audit: Audit) -> None:
         self._directory = directory
         self._control = control
         self._reach = reach
+        self._audit = audit
 
     async def register(self, new: NewCell) -> tuple[Cell, str | None]:
         """The cell, open when it has proved itself; otherwise joining, and why. AlreadyExists; BadAddress."""
         cell = await self._directory.register_cell(new)
         log.info("cell_registered", cell=cell.cell_id, region=cell.region, capacity_tenants=cell.capacity_tenants)
-        return await self._opened_if_proved(cell)
+        return await self._opened_if_proved(cell, asked=True)
 
     async def update(self, cell_id: str, change_of: Callable[[Cell], CellChange]) -> Cell:
         """What `change_of` makes of the cell as it is known; made anew when somebody else was quicker.
@@ -89,7 +91,8 @@ class Cells:
         await _each(cells, self._looked_at)
         await asyncio.sleep(LOOK_SECONDS)
 
-    async def _opened_if_proved(self, cell: Cell) -> tuple[Cell, str | None]:
+    async def _opened_if_proved(self, cell: Cell, *, asked: bool = False) -> tuple[Cell, str | None]:
+        """`asked`: by an operator, whose decision it is."""
         try:
             report = await self._proof(cell)
         except (DirectoryError, NotProved) as error:
@@ -98,7 +101,10 @@ class Cells:
             with suppress(Stale):  # somebody tells it just now, and then that counts
                 cell = await self._directory.update_cell(cell.cell_id, change, cell)
         with suppress(NotAllowed):
-            return await self._changed(cell, "prove"), None
+            if asked:
+                return await self._changed(cell, "prove"), None
+            async with self._audit.deciding("openProvedCell", f"cell/{cell.cell_id}", {"version": cell.version}):
+                return await self._changed(cell, "prove"), None
         # It joins no longer: somebody decided about it meanwhile, and that stays so.
         return await self._directory.cell(cell.cell_id), None
 

@@ -9,6 +9,9 @@ NOWHERE = Counter("cellway_placement_nowhere", "Tenants asked for that fit into 
 CARRIED = Counter("cellway_placement_carried", "Decisions told to cells, by outcome", ["outcome"])
 UNSETTLED = Gauge("cellway_placement_unsettled", "Decisions that no cell has carried out yet, at the last look")
 PUBLISHED = Gauge("cellway_placement_published_change", "Number of the last change in the cache")
+UNCONCLUDED = Counter(
+    "cellway_placement_audit_unconcluded", "Decisions whose outcome could not be written into the audit log"
+)
 SILENT_CELLS = Gauge("cellway_placement_silent_cells", "Cells that have lately not answered")
 LEADS = Gauge("cellway_placement_leads", "Whether this process leads just now", ["resource"])
 TERM = Gauge(

@@ -4,6 +4,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from placement.rules import roles
 from placement.rules.pacing import hours_of
 from runtime.settings import Port, SecretList, SecretStr, Settings
 
@@ -27,11 +28,17 @@ class PlacementSettings(Settings):
         default="all", description="pre: leave `post` upgrades alone, because older programs still run"
     )
     directory_redis_url: str = Field(repr=False, description="the Redis that routers follow")
-    operator_tokens: SecretList = Field(min_length=1, description="whoever sends one of these is an operator")
+    operator_tokens: SecretList = Field(
+        min_length=1,
+        description="whoever sends one of these is an operator; role:name:op_…, and a token alone is an admin's",
+    )
     control_key: SecretStr = Field(
         min_length=SHORTEST_SECRET, description="every cell's control token derives from it"
     )
     page_key: SecretStr = Field(min_length=SHORTEST_SECRET, description="authenticates page tokens")
+    keep_audit_days: float = Field(
+        default=400.0, ge=30.0, le=36_500.0, description="how long the audit log can be looked at"
+    )
     consul_url: str | None = Field(
         default=None, description="the registry of processes; none: the directory's Redis"
     )
@@ -72,8 +79,8 @@ class PlacementSettings(Settings):
             raise ValueError(f"with Consul LEADER_SECONDS is {CONSULS_LEAST_SECONDS} at least")
         return self
 
-    @model_validator(mode="after")
-    def _tokens_cannot_be_guessed(self) -> Self:
-        if any(len(token.get_secret_value()) < SHORTEST_SECRET for token in self.operator_tokens):
-            raise ValueError(f"an operator token has at least {SHORTEST_SECRET} characters")
-        return self
+    @field_validator("operator_tokens")
+    @classmethod
+    def _tokens_can_be_read_and_not_be_guessed(cls, tokens: SecretList) -> SecretList:
+        roles.grants([token.get_secret_value() for token in tokens])
+        return tokens

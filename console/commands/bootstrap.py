@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import secrets
 import shlex
 from collections.abc import Mapping
@@ -121,6 +122,28 @@ def cell(
         },
         json,
     )
+
+
+@app.command(epilog=EXIT_CODES)
+def operator(
+    name: Annotated[str, typer.Argument(help="Who gets it: 1 to 40 of a-z, 0-9, dot, dash, underscore.")],
+    role: Annotated[str, typer.Option(help="viewer, operator or admin.")] = "viewer",
+    json: Json = False,
+) -> None:
+    """Make an operator token: print the entry that placement's list of tokens gets, and the token for its person.
+
+    The output is a secret, shown this once. Nothing is called, and nothing is changed.
+    """
+    if role not in ("viewer", "operator", "admin"):
+        raise Usage("a role is viewer, operator or admin")
+    if re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,39}", name) is None:
+        raise Usage("a name has 1 to 40 lower-case letters, digits, dots, dashes and underscores")
+    token = f"op_{secrets.token_urlsafe(32)}"
+    told = {
+        "one more in placement's list": {"CELLWAY_PLACEMENT_OPERATOR_TOKENS": f"{role}:{name}:{token}"},
+        name: {"CELLWAY_OPERATOR_TOKEN": token},
+    }
+    _print(told, json)
 
 
 @app.command(epilog=EXIT_CODES)

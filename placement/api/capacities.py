@@ -1,7 +1,7 @@
 """What a cell can hold and may take along, as JSON; in a merge patch (RFC 7396), null removes."""
 
 from dataclasses import asdict, replace
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field
 
@@ -16,6 +16,8 @@ Bytes = Annotated[int, Field(gt=0, le=WHOLE)]
 
 class Capacity(Input):
     """What a cell can hold beside a number of tenants; null: not known, as much as comes."""
+
+    recorded: ClassVar[frozenset[str]] = frozenset({"cpus", "memory_bytes", "storage_bytes", "network_bits"})
 
     cpus: Amount | None = Field(default=None, description="processors, or shares of them")
     memory_bytes: Bytes | None = None
@@ -38,6 +40,8 @@ class Capacity(Input):
 
 class Caps(Input):
     """How much of the company one cell may take along when it is lost; null: no cap."""
+
+    recorded: ClassVar[frozenset[str]] = frozenset({"revenue", "top_tier"})
 
     revenue: Amount | None = Field(default=None, description="of its tenants, per month")
     top_tier: Annotated[int, Field(ge=0, le=WHOLE)] | None = Field(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -26,6 +26,11 @@ Tags = Annotated[tuple[Label, ...], Field(max_length=50)]
 
 class NewCell(Input):
     """A cell as it registers."""
+
+    recorded: ClassVar[frozenset[str]] = frozenset(
+        {"cell_id", "region", "address", "control_address", "capacity_tenants", "version", "tags"}
+        | {"capacity", "caps", "dedicated_to"}
+    )
 
     cell_id: Name
     region: Label
@@ -58,6 +63,10 @@ class NewCell(Input):
 
 class CellPatch(Input):
     """What is to change; what is absent stays, and null removes. A cell's region stays for ever."""
+
+    recorded: ClassVar[frozenset[str]] = frozenset(
+        {"address", "control_address", "capacity_tenants", "version", "tags", "capacity", "caps", "dedicated_to"}
+    )
 
     address: Origin = ""
     control_address: Origin = ""
@@ -139,7 +148,7 @@ class CellHandlers:
         return [
             Endpoint(
                 "POST", "/v1/cells", self.register, "Register a cell, and open it when it proves itself",
-                "registerCell", {201: RegisteredCell}, body=NewCell, errors=(409,), tag="cells",
+                "registerCell", {201: RegisteredCell}, body=NewCell, errors=(409,), tag="cells", role="admin",
             ),
             Endpoint(
                 "GET", "/v1/cells", self.listed, "List cells", "listCells", {200: CellPage},
@@ -148,7 +157,7 @@ class CellHandlers:
             Endpoint("GET", one, self.get, "Look at a cell", "getCell", {200: Cell}, tag="cells"),
             Endpoint(
                 "PATCH", one, self.patch, "Change what is registered about a cell", "updateCell", {200: Cell},
-                body=CellPatch, errors=(409,), tag="cells",
+                body=CellPatch, errors=(409,), tag="cells", role="admin",
             ),
             Endpoint(
                 "POST", f"{one}:cordon", self.cordon, "Keep its tenants, take no new ones", "cordonCell",
@@ -164,7 +173,7 @@ class CellHandlers:
             ),
             Endpoint(
                 "POST", f"{one}:fail", self.fail, "Give it up for now; its tenants stay where they are",
-                "failCell", {200: FailedCell}, errors=(409,), tag="cells",
+                "failCell", {200: FailedCell}, errors=(409,), tag="cells", role="admin",
             ),
             Endpoint(
                 "GET", f"{one}/recovery", self.recovery, "What it takes to bring it back, and what is lost if not",
@@ -172,7 +181,7 @@ class CellHandlers:
             ),
             Endpoint(
                 "POST", f"{one}:retire", self.retire, "Give a cell up for good in which nobody lives",
-                "retireCell", {200: Cell}, errors=(409,), tag="cells",
+                "retireCell", {200: Cell}, errors=(409,), tag="cells", role="admin",
             ),
         ]  # fmt: skip
 

@@ -1,6 +1,6 @@
 """Customers come and go: begun by the tenant's cell, which carries it out by itself; placement passes on."""
 
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 
@@ -28,6 +28,8 @@ PlanName = Annotated[
 class Customer(Input):
     """Who comes, and what for."""
 
+    recorded: ClassVar[frozenset[str]] = frozenset({"account_id", "namespace_id", "plan", "trial_days"})
+
     email: Email = Field(description="of the first administrator; the welcome goes there")
     display_name: Line
     account_id: Identifier
@@ -43,11 +45,15 @@ class Customer(Input):
 class Onboarding(Customer):
     """The order that onboards a customer. The same again is the same work; another one is refused."""
 
+    recorded: ClassVar[frozenset[str]] = frozenset({"account_id", "namespace_id", "plan", "trial_days", "attempt"})
+
     attempt: int = Field(default=1, ge=1, le=999, description="count up to try again after it was rolled back")
 
 
 class Offboarding(Input):
     """A customer leaves. Its data is kept for so long, and can be had back until then."""
+
+    recorded: ClassVar[frozenset[str]] = frozenset({"retention_days"})
 
     retention_days: int = Field(default=30, ge=30, le=90)
 

@@ -1,7 +1,7 @@
 """Jobs of a tenant, and who has dead ones. Their cell knows them; placement passes on."""
 
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -84,6 +84,8 @@ class JobFilter(Page):
 
 class WhichJobs(Input):
     """Named jobs, or all that are dead."""
+
+    recorded: ClassVar[frozenset[str]] = frozenset({"jobs", "all", "actor"})
 
     jobs: list[WorkName] | None = Field(default=None, min_length=1, max_length=MOST_JOBS)
     all: bool = Field(default=False, description="instead of names: so many as one call does, the oldest first")

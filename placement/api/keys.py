@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime, timedelta
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -24,6 +25,8 @@ _KEY = re.compile(KEY.removesuffix("$") + r"\Z")
 
 class NewKey(Input):
     """A key as it is asked for."""
+
+    recorded: ClassVar[frozenset[str]] = frozenset()
 
     display_name: Line
 
@@ -73,7 +76,7 @@ class Keys:
         return [
             Endpoint(
                 "POST", keys, self.create, "Make a further API key", "createKey", {201: CreatedKey},
-                body=NewKey, errors=(409,), tag="keys", idempotency="optional",
+                body=NewKey, errors=(409,), tag="keys", idempotency="optional", role="admin",
             ),
             Endpoint(
                 "GET", keys, self.listed, "List API keys", "listKeys", {200: KeyPage}, errors=(409,), tag="keys"

@@ -3,7 +3,7 @@
 import re
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -29,6 +29,10 @@ USUAL = values.MoveOptions()
 
 class MoveOptions(Input):
     """How a move is carried out."""
+
+    recorded: ClassVar[frozenset[str]] = frozenset(
+        {"reverse_seconds", "pause_budget_ms", "most_pause_ms", "verify", "hold"}
+    )
 
     reverse_seconds: float = Field(
         default=USUAL.reverse_seconds, ge=0, le=MOST_REVERSE_SECONDS, allow_inf_nan=False,
@@ -57,6 +61,8 @@ class MoveOptions(Input):
 class NewMove(Input):
     """A move as it is asked for."""
 
+    recorded: ClassVar[frozenset[str]] = frozenset({"tenant_id", "destination", "options"})
+
     tenant_id: Name
     destination: Name = Field(description="an open cell with a free place")
     options: MoveOptions = MoveOptions()
@@ -69,6 +75,8 @@ class NewMove(Input):
 
 class ReverseMove(Input):
     """How to go the way back."""
+
+    recorded: ClassVar[frozenset[str]] = frozenset({"options"})
 
     options: MoveOptions = MoveOptions()
     reason: Reason = Field(default="", description="for people")

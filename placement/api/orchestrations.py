@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -111,6 +111,8 @@ class OrchestrationFilter(Page):
 
 class WhichStep(Input):
     """A step to be tried again, or to be let pass."""
+
+    recorded: ClassVar[frozenset[str]] = frozenset({"step"})
 
     step: StepName | None = Field(default=None, description="null: the steps that wait for it")
 

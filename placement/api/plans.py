@@ -1,8 +1,9 @@
 """Plans of moves: make, look at, approve, pause, resume, stop; and how far a drain is."""
 
 import re
+from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -13,6 +14,7 @@ from directory.rules.moves import MOST_REVERSE_SECONDS
 from directory.rules.planning import PLAN_ID, PlanKind, PlanState, PlanWish, StepState
 from directory.truth import Directory
 from placement import metrics
+from placement.access import OPERATOR
 from placement.api.values import Name, Page, name
 from placement.planning.draining import Progress, progress
 from placement.planning.making import Maker
@@ -26,7 +28,6 @@ log = logs.get("placement.plans")
 
 EXPIRES_SECONDS = 3600.0
 """The fleet is another after a while, so a plan that nobody has approved is of no use then."""
-OPERATOR = "operator"
 _PLAN_ID = re.compile(PLAN_ID.removesuffix("$") + r"\Z")
 USUAL = Wishes()
 Ratio = Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)]
@@ -35,6 +36,8 @@ Seconds = Annotated[float, Field(ge=0, le=MOST_REVERSE_SECONDS, allow_inf_nan=Fa
 
 class Goals(Input):
     """What the plan is to reach, and at which pace. Ratios are of a cell's load to its share of the pool's."""
+
+    recorded: ClassVar[frozenset[str]] = frozenset(each.name for each in fields(Wishes))
 
     start: Ratio = Field(default=USUAL.start, description="nobody moves to level load while no cell is above it")
     stop: Ratio = Field(default=USUAL.stop, description="what a cell is brought down to; 1: as level as can be")
@@ -77,7 +80,9 @@ class Goals(Input):
 class NewPlanBody(Input):
     """A plan as it is asked for."""
 
-    kind: PlanKind = "balance"
+    recorded: ClassVar[frozenset[str]] = frozenset({"kind", "cell_id", "goals"})
+
+    kind: PlanKind = Field(description="balance: level load; drain: empty a cell")
     cell_id: Name | None = Field(default=None, description="of a drain: the cell that is emptied")
     goals: Goals = Goals()
 
@@ -357,7 +362,7 @@ class PlanHandlers:
         return await self._ask(call, "stop")
 
     async def _ask(self, call: Call[None], wish: PlanWish) -> Reply:
-        plan = await self._plans.ask(plan_of(call), wish, OPERATOR)
+        plan = await self._plans.ask(plan_of(call), wish, call.request[OPERATOR].name)
         metrics.PLANS.labels(plan.kind, wish).inc()
         log.info("plan_asked", plan=plan.plan_id, wish=wish, state=plan.state)
         return Reply(body=Plan.of(plan))

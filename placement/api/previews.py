@@ -72,12 +72,12 @@ class Previews:
         return [
             Endpoint(
                 "POST", "/v1/moves:preview", self.preview, "See what a move would be, without planning it",
-                "previewMove", {200: MovePreview}, body=NewMove, errors=(404,), tag="moves",
+                "previewMove", {200: MovePreview}, body=NewMove, errors=(404,), tag="moves", role="viewer",
             ),
             Endpoint(
                 "POST", "/v1/moves/{move}:previewReverse", self.preview_reverse,
                 "See what the way back of a move would be", "previewReverse", {200: MovePreview},
-                body=ReverseMove, errors=(404,), tag="moves",
+                body=ReverseMove, errors=(404,), tag="moves", role="viewer",
             ),
         ]  # fmt: skip
 

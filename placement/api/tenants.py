@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -26,6 +26,8 @@ State = Literal["active", "suspended", "deleted"]
 class Rate(Input):
     """How many requests each router process grants a tenant; those beyond get 429."""
 
+    recorded: ClassVar[frozenset[str]] = frozenset({"per_second", "burst"})
+
     per_second: float = Field(gt=0, le=MOST_PER_SECOND, allow_inf_nan=False, description="in the long run")
     burst: int = Field(ge=1, le=MOST_BURST, description="at once, after a pause")
 
@@ -40,6 +42,10 @@ Revenue = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
 
 class NewTenant(Input):
     """A tenant as it is asked for."""
+
+    recorded: ClassVar[frozenset[str]] = frozenset(
+        {"tenant_id", "plan", "region", "rate", "customer", "tags", "revenue", "dedicated_to"}
+    )
 
     tenant_id: Name = Field(description="its name for ever: 2 to 40 lower-case letters, digits, inner dashes")
     display_name: Line
@@ -69,6 +75,8 @@ class NewTenant(Input):
 
 class TenantPatch(Input):
     """Where it may live, and what it pays; what is absent stays, null removes. It is not moved by that."""
+
+    recorded: ClassVar[frozenset[str]] = frozenset({"tags", "revenue", "dedicated_to"})
 
     tags: Tags | None = Field(default=None, description="only cells that have all of them")
     revenue: Revenue | None = Field(default=None, description="per month, in the unit of the cells' caps")
@@ -195,7 +203,7 @@ class Tenants:
             ),
             Endpoint(
                 "DELETE", one, self.delete, "Delete a suspended tenant and all its data", "deleteTenant",
-                {200: Tenant}, errors=(409,), tag="tenants",
+                {200: Tenant}, errors=(409,), tag="tenants", role="admin",
             ),
         ]  # fmt: skip
 

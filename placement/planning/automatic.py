@@ -12,6 +12,7 @@ from directory.plans import NewPlan, Plans
 from directory.rules.planning import ACTIVE
 from directory.values import Term
 from placement import metrics
+from placement.auditing import Audit
 from placement.errors import NotSolved
 from placement.planning.making import Maker
 from placement.planning.wishes import Wishes
@@ -47,8 +48,10 @@ class Left:
 class Automatic:
     """Looks now and then whether the fleet should be levelled."""
 
-    def __init__(self, plans: Plans, maker: Maker, limits: Limits, clock: Clock | None = None) -> None:
-        self._plans, self._maker, self._limits = plans, maker, limits
+    def __init__(
+        self, plans: Plans, maker: Maker, limits: Limits, audit: Audit, clock: Clock | None = None
+    ) -> None:
+        self._plans, self._maker, self._limits, self._audit = plans, maker, limits, audit
         self._clock = clock or SystemClock()
         self._next = float("-inf")
 
@@ -70,7 +73,9 @@ class Automatic:
             return
         new = NewPlan("balance", None, True, wishes.goals(), made.summary, approved_by=ITSELF)
         try:
-            plan = await self._plans.propose(new, made.moves, term)
+            async with self._audit.deciding("levelLoad", (), {"moves": len(made.moves)}, term) as recording:
+                plan = await self._plans.propose(new, made.moves, term)
+                recording.came({}, (f"plan/{plan.plan_id}",))
         except NotAllowed:
             return  # an operator was quicker
         metrics.PLANS.labels("balance", "approve").inc()

@@ -15,6 +15,7 @@ from directory.rules.planning import ACTIVE, PlanEnd
 from directory.truth import Directory
 from directory.values import Term
 from placement import metrics
+from placement.auditing import Audit
 from placement.errors import NotSolved
 from placement.planning.automatic import Automatic
 from placement.planning.draining import Drains
@@ -54,11 +55,13 @@ class Conductor:
         maker: Maker,
         candidate: Candidate,
         automatic: Automatic,
+        audit: Audit,
         clock: Clock | None = None,
     ) -> None:
         self._moves, self._plans, self._maker = moves, plans, maker
         self._candidate, self._automatic = candidate, automatic
-        self._drains = Drains(directory, moves, plans, clock)
+        self._drains = Drains(directory, moves, plans, audit, clock)
+        self._audit = audit
         self._clock = clock or SystemClock()
         self._rests: dict[str, float] = {}
         self._kept_at = float("-inf")
@@ -158,7 +161,9 @@ class Conductor:
         if not made.moves:
             await self._without(plan, made, term)
             return
-        went = await self._plans.remake(plan.plan_id, plan.wave, _since(plan, made), made.moves, term)
+        told = {"wave": plan.wave + 1, "moves": len(made.moves)}
+        async with self._audit.deciding("planWave", f"plan/{plan.plan_id}", told, term):
+            went = await self._plans.remake(plan.plan_id, plan.wave, _since(plan, made), made.moves, term)
         log.info(
             "plan_wave_planned", plan=plan.plan_id, wave=went.wave, moves=len(made.moves), moved=plan.moved,
             failed=plan.failed, term=term.number,
@@ -176,7 +181,9 @@ class Conductor:
         await self._plans.note(plan.plan_id, summary, waits_for(summary), term)
 
     async def _end(self, plan: Plan, event: PlanEnd, error: str, term: Term) -> None:
-        ended = await self._plans.end(plan.plan_id, event, error, term)
+        told = {"event": event, "moved": plan.moved, "failed": plan.failed, "why": error}
+        async with self._audit.deciding("endPlan", f"plan/{plan.plan_id}", told, term):
+            ended = await self._plans.end(plan.plan_id, event, error, term)
         metrics.PLANS.labels(plan.kind, event).inc()
         log.info(
             "plan_ended", plan=plan.plan_id, kind=plan.kind, state=ended.state, moved=ended.moved,

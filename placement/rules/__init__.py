@@ -7,4 +7,6 @@
 - `proof`    whether what answers at an address is the cell that was registered, and what it tells of itself
 - `recovering` what a lost cell needs to come back, and what becomes of its moves
 - `standing` how a cell is, by all who can tell
+- `roles`    who may do what, and how tokens are given
+- `recording` what the audit log keeps of requests and answers
 """

@@ -6,7 +6,7 @@ The same data mounts the route and writes the OpenAPI document, so the two canno
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -23,6 +23,8 @@ class Input(BaseModel):
     """A request's body or query: unknown fields are refused, nothing is coerced in bodies."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    recorded: ClassVar[frozenset[str]] = frozenset()
+    """Fields that an audit log may keep: no secrets, no mail addresses, nothing that people type freely."""
 
 
 class Output(BaseModel):
@@ -94,6 +96,8 @@ class Endpoint(Generic[ContextT]):
     public: bool = False
     while_suspended: bool = False
     """Whether it is open to those as well who are refused everything else until they pay."""
+    role: str = ""
+    """Who may call it, in a program that knows roles; empty: as that program says of the method."""
 
     def key(self) -> str:
         """What an idempotency key is scoped to, besides the tenant."""

@@ -77,6 +77,9 @@ def _operation(endpoint: Endpoint[Any], parameters: Mapping[str, Mapping[str, An
         operation["tags"] = [endpoint.tag]
     if endpoint.public:
         operation["security"] = []
+    if endpoint.role:
+        operation["x-role"] = endpoint.role
+        operation["description"] = f"Needs the role `{endpoint.role}`."
     if endpoint.body is not None:
         content_type = "application/merge-patch+json" if endpoint.method == "PATCH" else "application/json"
         schema = {"$ref": _REF.format(model=endpoint.body.__name__)}

@@ -117,6 +117,15 @@ async def test_the_writer_of_the_directory_can_neither_create_nor_drop(postgres_
             "DELETE FROM directory.terms",
             "SELECT FROM directory.terms FOR UPDATE",
             "SELECT setval('directory.epochs', 1)",
+            "UPDATE directory.audit SET actor = 'nobody'",
+            "DELETE FROM directory.audit",
+            "TRUNCATE directory.audit",
+            "SELECT FROM directory.audit FOR UPDATE",
+            "INSERT INTO directory.audit (actor, role, action, targets, request_id, detail, at)"
+            " VALUES ('me', 'admin', 'x', '{}', '', '{}', now())",
+            "INSERT INTO directory.audit (number, actor, role, action, targets, request_id, detail)"
+            " OVERRIDING SYSTEM VALUE VALUES (1, 'me', 'admin', 'x', '{}', '', '{}')",
+            "ALTER TABLE directory.audit ALTER COLUMN number RESTART",
         ):
             with pytest.raises(Exception, match=r"permission denied|must be owner"):
                 await writer.execute(statement)

@@ -16,6 +16,9 @@ from tests.placement.fake_cell import CONTROL_KEY, FakeCell
 from tests.servers import ControlDatabase, new_control_database
 
 TOKEN = "op_" + "t" * 43
+TOKENS = {role: f"op_{role[0] * 43}" for role in ("viewer", "operator", "admin")}
+PEOPLE = {"viewer": "vera", "operator": "olaf", "admin": "ada"}
+"""Who has them; `TOKEN` is of before there were roles."""
 
 
 def environment(control: ControlDatabase, redis_url: str) -> dict[str, str]:
@@ -26,7 +29,9 @@ def environment(control: ControlDatabase, redis_url: str) -> dict[str, str]:
         "DIRECTORY_DSN": control.writer_dsn,
         "DIRECTORY_OWNER_DSN": control.owner_dsn,
         "DIRECTORY_REDIS_URL": redis_url,
-        "OPERATOR_TOKENS": f"op_{'o' * 43},{TOKEN}",
+        "OPERATOR_TOKENS": ",".join(
+            [f"op_{'x' * 43}", TOKEN, *(f"{role}:{PEOPLE[role]}:{token}" for role, token in TOKENS.items())]
+        ),
         "CONTROL_KEY": CONTROL_KEY,
         "PAGE_KEY": "page-key-for-tests",
         "DRAIN_SECONDS": "0.2",
@@ -83,7 +88,7 @@ class Client:
 
 EMPTY = """
 TRUNCATE directory.cells, directory.tenants, directory.assignments, directory.changes CASCADE;
-TRUNCATE directory.terms, directory.locks;
+TRUNCATE directory.terms, directory.locks, directory.audit;
 UPDATE directory.head SET seq = 0, identity = gen_random_uuid();
 ALTER SEQUENCE directory.epochs RESTART;
 """

@@ -7,6 +7,8 @@ import pytest
 
 from directory.control.client import CellControl
 from directory.memory import MemoryDirectory
+from directory.memory_audit import MemoryAudit
+from placement.auditing import Audit
 from placement.cells import Cells
 from placement.reach import Reach
 from tests.placement.conftest import Client, StartCell
@@ -116,7 +118,7 @@ async def test_cells_are_cordoned_and_opened_again(placement: Client, cell: Fake
 async def test_a_cordon_is_not_undone_by_a_proof_that_was_on_its_way(start_cell: StartCell) -> None:
     """The round that opens joining cells looked, asked, and was answered late; meanwhile an operator decided."""
     made, truth, control = await start_cell(), MemoryDirectory(), CellControl(CONTROL_KEY)
-    cells = Cells(truth, control, Reach())
+    cells = Cells(truth, control, Reach(), Audit(MemoryAudit(truth)))
     await truth.register_cell(made.new())
     made.may_prove_itself.clear()
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:

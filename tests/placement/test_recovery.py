@@ -11,9 +11,11 @@ import aiohttp
 import asyncpg
 import pytest
 
+from directory.audit import DONE
 from directory.control.client import CellControl
 from directory.errors import Unavailable
 from directory.postgres import PostgresDirectory
+from directory.postgres_audit import PostgresAudit
 from directory.redis_feed import RedisFeed
 from directory.values import NewTenant, Tenant, TenantEntry
 from placement.app import assemble
@@ -227,6 +229,11 @@ async def test_kill_9_of_the_whole_process_loses_nothing(
         assert answer.startswith(b"HTTP/1.1 201")
         assert b"ck_acme_" in answer
         assert len(made.keys["acme"]) == 1
+        pool = await database.open_pool(control_database.writer_dsn, name="test", size=1)
+        decisions = await PostgresAudit(pool).entries(action="createTenant")
+        await pool.close()
+        # What was begun by the one that was killed is in the log, and that nothing is known of its end.
+        assert [each.outcome for each in decisions] == [DONE, None]
     finally:
         for left in processes:
             if left.returncode is None:

@@ -38,6 +38,12 @@ ENDPOINTS = [
         ("POST", f"/v1/moves/mv-1:{verb}")
         for verb in ("pause", "resume", "switch", "cancel", "confirm", "reverse", "previewReverse")
     ),
+    ("POST", "/v1/plans"),
+    ("GET", "/v1/plans"),
+    ("GET", "/v1/plans/pl-1"),
+    ("GET", "/v1/plans/pl-1/moves"),
+    *(("POST", f"/v1/plans/pl-1:{verb}") for verb in ("approve", "pause", "resume", "stop")),
+    ("GET", "/v1/cells/cell-1/drain"),
     ("GET", "/v1/tenants/acme/load"),
     ("GET", "/v1/cells/cell-1/load"),
     ("POST", "/v1/cells"),
@@ -48,6 +54,8 @@ ENDPOINTS = [
     ("GET", "/v1/cells/cell-1/recovery"),
     ("GET", "/v1/instances"),
     ("GET", "/v1/leaders"),
+    ("GET", "/v1/audit"),
+    ("GET", "/v1/whoami"),
     ("GET", "/v1/checks"),
 ]
 
@@ -56,7 +64,14 @@ async def test_the_table_above_is_complete(shared: Client) -> None:
     """Every path of the served document is asked without a token below."""
     document = (await shared("GET", "/openapi.json", token=None)).body
     served = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
-    named = {"acme": "{tenant}", "/k:": "/{key}:", "cell-1": "{cell}", "op-1": "{orchestration}", "mv-1": "{move}"}
+    named = {
+        "acme": "{tenant}",
+        "/k:": "/{key}:",
+        "cell-1": "{cell}",
+        "op-1": "{orchestration}",
+        "mv-1": "{move}",
+        "pl-1": "{plan}",
+    }
     asked = set()
     for method, path in ENDPOINTS:
         for example, name in named.items():
@@ -240,6 +255,15 @@ async def test_a_bad_offboarding_is_refused(shared: Client, body: bytes) -> None
         ("GET", "/v1/tenants?cell=%00", 400),
         ("GET", "/v1/tenants?page_size=1&page_size=2", 400),
         ("GET", "/v1/cells?page_token=AAAA", 400),
+        ("GET", "/v1/audit?since=yesterday", 400),
+        ("GET", "/v1/audit?since=2030-02-30T00:00:00Z", 400),
+        ("GET", "/v1/audit?until=0001-01-01T00:00:00%2B14:00", 400),
+        ("GET", "/v1/audit?since=2030-01-01T00:00:00", 400),
+        ("GET", "/v1/audit?actor=%00", 400),
+        ("GET", "/v1/audit?target=a/b/c", 400),
+        ("GET", "/v1/audit?page_token=AAAA", 400),
+        ("POST", "/v1/audit", 405),
+        ("DELETE", "/v1/audit", 405),
         ("GET", "/v1/tenants/%00", 404),
         ("GET", "/v1/tenants/Nobody", 404),
         ("GET", "/v1/tenants/nobody", 404),
