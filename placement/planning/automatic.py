@@ -24,6 +24,8 @@ log = logs.get("placement.planning.automatic")
 
 DAY = 86_400.0
 ITSELF = "automatic"
+RESTS = 5.0
+"""Times as long as a plan took to be made: of a large fleet that is a while, and requests come first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +65,15 @@ class Automatic:
         known = await self._plans.plans(kind="balance", unfinished=True)
         if any(plan.state in ACTIVE for plan in known) or await self.left() is None:
             return
-        wishes = Wishes(exact=False)
+        wishes, began = Wishes(exact=False), self._clock.monotonic()
         try:
             made = await self._maker.make(wishes)
         except NotSolved as error:
             log.warning("plan_not_made", plan=ITSELF, reason=str(error))
             return
+        finally:
+            now = self._clock.monotonic()
+            self._next = now + max(self._limits.every_seconds, RESTS * (now - began))
         if not made.moves:
             return
         new = NewPlan("balance", None, True, wishes.goals(), made.summary, approved_by=ITSELF)

@@ -35,6 +35,8 @@ KEEPING_SECONDS = 60.0
 """Between two looks at what is to be forgotten."""
 REST_SECONDS = 30.0
 """Before a plan that waits for room is made again."""
+RESTS = 5.0
+"""Times as long as a plan took to be made, before it is made again in the hope that there is room."""
 STALE_SECONDS = 900.0
 """A wave that nobody has begun for so long is planned anew: the fleet is another by now."""
 MOST_VAIN = 3
@@ -58,7 +60,7 @@ class Conductor:
         audit: Audit,
         clock: Clock | None = None,
     ) -> None:
-        self._moves, self._plans, self._maker = moves, plans, maker
+        self._directory, self._moves, self._plans, self._maker = directory, moves, plans, maker
         self._candidate, self._automatic = candidate, automatic
         self._drains = Drains(directory, moves, plans, audit, clock)
         self._audit = audit
@@ -157,9 +159,14 @@ class Conductor:
         """The next wave, with what really happened; or the end."""
         if plan.kind == "balance" and plan.automatic and await self._automatic.left() is None:
             return
+        if plan.cell_id is not None and not (await self._directory.cell(plan.cell_id)).tenants:
+            self._rest(plan)
+            await self._plans.note(plan.plan_id, {**plan.summary, "moves": 0}, waits_for({}), term)
+            return
+        began = self._clock.monotonic()
         made = await self._maker.make(wishes, plan.cell_id, going_on=plan.wave > 0)
         if not made.moves:
-            await self._without(plan, made, term)
+            await self._without(plan, made, self._clock.monotonic() - began, term)
             return
         told = {"wave": plan.wave + 1, "moves": len(made.moves)}
         async with self._audit.deciding("planWave", f"plan/{plan.plan_id}", told, term):
@@ -169,7 +176,7 @@ class Conductor:
             failed=plan.failed, term=term.number,
         )  # fmt: skip
 
-    async def _without(self, plan: Plan, made: Made, term: Term) -> None:
+    async def _without(self, plan: Plan, made: Made, took_seconds: float, term: Term) -> None:
         """Nothing is left to be moved, or nothing can be."""
         summary = _since(plan, made)
         if plan.kind == "balance":
@@ -177,7 +184,7 @@ class Conductor:
             await self._end(plan, "done", "", term)
             return
         # A drain ends when its cell is empty: until then it waits, for room or for ways back to be over.
-        self._rest(plan)
+        self._rest(plan, took_seconds)
         await self._plans.note(plan.plan_id, summary, waits_for(summary), term)
 
     async def _end(self, plan: Plan, event: PlanEnd, error: str, term: Term) -> None:
@@ -205,8 +212,10 @@ class Conductor:
         since = self._clock.now() - plan.made_at
         return plan.wave > 1 and not begun and since > timedelta(seconds=STALE_SECONDS)
 
-    def _rest(self, plan: Plan) -> None:
-        self._rests[plan.plan_id] = self._clock.monotonic() + REST_SECONDS
+    def _rest(self, plan: Plan, took_seconds: float = 0.0) -> None:
+        """Of a large fleet plans take a while to be made, and requests come first."""
+        rest_seconds = max(REST_SECONDS, RESTS * took_seconds)
+        self._rests[plan.plan_id] = self._clock.monotonic() + rest_seconds
 
 
 def waits_for(summary: dict[str, object]) -> str:
