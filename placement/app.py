@@ -162,13 +162,15 @@ def _works(settings: PlacementSettings, stores: Stores) -> Works:
             *(directory, stores.loads, control, settings.load_seconds), lambda: candidate.term is not None
         ),
         maker=maker,
-        conductor=_conductor(settings, stores, maker, candidate),
+        conductor=_conductor(settings, stores, maker, candidate, audit),
         forecasts=Forecasts(directory, stores.uses, candidate, settings.cell_lead_days, foreseen),
         audit=audit,
     )
 
 
-def _conductor(settings: PlacementSettings, stores: Stores, maker: Maker, candidate: Candidate) -> Conductor:
+def _conductor(
+    settings: PlacementSettings, stores: Stores, maker: Maker, candidate: Candidate, audit: Audit
+) -> Conductor:
     limits = Limits(
         on=settings.automatic,
         every_seconds=settings.automatic_seconds,
@@ -176,8 +178,8 @@ def _conductor(settings: PlacementSettings, stores: Stores, maker: Maker, candid
         bytes=settings.automatic_bytes_a_day,
         quiet=hours_of(settings.automatic_quiet),
     )
-    automatic = Automatic(stores.plans, maker, limits)
-    return Conductor(stores.directory, stores.moves, stores.plans, maker, candidate, automatic)
+    automatic = Automatic(stores.plans, maker, limits, audit)
+    return Conductor(stores.directory, stores.moves, stores.plans, maker, candidate, automatic, audit)
 
 
 def _background(settings: PlacementSettings, stores: Stores, works: Works) -> Background:

@@ -199,8 +199,8 @@ def _ask(root: Any, name: str, verb: str, json: bool) -> None:
         _brief(service.call("POST", f"{_path(service, name)}:{verb}"), json)
 
 
-def _moves(service: Placement, plan: dict[str, Any], limit: int) -> list[dict[str, Any]]:
-    return service.listed(f"/v1/plans/{plan['plan_id']}/moves", "moves", limit)
+def _moves(service: Placement, plan: dict[str, Any], limit: int, state: str | None = None) -> list[dict[str, Any]]:
+    return service.listed(f"/v1/plans/{plan['plan_id']}/moves", "moves", limit, state=state)
 
 
 def _print(service: Placement, plan: dict[str, Any], json: bool) -> None:
@@ -209,7 +209,9 @@ def _print(service: Placement, plan: dict[str, Any], json: bool) -> None:
         return
     from console.plans import draw
 
-    output.draw(draw(plan, _moves(service, plan, SHOWN_MOVES)))
+    # Of one that goes on, what is yet to come.
+    state = None if plan["end_time"] else "waiting"
+    output.draw(draw(plan, _moves(service, plan, SHOWN_MOVES, state)))
 
 
 def _brief(plan: dict[str, Any], json: bool) -> None:

@@ -82,7 +82,7 @@ class NewPlanBody(Input):
 
     recorded: ClassVar[frozenset[str]] = frozenset({"kind", "cell_id", "goals"})
 
-    kind: PlanKind = "balance"
+    kind: PlanKind = Field(description="balance: level load; drain: empty a cell")
     cell_id: Name | None = Field(default=None, description="of a drain: the cell that is emptied")
     goals: Goals = Goals()
 

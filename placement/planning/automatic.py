@@ -12,6 +12,7 @@ from directory.plans import NewPlan, Plans
 from directory.rules.planning import ACTIVE
 from directory.values import Term
 from placement import metrics
+from placement.auditing import Audit
 from placement.errors import NotSolved
 from placement.planning.making import Maker
 from placement.planning.wishes import Wishes
@@ -23,6 +24,8 @@ log = logs.get("placement.planning.automatic")
 
 DAY = 86_400.0
 ITSELF = "automatic"
+RESTS = 5.0
+"""Times as long as a plan took to be made: of a large fleet that is a while, and requests come first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,10 @@ class Left:
 class Automatic:
     """Looks now and then whether the fleet should be levelled."""
 
-    def __init__(self, plans: Plans, maker: Maker, limits: Limits, clock: Clock | None = None) -> None:
-        self._plans, self._maker, self._limits = plans, maker, limits
+    def __init__(
+        self, plans: Plans, maker: Maker, limits: Limits, audit: Audit, clock: Clock | None = None
+    ) -> None:
+        self._plans, self._maker, self._limits, self._audit = plans, maker, limits, audit
         self._clock = clock or SystemClock()
         self._next = float("-inf")
 
@@ -60,17 +65,22 @@ class Automatic:
         known = await self._plans.plans(kind="balance", unfinished=True)
         if any(plan.state in ACTIVE for plan in known) or await self.left() is None:
             return
-        wishes = Wishes(exact=False)
+        wishes, began = Wishes(exact=False), self._clock.monotonic()
         try:
             made = await self._maker.make(wishes)
         except NotSolved as error:
             log.warning("plan_not_made", plan=ITSELF, reason=str(error))
             return
+        finally:
+            now = self._clock.monotonic()
+            self._next = now + max(self._limits.every_seconds, RESTS * (now - began))
         if not made.moves:
             return
         new = NewPlan("balance", None, True, wishes.goals(), made.summary, approved_by=ITSELF)
         try:
-            plan = await self._plans.propose(new, made.moves, term)
+            async with self._audit.deciding("levelLoad", (), {"moves": len(made.moves)}, term) as recording:
+                plan = await self._plans.propose(new, made.moves, term)
+                recording.came({}, (f"plan/{plan.plan_id}",))
         except NotAllowed:
             return  # an operator was quicker
         metrics.PLANS.labels("balance", "approve").inc()

@@ -15,6 +15,7 @@ from directory.rules.planning import ACTIVE, PlanEnd
 from directory.truth import Directory
 from directory.values import Term
 from placement import metrics
+from placement.auditing import Audit
 from placement.errors import NotSolved
 from placement.planning.automatic import Automatic
 from placement.planning.draining import Drains
@@ -34,6 +35,8 @@ KEEPING_SECONDS = 60.0
 """Between two looks at what is to be forgotten."""
 REST_SECONDS = 30.0
 """Before a plan that waits for room is made again."""
+RESTS = 5.0
+"""Times as long as a plan took to be made, before it is made again in the hope that there is room."""
 STALE_SECONDS = 900.0
 """A wave that nobody has begun for so long is planned anew: the fleet is another by now."""
 MOST_VAIN = 3
@@ -54,11 +57,13 @@ class Conductor:
         maker: Maker,
         candidate: Candidate,
         automatic: Automatic,
+        audit: Audit,
         clock: Clock | None = None,
     ) -> None:
-        self._moves, self._plans, self._maker = moves, plans, maker
+        self._directory, self._moves, self._plans, self._maker = directory, moves, plans, maker
         self._candidate, self._automatic = candidate, automatic
-        self._drains = Drains(directory, moves, plans, clock)
+        self._drains = Drains(directory, moves, plans, audit, clock)
+        self._audit = audit
         self._clock = clock or SystemClock()
         self._rests: dict[str, float] = {}
         self._kept_at = float("-inf")
@@ -154,17 +159,24 @@ class Conductor:
         """The next wave, with what really happened; or the end."""
         if plan.kind == "balance" and plan.automatic and await self._automatic.left() is None:
             return
+        if plan.cell_id is not None and not (await self._directory.cell(plan.cell_id)).tenants:
+            self._rest(plan)
+            await self._plans.note(plan.plan_id, {**plan.summary, "moves": 0}, waits_for({}), term)
+            return
+        began = self._clock.monotonic()
         made = await self._maker.make(wishes, plan.cell_id, going_on=plan.wave > 0)
         if not made.moves:
-            await self._without(plan, made, term)
+            await self._without(plan, made, self._clock.monotonic() - began, term)
             return
-        went = await self._plans.remake(plan.plan_id, plan.wave, _since(plan, made), made.moves, term)
+        told = {"wave": plan.wave + 1, "moves": len(made.moves)}
+        async with self._audit.deciding("planWave", f"plan/{plan.plan_id}", told, term):
+            went = await self._plans.remake(plan.plan_id, plan.wave, _since(plan, made), made.moves, term)
         log.info(
             "plan_wave_planned", plan=plan.plan_id, wave=went.wave, moves=len(made.moves), moved=plan.moved,
             failed=plan.failed, term=term.number,
         )  # fmt: skip
 
-    async def _without(self, plan: Plan, made: Made, term: Term) -> None:
+    async def _without(self, plan: Plan, made: Made, took_seconds: float, term: Term) -> None:
         """Nothing is left to be moved, or nothing can be."""
         summary = _since(plan, made)
         if plan.kind == "balance":
@@ -172,11 +184,13 @@ class Conductor:
             await self._end(plan, "done", "", term)
             return
         # A drain ends when its cell is empty: until then it waits, for room or for ways back to be over.
-        self._rest(plan)
+        self._rest(plan, took_seconds)
         await self._plans.note(plan.plan_id, summary, waits_for(summary), term)
 
     async def _end(self, plan: Plan, event: PlanEnd, error: str, term: Term) -> None:
-        ended = await self._plans.end(plan.plan_id, event, error, term)
+        told = {"event": event, "moved": plan.moved, "failed": plan.failed, "why": error}
+        async with self._audit.deciding("endPlan", f"plan/{plan.plan_id}", told, term):
+            ended = await self._plans.end(plan.plan_id, event, error, term)
         metrics.PLANS.labels(plan.kind, event).inc()
         log.info(
             "plan_ended", plan=plan.plan_id, kind=plan.kind, state=ended.state, moved=ended.moved,
@@ -198,8 +212,10 @@ class Conductor:
         since = self._clock.now() - plan.made_at
         return plan.wave > 1 and not begun and since > timedelta(seconds=STALE_SECONDS)
 
-    def _rest(self, plan: Plan) -> None:
-        self._rests[plan.plan_id] = self._clock.monotonic() + REST_SECONDS
+    def _rest(self, plan: Plan, took_seconds: float = 0.0) -> None:
+        """Of a large fleet plans take a while to be made, and requests come first."""
+        rest_seconds = max(REST_SECONDS, RESTS * took_seconds)
+        self._rests[plan.plan_id] = self._clock.monotonic() + rest_seconds
 
 
 def waits_for(summary: dict[str, object]) -> str:

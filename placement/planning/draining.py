@@ -16,6 +16,7 @@ from directory.rules.planning import ACTIVE
 from directory.truth import Directory
 from directory.values import Cell, Term
 from placement import metrics
+from placement.auditing import Audit
 from placement.planning.wishes import Wishes
 from runtime import logs
 from runtime.clock import Clock, SystemClock
@@ -30,8 +31,10 @@ OPERATOR = "operator"
 class Drains:
     """What the leader does for cells that drain, beside carrying out their plans."""
 
-    def __init__(self, directory: Directory, moves: Moves, plans: Plans, clock: Clock | None = None) -> None:
-        self._directory, self._moves, self._plans = directory, moves, plans
+    def __init__(
+        self, directory: Directory, moves: Moves, plans: Plans, audit: Audit, clock: Clock | None = None
+    ) -> None:
+        self._directory, self._moves, self._plans, self._audit = directory, moves, plans, audit
         self._clock = clock or SystemClock()
 
     async def look(self, term: Term) -> None:
@@ -51,13 +54,16 @@ class Drains:
             await self._empty(cell, plan, term)
         elif plan is None and not await self._rests(cell):
             new = NewPlan("drain", cell.cell_id, goals=Wishes().goals(), approved_by=OPERATOR)
-            made = await self._plans.propose(new, [], term)
+            async with self._audit.deciding("beginDrain", f"cell/{cell.cell_id}", term=term) as recording:
+                made = await self._plans.propose(new, [], term)
+                recording.came({}, (f"plan/{made.plan_id}",))
             metrics.PLANS.labels("drain", "approve").inc()
             log.info("drain_begun", cell=cell.cell_id, plan=made.plan_id, tenants=cell.tenants, term=term.number)
 
     async def _empty(self, cell: Cell, plan: Plan | None, term: Term) -> None:
         try:
-            await self._directory.change_cell(cell.cell_id, "empty", term)
+            async with self._audit.deciding("emptyCell", f"cell/{cell.cell_id}", term=term):
+                await self._directory.change_cell(cell.cell_id, "empty", term)
         except NotAllowed as changed:
             log.info("cell_not_empty_after_all", cell=cell.cell_id, reason=str(changed))
             return
@@ -68,7 +74,8 @@ class Drains:
     async def _done(self, plan: Plan, term: Term) -> None:
         watched = await self._plans.watch(plan.plan_id, 0.0, term)
         try:
-            ended = await self._plans.end(plan.plan_id, "done", "", term)
+            async with self._audit.deciding("endPlan", f"plan/{plan.plan_id}", {"event": "done"}, term):
+                ended = await self._plans.end(plan.plan_id, "done", "", term)
         except NotAllowed as under_way:
             log.info("plan_not_ended_yet", plan=plan.plan_id, reason=str(under_way))
             return
@@ -82,7 +89,9 @@ class Drains:
             await self._done(plan, term)
         elif cell.state != "draining" and plan.state != "STOPPING":
             try:
-                await self._plans.call_off(plan.plan_id, term)
+                targets = (f"cell/{cell_id}", f"plan/{plan.plan_id}")
+                async with self._audit.deciding("callOffDrain", targets, {"state": cell.state}, term):
+                    await self._plans.call_off(plan.plan_id, term)
             except (NotAllowed, Stale) as changed:
                 if isinstance(changed, NotAllowed):
                     return

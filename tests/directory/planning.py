@@ -5,10 +5,13 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from directory.audit import AuditLog
 from directory.leadership import Terms
+from directory.memory_audit import MemoryAudit
 from directory.memory_leadership import MemoryTerms
 from directory.memory_plans import MemoryPlans
 from directory.plans import Plan, PlanMove, PlannedMove, Plans
+from directory.postgres_audit import PostgresAudit
 from directory.postgres_leadership import PostgresTerms
 from directory.postgres_plans import PostgresPlans
 from directory.values import Term
@@ -32,6 +35,7 @@ class Office:
     plans: Plans
     terms: Terms
     term: Term
+    log: AuditLog
     admin: "database.Connection | None" = None
 
     async def pass_time(self, seconds: float) -> None:
@@ -58,7 +62,8 @@ async def postgres_office(control: ControlDatabase) -> AsyncIterator[Office]:
     admin = await database.reach(control.admin_dsn)
     async with postgres_stage(control) as stage:
         terms = PostgresTerms(pool)
-        yield Office(stage, PostgresPlans(pool), terms, await terms.begin("placement", "me"), admin)
+        term = await terms.begin("placement", "me")
+        yield Office(stage, PostgresPlans(pool), terms, term, PostgresAudit(pool), admin)
     await admin.close()
     await pool.close()
 
@@ -68,4 +73,5 @@ async def memory_office() -> Office:
     stage = memory_stage()
     terms = MemoryTerms(stage.truth)  # type: ignore[arg-type]
     plans = MemoryPlans(stage.truth, stage.moves)  # type: ignore[arg-type]
-    return Office(stage, plans, terms, await terms.begin("placement", "me"))
+    log = MemoryAudit(stage.truth)  # type: ignore[arg-type]
+    return Office(stage, plans, terms, await terms.begin("placement", "me"), log)

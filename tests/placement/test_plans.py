@@ -12,7 +12,7 @@ from tests.placement.fake_cell import FakeCell
 from tests.waiting import eventually
 
 TENANTS = ("acme", "bolt", "carl", "dora")
-FAST: dict[str, Any] = {"goals": {"seconds": 5, "reverse_seconds": 0, "exact": False}}
+FAST: dict[str, Any] = {"kind": "balance", "goals": {"seconds": 5, "reverse_seconds": 0, "exact": False}}
 
 
 @pytest.fixture
@@ -63,7 +63,8 @@ async def test_a_plan_is_made_read_approved_and_carried_out(
     assert "× the mean of tenants" in moves[0]["reason"]
     assert (await placement("GET", "/v1/moves")).body["moves"] == []
     approved = await placement("POST", f"{path}:approve")
-    assert (approved.status, approved.body["state"], approved.body["approved_by"]) == (200, "APPROVED", "operator")
+    me = (await placement("GET", "/v1/whoami")).body["name"]
+    assert (approved.status, approved.body["state"], approved.body["approved_by"]) == (200, "APPROVED", me)
 
     async def done() -> bool:
         await carry_all(placement, carrier)
@@ -143,12 +144,13 @@ async def test_a_plan_is_paused_resumed_and_stopped(placement: Client, uneven: N
     ("body", "status", "words"),
     [
         ({"kind": "drain"}, 400, "cell_id"),
-        ({"cell_id": "cell-1"}, 400, "cell_id"),
+        ({"kind": "balance", "cell_id": "cell-1"}, 400, "cell_id"),
+        ({}, 400, "kind"),
         ({"kind": "drain", "cell_id": "cell-9"}, 404, "no cell cell-9"),
-        ({"goals": {"start": 0.5}}, 400, "start"),
-        ({"goals": {"start": 1.1, "stop": 1.2}}, 400, "stop is at most start"),
-        ({"goals": {"moves_at_once": 0}}, 400, "moves_at_once"),
-        ({"goals": {"quickly": True}}, 400, "quickly"),
+        ({"kind": "balance", "goals": {"start": 0.5}}, 400, "start"),
+        ({"kind": "balance", "goals": {"start": 1.1, "stop": 1.2}}, 400, "stop is at most start"),
+        ({"kind": "balance", "goals": {"moves_at_once": 0}}, 400, "moves_at_once"),
+        ({"kind": "balance", "goals": {"quickly": True}}, 400, "quickly"),
     ],
 )
 async def test_what_cannot_be_planned_is_refused_with_the_reason(

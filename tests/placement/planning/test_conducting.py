@@ -101,6 +101,40 @@ async def test_of_two_leaders_the_earlier_one_begins_nothing(world: World) -> No
     assert (await world.through(plan)).moved == 6
 
 
+async def test_leaders_that_act_at_the_same_time_move_nobody_twice(world: World) -> None:
+    """Whatever comes first, transaction by transaction: what is begun is begun once, and in the latest term."""
+    await world.settle("cell-1", *TENANTS)
+    plan = await world.approved(Wishes(moves_of_a_cell=3, moves_of_a_wave=3))
+    terms, office = [world.term], world.office
+    for _ in range(12):
+        terms.append(await office.terms.begin("placement", f"leader-{len(terms)}"))
+        rounds = [world.new_conductor().round(term) for term in terms[-3:] + terms[-1:]]
+        ended = await asyncio.gather(*rounds, return_exceptions=True)
+        assert {type(each) for each in ended[:-2]} <= {NotLeader}
+        assert not [each for each in ended[-2:] if isinstance(each, BaseException)]
+        await world.carry()
+    plan = await world.again(plan)
+    assert (plan.state, plan.moved, plan.failed) == ("DONE", 6, 0)
+    moved = [move.tenant_id for move in await office.stage.desk.moves()]
+    assert len(moved) == len(set(moved)) == 6
+
+
+async def test_once_a_pause_is_answered_no_move_begins(world: World) -> None:
+    """Also when it comes in the middle of a step."""
+    await world.settle("cell-1", *TENANTS)
+    plan = await world.approved()
+    desk = world.office.stage.desk
+
+    async def pause() -> int:
+        await world.office.plans.ask(plan.plan_id, "pause", "ann")
+        return len(await desk.moves())
+
+    _, begun = await asyncio.gather(world.round(), pause())
+    await world.round()
+    assert len(await desk.moves()) == begun
+    assert (await world.again(plan)).state == "PAUSED"
+
+
 async def test_a_plan_that_stops_lets_the_current_step_end(world: World) -> None:
     """What is under way arrives, and the rest is dropped."""
     await world.settle("cell-1", *TENANTS)

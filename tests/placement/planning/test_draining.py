@@ -40,6 +40,10 @@ async def test_a_drained_cell_is_emptied_and_said_to_be_empty(world: World) -> N
     assert reasons == {"cell-1 is draining"}
     await world.round()
     assert len(await world.office.plans.plans()) == 1
+    written = await world.office.log.entries()
+    assert [entry.action for entry in reversed(written)] == ["beginDrain", "planWave", "emptyCell", "endPlan"]
+    assert {(entry.actor, entry.outcome) for entry in written} == {("placement", "DONE")}
+    assert set(written[-1].targets) == {"cell/cell-1", f"plan/{plan.plan_id}"}
 
 
 async def test_an_empty_cell_that_is_drained_needs_no_plan(world: World) -> None:

@@ -10,6 +10,7 @@ from directory.leading import Candidate
 from directory.memory_leadership import MemoryLeadership
 from directory.plans import NewPlan, Plan
 from directory.values import Capacity, CellChange, Move, MovePhase
+from placement.auditing import Audit
 from placement.balancing.demand import prior
 from placement.balancing.resources import RESOURCES
 from placement.demands import Demand
@@ -61,9 +62,10 @@ class World:
         self.maker = Maker(
             stage.truth, stage.desk, self.demands, solver=at_once, silent=lambda: self.silent, clock=self.clock
         )
-        self.automatic = Automatic(plans, self.maker, self.limits, self.clock)
+        audit = Audit(self.office.log, self.clock)
+        self.automatic = Automatic(plans, self.maker, self.limits, audit, self.clock)
         candidate = Candidate(MemoryLeadership(), self.office.terms, "placement", "me")
-        return Conductor(stage.truth, stage.desk, plans, self.maker, candidate, self.automatic, self.clock)
+        return Conductor(stage.truth, stage.desk, plans, self.maker, candidate, self.automatic, audit, self.clock)
 
     async def settle(self, cell_id: str, *tenants: str) -> None:
         """Tenants that live there."""
