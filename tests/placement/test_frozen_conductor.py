@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
+import asyncpg
 import pytest
 
 from directory.postgres import PostgresDirectory
@@ -186,6 +187,7 @@ async def test_a_decision_that_was_on_its_way_while_its_leader_was_frozen_is_ref
         first = await eventually(one.leading_term, seconds=START_SECONDS)
         async with _placement(*start, tmp_path / "other.log", control_database.writer_dsn, consul) as other:
             assert await eventually(other.leading_term, seconds=START_SECONDS) == first
+            await eventually(lambda: _foretold(control_database))
             wire.arm()
             await directory.change_cell("cell-1", "drain")
             await eventually(lambda: wire.keeps)
@@ -207,6 +209,15 @@ async def test_a_decision_that_was_on_its_way_while_its_leader_was_frozen_is_ref
             emptied = [line["term"] for line in (*_lines(one), *_lines(other)) if line["event"] == "cell_emptied"]
             assert len(emptied) == 2
             assert min(emptied) == second
+
+
+async def _foretold(control: ControlDatabase) -> bool:
+    """The leader has written down what pools use: it does so once an hour, so its next decision is another one."""
+    connection = await asyncpg.connect(control.writer_dsn)
+    try:
+        return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM directory.fleet_use)"))
+    finally:
+        await connection.close()
 
 
 def _gave_up(placement: Placement) -> bool:
