@@ -76,7 +76,7 @@ def drained(found: Document) -> str:
     parts = [f"{found['cell_id']} is {found['state']}", f"{_many(found['tenants_left'], 'tenant')} left"]
     if found["bytes_left"] and found["tenants_left"]:
         parts.append(f"{size_of(found['bytes_left'])} left")
-    if found["tenants_an_hour"]:
+    if found["tenants_an_hour"] and found["tenants_left"]:  # else it would change, with nothing going on
         parts.append(f"{found['tenants_an_hour']:,.0f} tenants and {size_of(found['bytes_an_hour'])} an hour")
     if found["seconds_left"]:
         parts.append(f"about {duration(found['seconds_left'])} left")

@@ -129,7 +129,7 @@ class Blueprint:
             "DIRECTORY_DSN": self.directory_dsn("directory_writer"),
             "DIRECTORY_OWNER_DSN": self.directory_dsn("directory_owner"),
             "DIRECTORY_REDIS_URL": self.directory_redis_url(),
-            "OPERATOR_TOKENS": self._secrets[OPERATOR_TOKEN],
+            "OPERATOR_TOKENS": f"admin:local:{self._secrets[OPERATOR_TOKEN]}",
             "CONTROL_KEY": self._secrets["control_key"],
             "PAGE_KEY": self._secrets["page_key"],
         }

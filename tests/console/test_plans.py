@@ -168,3 +168,4 @@ def test_a_followed_drain_is_one_line() -> None:
     )
     unknown = {**known, "bytes_left": None, "tenants_an_hour": None, "seconds_left": None}
     assert drained(unknown) == "cell-1 is draining, 12 tenants left"
+    assert drained({**known, "tenants_left": 0, "seconds_left": 0}) == "cell-1 is draining, 0 tenants left"
