@@ -8,7 +8,8 @@ from directory.errors import NotAllowed, NotFound, NotLeader, Stale
 from directory.plans import NewPlan, Plan
 from directory.rules import planning
 from directory.rules.planning import PlanEvent, PlanState
-from directory.values import MoveOptions, NewMove
+from directory.values import Move, MoveChange, MoveOptions, NewMove
+from tests.directory.examples import new_tenant
 from tests.directory.planning import Office, memory_office, planned, postgres_office
 from tests.servers import new_control_database
 
@@ -182,6 +183,112 @@ async def test_what_became_of_moves_is_counted_once(office: Office) -> None:
     assert await office.plans.spent(86400, plan.plan_id) == await office.plans.spent(2 * PATIENCE, plan.plan_id)
     assert (await office.plans.spent(86400, plan.plan_id)).bytes == 3e6
     assert (await office.plans.spent(60, plan.plan_id)).moves == 0
+
+
+async def give_up_the_switch(office: Office, move: Move) -> Move:
+    """As a mover whose commit is refused: decided against, the source open again, the error told and cleared."""
+    move = await office.stage.bring(move, "FINALIZING")
+    move = await office.stage.moves.release(move.move_id, move.token, await office.stage.epoch(move.tenant_id))
+    opened = MoveChange(epochs={"opened": move.epochs["released"]}, error="the switch was given up")
+    await office.stage.moves.note(move.move_id, move.token, opened)
+    await office.stage.moves.record(move.move_id, move.token, "ready", MoveChange(error=""))
+    return await office.stage.moves.move(move.move_id)
+
+
+async def test_a_move_whose_switch_is_given_up_again_and_again_is_left(office: Office) -> None:
+    """Each try begins a phase anew and clears the error: that does not make a plan wait for it for ever."""
+    plan = await approved(office, "acme")
+    begun = await office.plans.begin(plan.plan_id, 1, USUAL, office.term)
+    move = await office.stage.claim(begun.move_id)
+    for _ in range(4):
+        move = await give_up_the_switch(office, move)
+        assert (await office.plans.watch(plan.plan_id, PATIENCE, office.term)).failed == 0
+        await office.pass_time(PATIENCE / 4 + 1)
+    move = await give_up_the_switch(office, move)
+    assert (move.phase, move.error) == ("READY", "")
+    watched = await office.plans.watch(plan.plan_id, PATIENCE, office.term)
+    assert (watched.failed, await states(office, plan)) == (1, ["left"])
+    assert "has not come" in watched.error
+
+
+async def test_a_move_that_copies_for_long_is_not_left(office: Office) -> None:
+    """Also when it copies again because of what went wrong: that is how long it takes."""
+    plan = await approved(office, "acme")
+    begun = await office.plans.begin(plan.plan_id, 1, USUAL, office.term)
+    move = await office.stage.bring(await office.stage.claim(begun.move_id), "COPYING")
+    await office.pass_time(2 * PATIENCE)
+    assert (await office.plans.watch(plan.plan_id, PATIENCE, office.term)).failed == 0
+    move = await office.stage.bring(move, "READY")
+    for event in ("catch_up", "copy_again"):
+        move = await office.stage.moves.record(move.move_id, move.token, event)  # type: ignore[arg-type]
+    await office.pass_time(2 * PATIENCE)
+    await office.stage.bring(move, "READY")
+    assert (await office.plans.watch(plan.plan_id, PATIENCE, office.term)).failed == 0
+    assert await states(office, plan) == ["begun"]
+
+
+async def obstructed(office: Office, plan: Plan) -> dict[str, str]:
+    """Why, by tenant."""
+    found = await office.plans.obstructed(plan.plan_id, PATIENCE)
+    return {each.tenant_id: each.why for each in found}
+
+
+async def test_moves_that_nothing_comes_of_are_known_and_withdrawn(office: Office) -> None:
+    """Their destination was closed, or is nothing for the tenant by now. The plan has failed with them."""
+    truth, plan = office.stage.truth, await approved(office, "acme", "bolt", "carl")
+    begun = [await office.plans.begin(plan.plan_id, number, USUAL, office.term) for number in (1, 2)]
+    assert await obstructed(office, plan) == {}
+    await truth.place_tenant("bolt", tags=("pci",))
+    assert await obstructed(office, plan) == {"bolt": "tenant bolt may not live there: cell-2 lacks pci"}
+    await truth.change_cell("cell-2", "drain")
+    assert (await obstructed(office, plan))["acme"] == "cell cell-2 is draining and takes nobody"
+    with pytest.raises(Stale, match="is waiting: nothing is to be cancelled"):
+        await office.plans.withdraw(plan.plan_id, 3, "closed", office.term)
+    with pytest.raises(NotFound):
+        await office.plans.withdraw(plan.plan_id, 4, "closed", office.term)
+    for number in (1, 2):
+        assert (await office.plans.withdraw(plan.plan_id, number, "closed", office.term)).wish == "cancel"
+    assert await obstructed(office, plan) == {}
+    events = await office.stage.desk.events(begun[0].move_id)
+    assert [event.text for event in events][-1] == "asked to cancel: closed"
+    for _ in begun:
+        move = await office.stage.moves.claim("mover-1", 30.0, 100)
+        assert move is not None
+        for event in ("abort", "aborted"):
+            await office.stage.moves.record(move.move_id, move.token, event)  # type: ignore[arg-type]
+    watched = await office.plans.watch(plan.plan_id, PATIENCE, office.term)
+    assert (watched.failed, watched.error) == (2, "closed")
+    assert await states(office, plan) == ["failed", "failed", "waiting"]
+    with pytest.raises(Stale, match="is failed"):
+        await office.plans.withdraw(plan.plan_id, 1, "closed", office.term)
+
+
+async def test_what_is_decided_is_not_withdrawn(office: Office) -> None:
+    """It lives there by now."""
+    plan = await approved(office, "acme")
+    begun = await office.plans.begin(plan.plan_id, 1, USUAL, office.term)
+    await office.stage.bring(await office.stage.claim(begun.move_id), "COMMITTED")
+    await office.stage.truth.change_cell("cell-2", "cordon")
+    assert await obstructed(office, plan) == {}
+    with pytest.raises(NotAllowed, match="COMMITTED"):
+        await office.plans.withdraw(plan.plan_id, 1, "closed", office.term)
+
+
+async def test_room_in_a_full_cell_is_waited_for_until_patience_ends(office: Office) -> None:
+    """From when the move could switch. Who is being cancelled is not left besides."""
+    plan = await approved(office, "acme")
+    begun = await office.plans.begin(plan.plan_id, 1, USUAL, office.term)
+    for number in range(10):
+        await office.stage.truth.create_tenant(new_tenant(f"new-{number}"), "cell-2")
+    move = await office.stage.bring(await office.stage.claim(begun.move_id), "VERIFYING")
+    await office.pass_time(PATIENCE + 1)
+    await office.stage.bring(move, "READY")
+    assert await obstructed(office, plan) == {}
+    await office.pass_time(PATIENCE + 1)
+    assert await obstructed(office, plan) == {"acme": "cell cell-2 is full, and was for long"}
+    await office.plans.withdraw(plan.plan_id, 1, "full", office.term)
+    await office.plans.watch(plan.plan_id, PATIENCE, office.term)
+    assert await states(office, plan) == ["begun"]
 
 
 async def test_the_rest_is_replaced_by_the_next_wave(office: Office) -> None:
