@@ -208,7 +208,8 @@ class MemoryPlans:
         for number in [number for number, step in steps.items() if step.state == "waiting"]:
             del steps[number]
         self._insert(plan_id, last + 1, wave, moves)
-        for number in [number for number in steps if number <= max(steps) - rules.MOST_MOVES]:
+        counted = {step.number for step in self._begun_since(plan_id, rules.BUDGETED_SECONDS)}
+        for number in [each for each in steps.keys() - counted if each <= max(steps) - rules.MOST_MOVES]:
             del steps[number]
         now, vain = self._clock.now(), rules.vain(plan.vain, len(tried), moved)
         self._plans[plan_id] = replace(
@@ -239,18 +240,17 @@ class MemoryPlans:
     async def forget(self, term: Term) -> int:
         self._directory.check_term(term)
         old = [plan.plan_id for plan in self._latest_first() if plan.ended_at is not None][rules.MOST_ENDED :]
+        old = [plan_id for plan_id in old if not self._begun_since(plan_id, rules.BUDGETED_SECONDS)]
         for plan_id in old:
             del self._plans[plan_id], self._steps[plan_id]
         return len(old)
 
     async def spent(self, seconds: float, plan_id: str | None = None) -> Spent:
-        since = self._clock.now() - timedelta(seconds=seconds)
         sizes = [
             step.bytes
             for plan in self._plans.values()
             if (plan.automatic if plan_id is None else plan.plan_id == plan_id)
-            for step in self._steps[plan.plan_id].values()
-            if step.begun_at is not None and step.begun_at > since
+            for step in self._begun_since(plan.plan_id, seconds)
         ]
         return Spent(len(sizes), sum(sizes))
 
@@ -278,6 +278,11 @@ class MemoryPlans:
         if number not in self._steps[plan_id]:
             raise NotFound(f"no move {number} of plan {plan_id}")
         return self._steps[plan_id][number]
+
+    def _begun_since(self, plan_id: str, seconds: float) -> list[PlanMove]:
+        since = self._clock.now() - timedelta(seconds=seconds)
+        steps = self._steps[plan_id].values()
+        return [step for step in steps if step.begun_at is not None and step.begun_at > since]
 
     def _check_alone(self, plan_id: str, kind: PlanKind, cell_id: str | None) -> None:
         for other in self._plans.values():

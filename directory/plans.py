@@ -198,7 +198,13 @@ class Plans(Protocol):
         """Those that nobody has approved in time. NotLeader."""
 
     async def forget(self, term: Term) -> int:
-        """Remove the oldest of those that ended, so that a bounded number is kept; how many. NotLeader."""
+        """Remove the oldest of those that ended, so that a bounded number is kept; how many. NotLeader.
+
+        One that has begun a move within a day stays, for budgets count that.
+        """
 
     async def spent(self, seconds: float, plan_id: str | None = None) -> Spent:
-        """What was begun within the last `seconds`: by a plan, or by all that approved of themselves."""
+        """What was begun within the last `seconds`: by a plan, or by all that approved of themselves.
+
+        Of a day at most: what was begun before is not kept for it.
+        """

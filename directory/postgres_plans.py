@@ -165,7 +165,7 @@ class PostgresPlans:
             rules.check_remake(plan_id, row["state"], row["wave"], wave, went["begun"])
             await connection.execute(SQL["delete_waiting_plan_moves"], plan_id)
             await _insert(connection, plan_id, went["last"] + 1, wave, moves)
-            await connection.execute(SQL["forget_plan_moves"], plan_id, rules.MOST_MOVES)
+            await connection.execute(SQL["forget_plan_moves"], plan_id, rules.MOST_MOVES, rules.BUDGETED_SECONDS)
             vain = rules.vain(row["vain"], went["tried"], went["moved"])
             return _plan(
                 found(
@@ -197,7 +197,8 @@ class PostgresPlans:
     @repeated
     async def forget(self, term: Term) -> int:
         async with self._transactions.begun(term) as connection:
-            status = await connection.execute(SQL["forget_plans"], rules.MOST_ENDED, FORGOTTEN_AT_ONCE)
+            most = rules.MOST_ENDED, FORGOTTEN_AT_ONCE
+            status = await connection.execute(SQL["forget_plans"], *most, rules.BUDGETED_SECONDS)
         return int(status.split()[-1])
 
     async def spent(self, seconds: float, plan_id: str | None = None) -> Spent:

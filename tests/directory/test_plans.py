@@ -353,11 +353,15 @@ async def test_what_nobody_approves_expires(office: Office) -> None:
     assert [plan.plan_id for plan in await office.plans.expire(office.term)] == [first.plan_id]
     assert await office.plans.expire(office.term) == []
     assert (await office.plans.plan(running.plan_id)).state == "APPROVED"
+    assert (await states(office, first), await states(office, running)) == (["dropped"], ["waiting"])
     for _ in range(planning.MOST_PROPOSED + 2):
         await office.plans.propose(NewPlan("balance"), [planned("acme")])
     found = await office.plans.plans()
     assert sum(plan.state == "PROPOSED" for plan in found) == planning.MOST_PROPOSED
     assert sum(plan.state == "EXPIRED" for plan in found) == 3
+    for plan in found:
+        expected = "dropped" if plan.state == "EXPIRED" else "waiting"
+        assert await states(office, plan) == [expected]
 
 
 async def test_old_plans_are_forgotten_with_their_moves(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -385,6 +389,49 @@ async def test_of_a_long_plan_the_latest_moves_are_kept(office: Office, monkeypa
     assert plan.failed == 3
 
 
+async def test_what_was_begun_within_a_day_is_counted_however_often_a_plan_is_made_anew(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its numbers go on, and what is kept by number alone would leave budgets to begin anew."""
+    monkeypatch.setattr(planning, "MOST_MOVES", 3)
+    new = NewPlan("balance", automatic=True, approved_by="automatic")
+    plan = await office.plans.propose(new, [planned("acme"), planned("bolt")])
+    for number in (1, 2):
+        move = await office.plans.begin(plan.plan_id, number, USUAL, office.term)
+        await office.stage.bring(await office.stage.claim(move.move_id), "REVERSIBLE")
+    await office.plans.watch(plan.plan_id, PATIENCE, office.term)
+    many = [planned(f"tenant-{number}") for number in range(3)]
+    for wave in (1, 2, 3):
+        plan = await office.plans.remake(plan.plan_id, wave, {}, many, office.term)
+        for plan_id in (None, plan.plan_id):
+            spent = await office.plans.spent(86_400, plan_id)
+            assert (spent.moves, spent.bytes) == (2, 2e6)
+    await office.pass_time(86_401)
+    await office.plans.remake(plan.plan_id, 4, {}, many, office.term)
+    assert {step.state for step in await office.steps(plan)} == {"waiting"}
+
+
+async def test_plans_that_have_begun_moves_within_a_day_are_kept(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many ended since: budgets of a day count them."""
+    monkeypatch.setattr(planning, "MOST_ENDED", 0)
+    plan = await office.plans.propose(
+        NewPlan("balance", automatic=True, approved_by="automatic"), [planned("acme")]
+    )
+    move = await office.plans.begin(plan.plan_id, 1, USUAL, office.term)
+    await office.stage.bring(await office.stage.claim(move.move_id), "REVERSIBLE")
+    await office.plans.watch(plan.plan_id, PATIENCE, office.term)
+    await office.plans.end(plan.plan_id, "done", "", office.term)
+    other = await office.plans.propose(NewPlan("balance"), [planned("bolt")])
+    await office.plans.ask(other.plan_id, "stop", "ann")
+    assert await office.plans.forget(office.term) == 1
+    assert (await office.plans.spent(86_400)).moves == 1
+    await office.pass_time(86_401)
+    assert await office.plans.forget(office.term) == 1
+    assert await office.plans.plans() == []
+
+
 async def test_whoever_leads_no_longer_decides_nothing(office: Office) -> None:
     """Each decision of a leader carries its term, and changes nothing once another one has begun."""
     plan = await approved(office, "acme", "bolt")
@@ -400,6 +447,7 @@ async def test_whoever_leads_no_longer_decides_nothing(office: Office) -> None:
         office.plans.note(plan_id, {}, "why", old),
         office.plans.end(plan_id, "done", "", old),
         office.plans.call_off(plan_id, old),
+        office.plans.withdraw(plan_id, 1, "why", old),
         office.plans.ask(plan_id, "pause", "itself", old),
         office.plans.propose(NewPlan("drain", "cell-1", approved_by="me"), [], old),
         office.plans.expire(old),
