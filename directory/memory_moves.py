@@ -132,13 +132,17 @@ class MemoryMoves:
         return self._kept(move_id).events[after : after + limit]
 
     async def ask(self, move_id: str, wish: Wish) -> Move:
+        return self.asked(move_id, wish)
+
+    def asked(self, move_id: str, wish: Wish, why: str = "") -> Move:
+        """As `ask`, in what is one step with something else."""
         kept = self._kept(move_id)
         asked = kept.move
         rules.check_wish(asked, wish)
         kept.move = replace(asked, wish=wish, paused=wish == "pause", updated_at=self._clock.now())
         kept.claim_after = None
         if wish != asked.wish:
-            self._happened(kept, f"asked to {wish}", {"event": "ask", "wish": wish})
+            self._happened(kept, rules.wished(wish, why), {"event": "ask", "wish": wish})
         return kept.move
 
     # By whoever carries moves out

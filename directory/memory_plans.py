@@ -8,9 +8,9 @@ from datetime import timedelta
 from typing import Any
 
 from directory.errors import NotFound
-from directory.memory import MemoryDirectory
+from directory.memory import KeptMove, MemoryDirectory
 from directory.memory_moves import MemoryMoves
-from directory.plans import NewPlan, Plan, PlanMove, PlannedMove, Spent
+from directory.plans import NewPlan, Obstructed, Plan, PlanMove, PlannedMove, Spent
 from directory.rules import moves as move_rules
 from directory.rules import planning as rules
 from directory.rules.planning import PlanEnd, PlanKind, PlanState, PlanWish, StepState
@@ -138,8 +138,39 @@ class MemoryPlans:
             return rules.stepped(step.state, "give_up"), "the move is known no longer"
         move, since = kept.move, max(kept.phase_at, step.begun_at)
         rests = since <= self._clock.now() - timedelta(seconds=patience_seconds)
-        event = rules.told(move.phase, stuck=rests and bool(move.paused or move.error))
-        return None if event is None else rules.stepped(step.state, event), move.error
+        vain = rules.is_tried_in_vain(move.phase, move.wish, waited=self._waited(kept, patience_seconds))
+        event = rules.told(move.phase, stuck=vain or (rests and bool(move.paused or move.error)))
+        error = move.error or step.error or (rules.IN_VAIN if vain and event == "leave" else "")
+        return None if event is None else rules.stepped(step.state, event), error
+
+    def _waited(self, kept: KeptMove, seconds: float) -> bool:
+        """Whether it was READY so long ago, with what was copied last."""
+        before = self._clock.now() - timedelta(seconds=seconds)
+        copied = max((event.number for event in kept.events if event.phase == "COPYING"), default=0)
+        ready = (event for event in kept.events if event.phase == "READY" and event.number > copied)
+        return any(event.at <= before for event in ready)
+
+    async def obstructed(self, plan_id: str, patience_seconds: float) -> Sequence[Obstructed]:
+        found = []
+        for number, step in sorted(self._steps.get(plan_id, {}).items()):
+            kept = self._directory.moves.get(step.move_id)
+            if step.state != "begun" or kept is None or kept.move.wish == "cancel":
+                continue
+            if kept.move.phase not in move_rules.UNDECIDED:
+                continue
+            cell, tenant = self._directory.get_cell(step.destination), self._directory.get_tenant(step.tenant_id)
+            why = rules.obstruction(cell, tenant, waited=self._waited(kept, patience_seconds))
+            if why is not None:
+                found.append(Obstructed(number, step.move_id, step.tenant_id, why))
+        return found
+
+    async def withdraw(self, plan_id: str, number: int, why: str, term: Term) -> Move:
+        self._directory.check_term(term)
+        step = self._step(plan_id, number)
+        rules.check_under_way(plan_id, number, step.state)
+        move = self._moves.asked(step.move_id, "cancel", why)
+        self._steps[plan_id][number] = replace(step, error=rules.clip(why))
+        return move
 
     async def begin(self, plan_id: str, number: int, options: MoveOptions, term: Term) -> Move:
         self._directory.check_term(term)
@@ -177,7 +208,8 @@ class MemoryPlans:
         for number in [number for number, step in steps.items() if step.state == "waiting"]:
             del steps[number]
         self._insert(plan_id, last + 1, wave, moves)
-        for number in [number for number in steps if number <= max(steps) - rules.MOST_MOVES]:
+        counted = {step.number for step in self._begun_since(plan_id, rules.BUDGETED_SECONDS)}
+        for number in [each for each in steps.keys() - counted if each <= max(steps) - rules.MOST_MOVES]:
             del steps[number]
         now, vain = self._clock.now(), rules.vain(plan.vain, len(tried), moved)
         self._plans[plan_id] = replace(
@@ -208,18 +240,17 @@ class MemoryPlans:
     async def forget(self, term: Term) -> int:
         self._directory.check_term(term)
         old = [plan.plan_id for plan in self._latest_first() if plan.ended_at is not None][rules.MOST_ENDED :]
+        old = [plan_id for plan_id in old if not self._begun_since(plan_id, rules.BUDGETED_SECONDS)]
         for plan_id in old:
             del self._plans[plan_id], self._steps[plan_id]
         return len(old)
 
     async def spent(self, seconds: float, plan_id: str | None = None) -> Spent:
-        since = self._clock.now() - timedelta(seconds=seconds)
         sizes = [
             step.bytes
             for plan in self._plans.values()
             if (plan.automatic if plan_id is None else plan.plan_id == plan_id)
-            for step in self._steps[plan.plan_id].values()
-            if step.begun_at is not None and step.begun_at > since
+            for step in self._begun_since(plan.plan_id, seconds)
         ]
         return Spent(len(sizes), sum(sizes))
 
@@ -238,11 +269,20 @@ class MemoryPlans:
 
     def _waiting(self, plan_id: str, number: int) -> PlanMove:
         plan = self._kept(plan_id)
-        if number not in self._steps[plan_id]:
-            raise NotFound(f"no move {number} of plan {plan_id}")
-        step = self._steps[plan_id][number]
+        step = self._step(plan_id, number)
         rules.check_waiting(plan_id, plan.state, number, step.state)
         return step
+
+    def _step(self, plan_id: str, number: int) -> PlanMove:
+        self._kept(plan_id)
+        if number not in self._steps[plan_id]:
+            raise NotFound(f"no move {number} of plan {plan_id}")
+        return self._steps[plan_id][number]
+
+    def _begun_since(self, plan_id: str, seconds: float) -> list[PlanMove]:
+        since = self._clock.now() - timedelta(seconds=seconds)
+        steps = self._steps[plan_id].values()
+        return [step for step in steps if step.begun_at is not None and step.begun_at > since]
 
     def _check_alone(self, plan_id: str, kind: PlanKind, cell_id: str | None) -> None:
         for other in self._plans.values():

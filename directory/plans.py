@@ -96,6 +96,16 @@ class PlanMove:
 
 
 @dataclass(frozen=True, slots=True)
+class Obstructed:
+    """A move under way that nothing comes of, for its destination does not take the tenant (any more)."""
+
+    number: int
+    move_id: str
+    tenant_id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Spent:
     """What was begun within some time."""
 
@@ -144,8 +154,20 @@ class Plans(Protocol):
     async def watch(self, plan_id: str, patience_seconds: float, term: Term) -> Plan:
         """Learn what became of the moves that were begun, and count them.
 
-        One that is paused, or that something is wrong with, for `patience_seconds` is left to itself.
-        NotFound; NotLeader.
+        One that is paused, or that something is wrong with, for `patience_seconds` is left to itself; so is one
+        that was READY so long ago, and has not switched. NotFound; NotLeader.
+        """
+
+    async def obstructed(self, plan_id: str, patience_seconds: float) -> Sequence[Obstructed]:
+        """Those under way whose destination is not open, or which the tenant does not fit by now.
+
+        Room in one that is full is waited for until the move was READY `patience_seconds` ago.
+        """
+
+    async def withdraw(self, plan_id: str, number: int, why: str, term: Term) -> Move:
+        """Have one under way cancelled: the tenant stays where it is.
+
+        NotFound; Stale when it is not under way; NotAllowed when it is decided by now; NotLeader.
         """
 
     async def begin(self, plan_id: str, number: int, options: MoveOptions, term: Term) -> Move:
@@ -176,7 +198,13 @@ class Plans(Protocol):
         """Those that nobody has approved in time. NotLeader."""
 
     async def forget(self, term: Term) -> int:
-        """Remove the oldest of those that ended, so that a bounded number is kept; how many. NotLeader."""
+        """Remove the oldest of those that ended, so that a bounded number is kept; how many. NotLeader.
+
+        One that has begun a move within a day stays, for budgets count that.
+        """
 
     async def spent(self, seconds: float, plan_id: str | None = None) -> Spent:
-        """What was begun within the last `seconds`: by a plan, or by all that approved of themselves."""
+        """What was begun within the last `seconds`: by a plan, or by all that approved of themselves.
+
+        Of a day at most: what was begun before is not kept for it.
+        """

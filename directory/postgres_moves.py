@@ -96,14 +96,7 @@ class PostgresMoves:
     @repeated
     async def ask(self, move_id: str, wish: Wish) -> Move:
         async with self._transactions.begun() as connection:
-            move = _move(await _locked(connection, move_id))
-            rules.check_wish(move, wish)
-            row = await connection.fetchrow(SQL["set_move_wish"], move_id, wish, wish == "pause")
-            if wish != move.wish:
-                await _happened(
-                    connection, move_id, move.phase, f"asked to {wish}", {"event": "ask", "wish": wish}
-                )
-            return _move(found(row, "move", move_id))
+            return await asked(connection, move_id, wish)
 
     # By whoever carries moves out
 
@@ -209,6 +202,17 @@ async def planned(connection: Connection, new: NewMove) -> Move:
     if old is not None:
         await _take_way_back(connection, old)
     return await _insert(connection, new, rules.check_movable(new, tenant))
+
+
+async def asked(connection: Connection, move_id: str, wish: Wish, why: str = "") -> Move:
+    """The move with this wish, in a transaction that is begun already. As `Moves.ask`."""
+    move = _move(await _locked(connection, move_id))
+    rules.check_wish(move, wish)
+    row = await connection.fetchrow(SQL["set_move_wish"], move_id, wish, wish == "pause")
+    if wish != move.wish:
+        detail = {"event": "ask", "wish": wish}
+        await _happened(connection, move_id, move.phase, rules.wished(wish, why), detail)
+    return _move(found(row, "move", move_id))
 
 
 async def _take_way_back(connection: Connection, old: Move) -> None:

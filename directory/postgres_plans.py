@@ -10,9 +10,9 @@ from typing import Any
 
 import asyncpg
 
-from directory import postgres_moves
+from directory import postgres_moves, transactions
 from directory.errors import NotAllowed
-from directory.plans import NewPlan, Plan, PlanMove, PlannedMove, Spent
+from directory.plans import NewPlan, Obstructed, Plan, PlanMove, PlannedMove, Spent
 from directory.rules import moves as move_rules
 from directory.rules import planning as rules
 from directory.rules.planning import PlanEnd, PlanKind, PlanState, PlanWish, StepState
@@ -99,7 +99,7 @@ class PostgresPlans:
             row = await _locked(connection, plan_id)
             ended = await connection.fetch(
                 *(SQL["watch_plan_moves"], plan_id, list(rules.ARRIVED), list(rules.GONE_BACK)),
-                float(patience_seconds),
+                *(float(patience_seconds), list(move_rules.BEFORE_FENCING), rules.IN_VAIN),
             )
             if not ended:
                 return _plan(row)
@@ -110,6 +110,31 @@ class PostgresPlans:
                 *(len(ended) - len(moved), rules.clip(errors[-1]) if errors else None),
             )
             return _plan(found(counted, "plan", plan_id))
+
+    async def obstructed(self, plan_id: str, patience_seconds: float) -> Sequence[Obstructed]:
+        obstructed = []
+        async with self._transactions.begun() as connection:
+            rows = await connection.fetch(
+                *(SQL["list_obstructed_plan_moves"], plan_id, list(move_rules.UNDECIDED), float(patience_seconds))
+            )
+            for row in rows:
+                known = await connection.fetchrow(SQL["get_cell"], row["destination"])
+                cell = transactions.cell(found(known, "cell", row["destination"]))
+                tenant = await transactions.get_tenant(connection, row["tenant_id"])
+                if (why := rules.obstruction(cell, tenant, waited=row["waited"])) is not None:
+                    obstructed.append(Obstructed(row["number"], row["move_id"], row["tenant_id"], why))
+        return obstructed
+
+    @repeated
+    async def withdraw(self, plan_id: str, number: int, why: str, term: Term) -> Move:
+        async with self._transactions.begun(term) as connection:
+            await _locked(connection, plan_id)
+            row = await connection.fetchrow(SQL["lock_plan_move"], plan_id, number)
+            step = found(row, "move of plan", plan_id)
+            rules.check_under_way(plan_id, number, step["state"])
+            move = await postgres_moves.asked(connection, step["move_id"], "cancel", why)
+            await connection.execute(SQL["set_plan_move_withdrawn"], plan_id, number, rules.clip(why))
+            return move
 
     @repeated
     async def begin(self, plan_id: str, number: int, options: MoveOptions, term: Term) -> Move:
@@ -140,7 +165,7 @@ class PostgresPlans:
             rules.check_remake(plan_id, row["state"], row["wave"], wave, went["begun"])
             await connection.execute(SQL["delete_waiting_plan_moves"], plan_id)
             await _insert(connection, plan_id, went["last"] + 1, wave, moves)
-            await connection.execute(SQL["forget_plan_moves"], plan_id, rules.MOST_MOVES)
+            await connection.execute(SQL["forget_plan_moves"], plan_id, rules.MOST_MOVES, rules.BUDGETED_SECONDS)
             vain = rules.vain(row["vain"], went["tried"], went["moved"])
             return _plan(
                 found(
@@ -172,7 +197,8 @@ class PostgresPlans:
     @repeated
     async def forget(self, term: Term) -> int:
         async with self._transactions.begun(term) as connection:
-            status = await connection.execute(SQL["forget_plans"], rules.MOST_ENDED, FORGOTTEN_AT_ONCE)
+            most = rules.MOST_ENDED, FORGOTTEN_AT_ONCE
+            status = await connection.execute(SQL["forget_plans"], *most, rules.BUDGETED_SECONDS)
         return int(status.split()[-1])
 
     async def spent(self, seconds: float, plan_id: str | None = None) -> Spent:

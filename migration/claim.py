@@ -9,7 +9,7 @@ from typing import Any
 
 from directory.moves import Moves
 from directory.rules.comparing import obstacles, spelled_otherwise
-from directory.rules.moves import BEFORE_FENCING, MoveStep
+from directory.rules.moves import BEFORE_FENCING, MoveStep, commit_refusal
 from directory.rules.tables import Schema
 from directory.truth import Directory
 from directory.values import Move, MoveChange
@@ -94,6 +94,13 @@ class Claim:
         if tenant.assignment is None or tenant.assignment.cell_id != self.move.source:
             raise Obstacle(f"the tenant does not live in {self.move.source} any more")
         return tenant.assignment.epoch
+
+    async def check_destination(self) -> None:
+        """Before anybody has to wait: no switch is begun that the directory would refuse. Obstacle."""
+        tenant = await self.directory.tenant(self.move.tenant_id)
+        cell = await self.directory.cell(self.move.destination)
+        if (why := commit_refusal(self.move, cell, tenant)) is not None:
+            raise Obstacle(f"the switch waits: {why}; change that, or cancel the move")
 
     # The operator
 

@@ -29,7 +29,7 @@ USED_SHARE = Gauge(
 )
 SEEN = Gauge("cellway_placement_seen", "Processes that the registry told of last, by service", ["service"])
 PLANS = Counter("cellway_placement_plans", "Plans by kind and what became of them", ["kind", "event"])
-PLAN_MOVES = Counter("cellway_placement_plan_moves", "Moves of plans: begun, refused", ["outcome"])
+PLAN_MOVES = Counter("cellway_placement_plan_moves", "Moves of plans: begun, refused, withdrawn", ["outcome"])
 PLANNING_SECONDS = Histogram(
     "cellway_placement_planning_seconds",
     "How long a plan took to be made",

@@ -174,6 +174,11 @@ def check_wish(move: Move, wish: Wish) -> None:
         )
 
 
+def wished(wish: Wish, why: str = "") -> str:
+    """What the event of a wish says."""
+    return f"asked to {wish}: {why}" if why else f"asked to {wish}"
+
+
 def _said(wish: Wish) -> str:
     """As operators say it."""
     return "resume" if wish == "run" else wish
@@ -248,6 +253,22 @@ def check_fit(cell: Cell, tenant: Tenant) -> None:
     """NotAllowed for a cell in which the tenant may not live."""
     if (why := misfit(cell, tenant)) is not None:
         raise NotAllowed(f"tenant {tenant.tenant_id} may not live there: {why}; choose another")
+
+
+def refusal_for_good(cell: Cell, tenant: Tenant) -> str | None:
+    """Why the cell does not take the tenant until somebody changes either; None: it would. As `take_place`."""
+    if cell.state != "open":
+        return f"cell {cell.cell_id} is {cell.state} and takes nobody"
+    why = misfit(cell, tenant)
+    return None if why is None else f"tenant {tenant.tenant_id} may not live there: {why}"
+
+
+def commit_refusal(move: Move, cell: Cell, tenant: Tenant) -> str | None:
+    """Why its commit would be refused if it came now; None: it would not. `cell` is the destination."""
+    if move.reverses is not None:
+        closed = cell.state in WAY_BACK_CLOSED
+        return f"cell {cell.cell_id} is {cell.state} and takes nobody back" if closed else None
+    return refusal_for_good(cell, tenant) or (None if cell.free_tenants else f"cell {cell.cell_id} is full")
 
 
 def check_way_back(new: NewMove, old: Move, state: CellState) -> None:

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 
 from directory.errors import NotAllowed, Stale
 from directory.rules import moves, states
-from directory.values import CellState, MovePhase
+from directory.values import Cell, CellState, MovePhase, Tenant, Wish
 
 PlanKind = Literal["balance", "drain"]
 PlanState = Literal["PROPOSED", "APPROVED", "PAUSED", "STOPPING", "STOPPED", "DONE", "EXPIRED", "FAILED"]
@@ -64,7 +64,10 @@ MOST_ENDED = 200
 """Ended plans that are kept."""
 MOST_MOVES = 10_000
 """Of one plan that are kept. It is made anew after each wave, so what comes later is of little interest."""
+BUDGETED_SECONDS = 86_400.0
+"""What was begun within them is kept, however much it is: budgets count it."""
 MOST_TEXT = 500
+IN_VAIN = "its switch was tried for long, and has not come"
 PLAN_ID = moves.MOVE_ID.replace("mv-", "pl-")
 
 
@@ -90,6 +93,31 @@ def told(phase: MovePhase | None, *, stuck: bool) -> StepEvent | None:
     if phase in ARRIVED:
         return "arrive"
     return "leave" if stuck else None
+
+
+def is_tried_in_vain(phase: MovePhase, wish: Wish, *, waited: bool) -> bool:
+    """Whether it has gone through its phases again and again, and nobody has asked for its end.
+
+    `waited`: so long ago it was READY first, with what was copied last. Each try begins a phase anew and clears
+    the error, so neither tells.
+    """
+    return waited and phase in moves.BEFORE_FENCING and wish != "cancel"
+
+
+def obstruction(cell: Cell, tenant: Tenant, *, waited: bool) -> str | None:
+    """Why nothing comes of a move to this cell that is under way; None: something may.
+
+    Room in a full one may come, so it is waited for.
+    """
+    if (why := moves.refusal_for_good(cell, tenant)) is not None:
+        return why
+    return f"cell {cell.cell_id} is full, and was for long" if waited and not cell.free_tenants else None
+
+
+def check_under_way(plan_id: str, number: int, step: StepState) -> None:
+    """Stale for a move that was not begun, or has ended."""
+    if step != "begun":
+        raise Stale(f"move {number} of plan {plan_id} is {step}: nothing is to be cancelled")
 
 
 def check_wish(kind: PlanKind, state: PlanState, wish: PlanWish, *, expired: bool) -> None:

@@ -213,6 +213,7 @@ async def _step_to(claim: Claim, reader: Reader) -> Stepped:
 
 async def verifying(claim: Claim) -> None:
     """Every row at one snapshot, at both ends, while writers go on."""
+    claim.obey()
     schema, source, destination = await claim.fitting(), await claim.source(), await claim.destination()
     claim.obey()
     began = time.monotonic()

@@ -26,6 +26,7 @@ async def ready(claim: Claim) -> float | None:
     if claim.move.options.hold and claim.move.wish != "switch":
         await claim.goes_on()
         return HELD_SECONDS
+    await claim.check_destination()
     if stepped.keys > before.SMALL_KEYS:
         await claim.record("catch_up")
         return None

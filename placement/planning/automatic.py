@@ -7,7 +7,7 @@ kept of it. Otherwise it is a plan like any other, to be seen, paused and stoppe
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from directory.errors import NotAllowed
+from directory.errors import NotAllowed, NotFound
 from directory.plans import NewPlan, Plans
 from directory.rules.planning import ACTIVE
 from directory.values import Term
@@ -24,6 +24,7 @@ log = logs.get("placement.planning.automatic")
 
 DAY = 86_400.0
 ITSELF = "automatic"
+OFF = "plans that approve of themselves are switched off"
 RESTS = 5.0
 """Times as long as a plan took to be made: of a large fleet that is a while, and requests come first."""
 
@@ -59,7 +60,10 @@ class Automatic:
 
     async def look(self, term: Term) -> None:
         """Make a plan and approve of it, when it is time to and there is reason. NotLeader; Unavailable."""
-        if not self._limits.on or self._clock.monotonic() < self._next:
+        if not self._limits.on:
+            await self._stop(term)
+            return
+        if self._clock.monotonic() < self._next:
             return
         self._next = self._clock.monotonic() + self._limits.every_seconds
         known = await self._plans.plans(kind="balance", unfinished=True)
@@ -85,6 +89,19 @@ class Automatic:
             return  # an operator was quicker
         metrics.PLANS.labels("balance", "approve").inc()
         log.info("plan_approved", plan=plan.plan_id, by=ITSELF, moves=len(made.moves), term=term.number)
+
+    async def _stop(self, term: Term) -> None:
+        """It was switched off: a plan of its own would begin nothing, and be in the way of operators' plans."""
+        known = await self._plans.plans(kind="balance", unfinished=True)
+        for plan in [each for each in known if each.automatic and each.state in ("APPROVED", "PAUSED")]:
+            try:
+                async with self._audit.deciding("stopPlan", f"plan/{plan.plan_id}", {"why": OFF}, term):
+                    await self._plans.ask(plan.plan_id, "stop", ITSELF, term)
+            except (NotAllowed, NotFound) as changed:
+                log.info("plan_not_stopped", plan=plan.plan_id, reason=str(changed))
+                continue
+            metrics.PLANS.labels("balance", "stop").inc()
+            log.info("plan_stopped", plan=plan.plan_id, reason=OFF, term=term.number)
 
     async def left(self) -> Left | None:
         """What it may still begin today; None: nothing now."""

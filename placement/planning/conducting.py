@@ -105,6 +105,7 @@ class Conductor:
     async def advance(self, known: Plan, term: Term) -> None:
         """One step. Stale; NotAllowed; NotLeader; NotSolved; Unavailable."""
         wishes = Wishes.of(known.goals)
+        await self._withdraw(known, wishes, term)
         plan = await self._plans.watch(known.plan_id, wishes.patience_seconds, term)
         begun = await self._plans.moves(plan.plan_id, states=("begun",), limit=1000)
         if plan.state == "STOPPING" and not begun:
@@ -120,6 +121,22 @@ class Conductor:
             await self._begin(plan, wishes, wave, len(begun), term)
         elif not begun and self._rests.get(plan.plan_id, 0.0) <= self._clock.monotonic():
             await self._next(plan, wishes, term)
+
+    async def _withdraw(self, plan: Plan, wishes: Wishes, term: Term) -> None:
+        """Moves that nothing comes of end, so that the plan can go on with these tenants some other way."""
+        for lost in await self._plans.obstructed(plan.plan_id, wishes.patience_seconds):
+            targets = (f"plan/{plan.plan_id}", f"move/{lost.move_id}", f"tenant/{lost.tenant_id}")
+            try:
+                async with self._audit.deciding("cancelMove", targets, {"why": lost.why}, term):
+                    await self._plans.withdraw(plan.plan_id, lost.number, lost.why, term)
+            except (NotAllowed, NotFound, Stale) as changed:
+                log.info("plan_move_not_withdrawn", plan=plan.plan_id, move=lost.move_id, reason=str(changed))
+                continue
+            metrics.PLAN_MOVES.labels("withdrawn").inc()
+            log.warning(
+                "plan_move_withdrawn", plan=plan.plan_id, move=lost.move_id, tenant=lost.tenant_id,
+                reason=lost.why, term=term.number,
+            )  # fmt: skip
 
     async def _begin(
         self, plan: Plan, wishes: Wishes, waiting: Sequence[PlanMove], under_way: int, term: Term

@@ -43,6 +43,7 @@ UPDATE directory.moves SET lease_until = lease_until - $1::interval, claim_after
 PASS_TIME_OF_RESERVATIONS = (
     "UPDATE directory.reservations SET until = until - $1::interval, created_at = created_at - $1::interval"
 )
+PASS_TIME_OF_EVENTS = "UPDATE directory.move_events SET at = at - $1::interval"
 PASS_TIME_OF_SWITCHES = "UPDATE directory.move_switches SET until = until - $1::interval"
 
 
@@ -54,7 +55,7 @@ async def postgres_stage(control: ControlDatabase) -> AsyncIterator[Stage]:
     admin = await database.reach(control.admin_dsn)
 
     async def pass_time(seconds: float) -> None:
-        for statement in (PASS_TIME, PASS_TIME_OF_SWITCHES, PASS_TIME_OF_RESERVATIONS):
+        for statement in (PASS_TIME, PASS_TIME_OF_EVENTS, PASS_TIME_OF_SWITCHES, PASS_TIME_OF_RESERVATIONS):
             await admin.execute(statement, timedelta(seconds=seconds))
 
     directory = PostgresDirectory(writers)

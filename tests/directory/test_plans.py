@@ -8,7 +8,8 @@ from directory.errors import NotAllowed, NotFound, NotLeader, Stale
 from directory.plans import NewPlan, Plan
 from directory.rules import planning
 from directory.rules.planning import PlanEvent, PlanState
-from directory.values import MoveOptions, NewMove
+from directory.values import Move, MoveChange, MoveOptions, NewMove
+from tests.directory.examples import new_tenant
 from tests.directory.planning import Office, memory_office, planned, postgres_office
 from tests.servers import new_control_database
 
@@ -184,6 +185,112 @@ async def test_what_became_of_moves_is_counted_once(office: Office) -> None:
     assert (await office.plans.spent(60, plan.plan_id)).moves == 0
 
 
+async def give_up_the_switch(office: Office, move: Move) -> Move:
+    """As a mover whose commit is refused: decided against, the source open again, the error told and cleared."""
+    move = await office.stage.bring(move, "FINALIZING")
+    move = await office.stage.moves.release(move.move_id, move.token, await office.stage.epoch(move.tenant_id))
+    opened = MoveChange(epochs={"opened": move.epochs["released"]}, error="the switch was given up")
+    await office.stage.moves.note(move.move_id, move.token, opened)
+    await office.stage.moves.record(move.move_id, move.token, "ready", MoveChange(error=""))
+    return await office.stage.moves.move(move.move_id)
+
+
+async def test_a_move_whose_switch_is_given_up_again_and_again_is_left(office: Office) -> None:
+    """Each try begins a phase anew and clears the error: that does not make a plan wait for it for ever."""
+    plan = await approved(office, "acme")
+    begun = await office.plans.begin(plan.plan_id, 1, USUAL, office.term)
+    move = await office.stage.claim(begun.move_id)
+    for _ in range(4):
+        move = await give_up_the_switch(office, move)
+        assert (await office.plans.watch(plan.plan_id, PATIENCE, office.term)).failed == 0
+        await office.pass_time(PATIENCE / 4 + 1)
+    move = await give_up_the_switch(office, move)
+    assert (move.phase, move.error) == ("READY", "")
+    watched = await office.plans.watch(plan.plan_id, PATIENCE, office.term)
+    assert (watched.failed, await states(office, plan)) == (1, ["left"])
+    assert "has not come" in watched.error
+
+
+async def test_a_move_that_copies_for_long_is_not_left(office: Office) -> None:
+    """Also when it copies again because of what went wrong: that is how long it takes."""
+    plan = await approved(office, "acme")
+    begun = await office.plans.begin(plan.plan_id, 1, USUAL, office.term)
+    move = await office.stage.bring(await office.stage.claim(begun.move_id), "COPYING")
+    await office.pass_time(2 * PATIENCE)
+    assert (await office.plans.watch(plan.plan_id, PATIENCE, office.term)).failed == 0
+    move = await office.stage.bring(move, "READY")
+    for event in ("catch_up", "copy_again"):
+        move = await office.stage.moves.record(move.move_id, move.token, event)  # type: ignore[arg-type]
+    await office.pass_time(2 * PATIENCE)
+    await office.stage.bring(move, "READY")
+    assert (await office.plans.watch(plan.plan_id, PATIENCE, office.term)).failed == 0
+    assert await states(office, plan) == ["begun"]
+
+
+async def obstructed(office: Office, plan: Plan) -> dict[str, str]:
+    """Why, by tenant."""
+    found = await office.plans.obstructed(plan.plan_id, PATIENCE)
+    return {each.tenant_id: each.why for each in found}
+
+
+async def test_moves_that_nothing_comes_of_are_known_and_withdrawn(office: Office) -> None:
+    """Their destination was closed, or is nothing for the tenant by now. The plan has failed with them."""
+    truth, plan = office.stage.truth, await approved(office, "acme", "bolt", "carl")
+    begun = [await office.plans.begin(plan.plan_id, number, USUAL, office.term) for number in (1, 2)]
+    assert await obstructed(office, plan) == {}
+    await truth.place_tenant("bolt", tags=("pci",))
+    assert await obstructed(office, plan) == {"bolt": "tenant bolt may not live there: cell-2 lacks pci"}
+    await truth.change_cell("cell-2", "drain")
+    assert (await obstructed(office, plan))["acme"] == "cell cell-2 is draining and takes nobody"
+    with pytest.raises(Stale, match="is waiting: nothing is to be cancelled"):
+        await office.plans.withdraw(plan.plan_id, 3, "closed", office.term)
+    with pytest.raises(NotFound):
+        await office.plans.withdraw(plan.plan_id, 4, "closed", office.term)
+    for number in (1, 2):
+        assert (await office.plans.withdraw(plan.plan_id, number, "closed", office.term)).wish == "cancel"
+    assert await obstructed(office, plan) == {}
+    events = await office.stage.desk.events(begun[0].move_id)
+    assert [event.text for event in events][-1] == "asked to cancel: closed"
+    for _ in begun:
+        move = await office.stage.moves.claim("mover-1", 30.0, 100)
+        assert move is not None
+        for event in ("abort", "aborted"):
+            await office.stage.moves.record(move.move_id, move.token, event)  # type: ignore[arg-type]
+    watched = await office.plans.watch(plan.plan_id, PATIENCE, office.term)
+    assert (watched.failed, watched.error) == (2, "closed")
+    assert await states(office, plan) == ["failed", "failed", "waiting"]
+    with pytest.raises(Stale, match="is failed"):
+        await office.plans.withdraw(plan.plan_id, 1, "closed", office.term)
+
+
+async def test_what_is_decided_is_not_withdrawn(office: Office) -> None:
+    """It lives there by now."""
+    plan = await approved(office, "acme")
+    begun = await office.plans.begin(plan.plan_id, 1, USUAL, office.term)
+    await office.stage.bring(await office.stage.claim(begun.move_id), "COMMITTED")
+    await office.stage.truth.change_cell("cell-2", "cordon")
+    assert await obstructed(office, plan) == {}
+    with pytest.raises(NotAllowed, match="COMMITTED"):
+        await office.plans.withdraw(plan.plan_id, 1, "closed", office.term)
+
+
+async def test_room_in_a_full_cell_is_waited_for_until_patience_ends(office: Office) -> None:
+    """From when the move could switch. Who is being cancelled is not left besides."""
+    plan = await approved(office, "acme")
+    begun = await office.plans.begin(plan.plan_id, 1, USUAL, office.term)
+    for number in range(10):
+        await office.stage.truth.create_tenant(new_tenant(f"new-{number}"), "cell-2")
+    move = await office.stage.bring(await office.stage.claim(begun.move_id), "VERIFYING")
+    await office.pass_time(PATIENCE + 1)
+    await office.stage.bring(move, "READY")
+    assert await obstructed(office, plan) == {}
+    await office.pass_time(PATIENCE + 1)
+    assert await obstructed(office, plan) == {"acme": "cell cell-2 is full, and was for long"}
+    await office.plans.withdraw(plan.plan_id, 1, "full", office.term)
+    await office.plans.watch(plan.plan_id, PATIENCE, office.term)
+    assert await states(office, plan) == ["begun"]
+
+
 async def test_the_rest_is_replaced_by_the_next_wave(office: Office) -> None:
     """Under the same name, with numbers that go on; never while a move is under way, and once for each wave."""
     plan = await approved(office, "acme", "bolt")
@@ -246,11 +353,15 @@ async def test_what_nobody_approves_expires(office: Office) -> None:
     assert [plan.plan_id for plan in await office.plans.expire(office.term)] == [first.plan_id]
     assert await office.plans.expire(office.term) == []
     assert (await office.plans.plan(running.plan_id)).state == "APPROVED"
+    assert (await states(office, first), await states(office, running)) == (["dropped"], ["waiting"])
     for _ in range(planning.MOST_PROPOSED + 2):
         await office.plans.propose(NewPlan("balance"), [planned("acme")])
     found = await office.plans.plans()
     assert sum(plan.state == "PROPOSED" for plan in found) == planning.MOST_PROPOSED
     assert sum(plan.state == "EXPIRED" for plan in found) == 3
+    for plan in found:
+        expected = "dropped" if plan.state == "EXPIRED" else "waiting"
+        assert await states(office, plan) == [expected]
 
 
 async def test_old_plans_are_forgotten_with_their_moves(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,6 +389,49 @@ async def test_of_a_long_plan_the_latest_moves_are_kept(office: Office, monkeypa
     assert plan.failed == 3
 
 
+async def test_what_was_begun_within_a_day_is_counted_however_often_a_plan_is_made_anew(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its numbers go on, and what is kept by number alone would leave budgets to begin anew."""
+    monkeypatch.setattr(planning, "MOST_MOVES", 3)
+    new = NewPlan("balance", automatic=True, approved_by="automatic")
+    plan = await office.plans.propose(new, [planned("acme"), planned("bolt")])
+    for number in (1, 2):
+        move = await office.plans.begin(plan.plan_id, number, USUAL, office.term)
+        await office.stage.bring(await office.stage.claim(move.move_id), "REVERSIBLE")
+    await office.plans.watch(plan.plan_id, PATIENCE, office.term)
+    many = [planned(f"tenant-{number}") for number in range(3)]
+    for wave in (1, 2, 3):
+        plan = await office.plans.remake(plan.plan_id, wave, {}, many, office.term)
+        for plan_id in (None, plan.plan_id):
+            spent = await office.plans.spent(86_400, plan_id)
+            assert (spent.moves, spent.bytes) == (2, 2e6)
+    await office.pass_time(86_401)
+    await office.plans.remake(plan.plan_id, 4, {}, many, office.term)
+    assert {step.state for step in await office.steps(plan)} == {"waiting"}
+
+
+async def test_plans_that_have_begun_moves_within_a_day_are_kept(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many ended since: budgets of a day count them."""
+    monkeypatch.setattr(planning, "MOST_ENDED", 0)
+    plan = await office.plans.propose(
+        NewPlan("balance", automatic=True, approved_by="automatic"), [planned("acme")]
+    )
+    move = await office.plans.begin(plan.plan_id, 1, USUAL, office.term)
+    await office.stage.bring(await office.stage.claim(move.move_id), "REVERSIBLE")
+    await office.plans.watch(plan.plan_id, PATIENCE, office.term)
+    await office.plans.end(plan.plan_id, "done", "", office.term)
+    other = await office.plans.propose(NewPlan("balance"), [planned("bolt")])
+    await office.plans.ask(other.plan_id, "stop", "ann")
+    assert await office.plans.forget(office.term) == 1
+    assert (await office.plans.spent(86_400)).moves == 1
+    await office.pass_time(86_401)
+    assert await office.plans.forget(office.term) == 1
+    assert await office.plans.plans() == []
+
+
 async def test_whoever_leads_no_longer_decides_nothing(office: Office) -> None:
     """Each decision of a leader carries its term, and changes nothing once another one has begun."""
     plan = await approved(office, "acme", "bolt")
@@ -293,6 +447,7 @@ async def test_whoever_leads_no_longer_decides_nothing(office: Office) -> None:
         office.plans.note(plan_id, {}, "why", old),
         office.plans.end(plan_id, "done", "", old),
         office.plans.call_off(plan_id, old),
+        office.plans.withdraw(plan_id, 1, "why", old),
         office.plans.ask(plan_id, "pause", "itself", old),
         office.plans.propose(NewPlan("drain", "cell-1", approved_by="me"), [], old),
         office.plans.expire(old),

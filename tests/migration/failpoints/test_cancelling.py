@@ -1,9 +1,11 @@
 """A move that is cancelled before its commit leaves the source as it was."""
 
+import asyncio
+
 import pytest
 
 from directory.rules.moves import MoveStep
-from tests.cell.crashes.points import DIE, WAIT
+from tests.cell.crashes.points import DIE, WAIT, WAIT_AND_DIE
 from tests.migration.failpoints.conftest import ALL
 from tests.migration.failpoints.tenants import writing
 from tests.migration.failpoints.world import PARTS, Part, World
@@ -74,4 +76,28 @@ async def test_a_destination_that_is_away_does_not_keep_the_source_captured(worl
         await eventually(as_it_was)
         await world.start("destination")
         await world.reaches(move, "ABORTED")
+    await world.settled(client, "source")
+
+
+async def test_what_was_to_be_verified_in_a_destination_that_is_away_can_be_cancelled(world: World) -> None:
+    """Whoever takes it up heeds that before it needs the destination."""
+    client = await world.tenant()
+    name = world.lay(client, "verify.after", WAIT_AND_DIE)
+    move = await world.plan(client)
+    await world.arrives(name)
+    await asyncio.to_thread(world.kill, "destination")
+    world.points.go_on(name)
+
+    async def named() -> bool:
+        assert "destination does not answer" in (await world.move(move)).error
+        return True
+
+    try:
+        await eventually(named, seconds=30.0)
+        assert (await world.move(move)).phase == "VERIFYING"
+        await world.ask(move, "cancel")
+        await world.reaches(move, "ABORTING")
+    finally:
+        await world.start("destination")
+    await world.reaches(move, "ABORTED")
     await world.settled(client, "source")

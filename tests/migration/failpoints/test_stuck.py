@@ -89,3 +89,29 @@ async def test_an_obstacle_is_told_until_somebody_has_mended_it(world: World) ->
     await world.reaches(move, "REVERSIBLE")
     await goes_on(world, move)
     await world.lives(client, "destination")
+
+
+async def test_nobody_waits_for_a_switch_into_a_cell_that_takes_no_tenants(world: World) -> None:
+    """The directory is asked before the fence, and says why; once the cell is open the move goes on."""
+    client = await world.tenant()
+    move = await world.plan(client, hold=True)
+    await world.reaches(move, "READY")
+    await world.directory.change_cell("destination", "cordon")
+    try:
+        async with writing(client):
+            await world.ask(move, "switch")
+            await says(world, move, "the switch waits: cell destination is cordoned and takes nobody", "cancel")
+            await world.ask(move, "switch")
+            await client.goes_on()
+            now = await world.move(move)
+            assert (now.phase, now.attempt) == ("READY", 1)
+            assert "FENCING" not in {event.phase for event in await world.moves.events(move.move_id)}
+            await world.directory.change_cell("destination", "open")
+            await world.ask(move, "switch")
+            await world.reaches(move, "REVERSIBLE")
+            await client.goes_on()
+    finally:
+        if (await world.directory.cell("destination")).state != "open":
+            await world.directory.change_cell("destination", "open")
+    await goes_on(world, move)
+    await world.lives(client, "destination")

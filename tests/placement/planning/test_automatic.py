@@ -62,6 +62,37 @@ async def test_what_it_does_can_be_paused_and_stopped(small: World) -> None:
     assert len(await small.office.stage.desk.moves()) == begun
 
 
+@pytest.mark.parametrize("paused", [False, True])
+async def test_once_it_is_switched_off_its_plan_stops_and_is_in_nobodys_way(small: World, paused: bool) -> None:
+    """It would begin nothing, and never end. What is under way arrives."""
+    automatic(small)
+    await small.settle("cell-1", *TENANTS)
+    for _ in range(2):
+        await small.round()
+    plan = (await small.office.plans.plans())[0]
+    begun = len(await small.office.stage.desk.moves())
+    if paused:
+        await small.office.plans.ask(plan.plan_id, "pause", "ann")
+    automatic(small, Limits())
+    await small.round()
+    assert (await small.again(plan)).state == "STOPPING"
+    await small.carry()
+    await small.round()
+    plan = await small.again(plan)
+    assert (plan.state, plan.moved) == ("STOPPED", begun)
+    written = [entry for entry in await small.office.log.entries() if entry.action == "stopPlan"]
+    assert [(entry.targets, entry.outcome) for entry in written] == [((f"plan/{plan.plan_id}",), "DONE")]
+    by_hand = await small.approved(Wishes(start=1.0, stop=1.0))
+    await small.round()
+    assert (await small.again(by_hand)).state in ("APPROVED", "DONE")
+
+
+async def test_a_plan_of_an_operator_goes_on_without_it(small: World) -> None:
+    """Only what approves of itself depends on the setting."""
+    await small.settle("cell-1", *TENANTS)
+    assert (await small.through(await small.approved())).state == "DONE"
+
+
 async def test_the_days_budget_of_moves_is_kept(small: World) -> None:
     """The rest comes the next day."""
     automatic(small, replace(ON, moves=3))

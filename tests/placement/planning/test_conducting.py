@@ -209,6 +209,45 @@ async def test_a_stuck_move_does_not_hold_the_others_up(small: World) -> None:
     assert (await small.homes())["cell-1"] == 4  # the stuck one is still there
 
 
+async def test_a_cell_that_closes_has_the_moves_into_it_cancelled_and_the_rest_planned_anew(world: World) -> None:
+    """Their commits would be refused again and again: nobody waits for that, and it is written down."""
+    await world.settle("cell-1", *TENANTS)
+    plan = await world.approved()
+    await world.round()
+    begun = await world.office.stage.desk.moves()
+    await world.office.stage.truth.change_cell("cell-2", "cordon")
+    for _ in range(2):
+        await world.round()
+    wishes = {move.move_id: (move.destination, move.wish) for move in await world.office.stage.desk.moves()}
+    assert set(wishes.values()) == {("cell-2", "cancel"), ("cell-3", "run")}
+    cancelled = {f"move/{move_id}" for move_id, (cell_id, _) in wishes.items() if cell_id == "cell-2"}
+    written = [entry for entry in await world.office.log.entries() if entry.action == "cancelMove"]
+    assert {target for entry in written for target in entry.targets if target.startswith("move/")} == cancelled
+    assert {(entry.actor, entry.outcome) for entry in written} == {("placement", "DONE")}
+    assert len(written) == len(cancelled) < len(begun)
+    plan = await world.through(plan)
+    assert (plan.state, plan.failed) == ("DONE", len(cancelled))
+    failed = await world.office.plans.moves(plan.plan_id, states=("failed",))
+    assert {step.error for step in failed} == {"cell cell-2 is cordoned and takes nobody"}
+    assert (await world.homes())["cell-2"] == 0
+
+
+async def test_a_plan_stops_though_its_destination_takes_nobody(world: World) -> None:
+    """And a destination that is drained itself is empty in the end."""
+    await world.settle("cell-1", *TENANTS)
+    plan = await world.approved()
+    await world.round()
+    for cell_id in ("cell-2", "cell-3"):
+        await world.office.stage.truth.change_cell(cell_id, "drain")
+    await world.office.plans.ask(plan.plan_id, "stop", "ann")
+    for _ in range(3):
+        await world.round()
+        await world.carry()
+    assert (await world.again(plan)).state == "STOPPED"
+    assert [(await world.office.stage.truth.cell(f"cell-{number}")).state for number in (2, 3)] == ["empty"] * 2
+    assert await world.homes() == {"cell-1": 9, "cell-2": 0, "cell-3": 0}
+
+
 async def test_a_wave_that_nobody_began_for_long_is_planned_anew(small: World) -> None:
     """After a long pause the fleet is another; but what an operator has seen is begun as it is."""
     await small.settle("cell-1", *TENANTS)

@@ -100,10 +100,10 @@ class World:
         await self.conductor.round(self.term)
 
     async def carry(self, phase: MovePhase = "DONE") -> list[Move]:
-        """What movers would do meanwhile; moves of `given_up` tenants are aborted. What was carried."""
+        """What movers would do; what is cancelled, or of `given_up` tenants, is aborted. What was carried."""
         stage, carried = self.office.stage, []
         while (move := await stage.moves.claim("mover-1", 60.0, 100)) is not None:
-            if move.tenant_id in self.given_up:
+            if move.tenant_id in self.given_up or move.wish == "cancel":
                 await stage.moves.record(move.move_id, move.token, "abort")
                 carried.append(await stage.moves.record(move.move_id, move.token, "aborted"))
                 continue
