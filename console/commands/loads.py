@@ -96,7 +96,7 @@ def _rows(found: dict[str, Any]) -> list[tuple[Any, ...]]:
     ] + [
         (
             *(found["cell_id"], told, said(_short(found[each]), unit), None, None),
-            f"{found['measured_tenants']:,} of {found['tenants']:,}",
+            f"{0 if found[each] is None else found['measured_tenants']:,} of {found['tenants']:,}",
         )
         for each, (told, unit) in LATELY.items()
         if each in found
