@@ -66,7 +66,7 @@ bench-router: $(VENV)/installed-dev compile ## The router beside nginx, HAProxy 
 bench-cell: $(VENV)/installed-dev $(VENV)/peers/installed ## Namespaces read and created: the cell beside FastAPI with SQLAlchemy (needs wrk)
 	$(BIN)/python -m loadtests.cell --peers $(VENV)/peers
 
-bench-metering: $(VENV)/installed-dev ## What it costs a cell to count what its tenants take
+bench-metering: $(VENV)/installed-dev ## What it costs to count what tenants take, and to collect it
 	$(BIN)/python -m loadtests.metering
 
 bench-orchestrator: $(VENV)/installed-dev $(VENV)/peers/installed ## Workflows of five steps: the cell's orchestrator beside DBOS

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 
 from cell.errors import CellError, NotHere, Stale, Unavailable
+from cell.load import Charge, charged
 from directory.fence import NOT_HERE, OUTDATED
 from runtime import database
 from runtime.database import BUSY, MOST_TRIES, UNREACHABLE, Connection, Pool, again
@@ -25,11 +26,16 @@ TRANSACTION_SECONDS = 6.0
 
 
 @contextlib.asynccontextmanager
-async def transaction(pool: Pool) -> AsyncIterator[Connection]:
-    """A connection in a transaction that commits at the end. Postgres' errors become those of `cell.errors`."""
+async def transaction(pool: Pool, charge: Charge | None = None) -> AsyncIterator[Connection]:
+    """A connection in a transaction that commits at the end. Postgres' errors become those of `cell.errors`.
+
+    Its time and its bytes count for whom `charge` is at the end; without one, as in `cell.load.charging`.
+    """
+    charge = charge or charged()
+    told = None if charge is None else charge.transacted
     try:
         async with database.transaction(
-            pool, seconds=TRANSACTION_SECONDS, acquire_seconds=ACQUIRE_SECONDS
+            pool, seconds=TRANSACTION_SECONDS, acquire_seconds=ACQUIRE_SECONDS, told=told
         ) as connection:
             yield connection
     except Exception as error:

@@ -28,10 +28,11 @@ HEAD_BYTES = 600
 class Counts:
     """What one tenant took since the last hand-over."""
 
-    __slots__ = ("database_ns", "job_ns", "network_bytes", "requests", "step_ns")
+    __slots__ = ("database_bytes", "database_ns", "job_ns", "network_bytes", "requests", "step_ns")
 
     def __init__(self) -> None:
-        self.step_ns = self.database_ns = self.job_ns = self.network_bytes = self.requests = 0
+        self.step_ns = self.database_ns = self.job_ns = 0
+        self.network_bytes = self.database_bytes = self.requests = 0
 
     def __repr__(self) -> str:
         return f"<Counts {self.requests} requests, {self.step_ns} ns of steps>"
@@ -80,23 +81,15 @@ class Charge:
     meter: Meter
     tenant_id: str = ""
 
-    def add(
-        self,
-        *,
-        step_ns: int = 0,
-        database_ns: int = 0,
-        job_ns: int = 0,
-        network_bytes: int = 0,
-        requests: int = 0,
-    ) -> None:
-        """To what the tenant took."""
-        if self.tenant_id:
-            counts = self.meter.of(self.tenant_id)
-            counts.step_ns += step_ns
-            counts.database_ns += database_ns
-            counts.job_ns += job_ns
-            counts.network_bytes += network_bytes
-            counts.requests += requests
+    def counts(self) -> Counts:
+        """To be added to at once, as with `Meter.of`."""
+        return self.meter.of(self.tenant_id) if self.tenant_id else Counts()
+
+    def transacted(self, nanoseconds: int, passed: int | None) -> None:
+        """A transaction was open for so long, and so many bytes passed, if that is known."""
+        counts = self.counts()
+        counts.database_ns += nanoseconds
+        counts.database_bytes += passed or 0
 
 
 _CHARGE: ContextVar[Charge | None] = ContextVar("charge", default=None)
@@ -104,12 +97,17 @@ _CHARGE: ContextVar[Charge | None] = ContextVar("charge", default=None)
 
 @contextmanager
 def charging(charge: Charge) -> Iterator[None]:
-    """What is `stepped` herein, also by tasks that are begun herein, is for that tenant."""
+    """Steps and transactions herein, also of tasks that are begun herein, are for that tenant."""
     token = _CHARGE.set(charge)
     try:
         yield
     finally:
         _CHARGE.reset(token)
+
+
+def charged() -> Charge | None:
+    """That of `charging`, if this is within it."""
+    return _CHARGE.get()
 
 
 async def stepped(work: Coroutine[Any, Any, ResultT], charge: Charge | None = None) -> ResultT:
@@ -147,4 +145,4 @@ class _Stepped:
         except StopIteration as ended:
             return ended.value
         finally:
-            self._charge.add(step_ns=spent_ns + clock())  # it always ends within a step
+            self._charge.counts().step_ns += spent_ns + clock()  # it always ends within a step

@@ -40,7 +40,10 @@ MOST_AT_ONCE = 5000
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one cell told of each tenant: counters since `start`, `age_seconds` after it; what it holds, or NaN."""
+    """What one cell told of each tenant: counters since `start`, `age_seconds` after it; what it holds, or NaN.
+
+    `database_bytes` is NaN from a cell that does not count it.
+    """
 
     cell_id: str
     start: str
@@ -54,6 +57,7 @@ class Reading:
     memory_bytes: Sequence[float]
     storage_bytes: Sequence[float]
     row_bytes: Sequence[float]
+    database_bytes: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,8 @@ class Ended:
 class Load:
     """What one tenant took lately; None: not known, or not yet. `row_bytes` is what a move would carry.
 
+    `database_share` and `job_share`: how many transactions were open and how much work went on, at any moment on
+    average. `database_bits`: a second, both ways between its cell and the database.
     `usual` and its variance are PERIODS_A_WEEK × MEASURED, None before the first part of a week has ended.
     """
 
@@ -90,6 +96,7 @@ class Load:
     network_bits: float | None
     request_rate: float | None
     database_share: float | None
+    database_bits: float | None
     job_share: float | None
     usual: Weeks | None = field(repr=False, compare=False, default=None)
     variance: Weeks | None = field(repr=False, compare=False, default=None)
@@ -97,7 +104,10 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class CellLoad:
-    """What a cell's tenants took lately, all together: of how many of them it is known, by resource."""
+    """What a cell's tenants took lately, all together: of how many of them it is known, by resource.
+
+    `database_bits` None: not known of any.
+    """
 
     tenants: int
     measured: int
@@ -108,6 +118,9 @@ class CellLoad:
     storage_bytes: float
     network_bits: float
     request_rate: float
+    database_share: float
+    database_bits: float | None
+    job_share: float
     measured_at: datetime | None
 
 

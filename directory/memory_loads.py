@@ -34,6 +34,7 @@ class _Counters:
     requests: float
     database_seconds: float
     job_seconds: float
+    database_bytes: float
 
 
 @dataclass(slots=True)
@@ -70,7 +71,7 @@ class MemoryLoads:
         row = self._rows.get(tenant_id)
         if row is None:
             held = (memory_bytes, storage_bytes, row_bytes)
-            load = Load(tenant_id, reading.cell_id, at, None, *held, None, None, None, None)
+            load = Load(tenant_id, reading.cell_id, at, None, *held, None, None, None, None, None)
             self._rows[tenant_id] = _Row(load, reading.start, reading.age_seconds, told, period)
             return True
         follows = (row.load.cell_id, row.start) == (reading.cell_id, reading.start)
@@ -86,6 +87,8 @@ class MemoryLoads:
             storage_bytes=row.load.storage_bytes if storage_bytes is None else storage_bytes,
             row_bytes=row.load.row_bytes if row_bytes is None else row_bytes,
         )
+        if math.isnan(told.database_bytes):
+            row.load = replace(row.load, database_bits=None)
         row.start, row.age_seconds, row.counters = reading.start, reading.age_seconds, told
         return True
 
@@ -166,11 +169,16 @@ class MemoryLoads:
         loads = [row.load for tenant in living if (row := self._rows.get(tenant.tenant_id)) is not None]
         known = {
             name: [value for load in loads if (value := getattr(load, name)) is not None]
-            for name in ("cpus", "memory_bytes", "storage_bytes", "network_bits", "request_rate")
+            for name in (
+                *("cpus", "memory_bytes", "storage_bytes", "network_bits"),
+                *("request_rate", "database_share", "job_share"),
+            )
         }
+        passed = [load.database_bits for load in loads if load.database_bits is not None]
         return CellLoad(
             *(len(living), len(known["cpus"]), len(known["memory_bytes"]), len(known["storage_bytes"])),
             **{name: sum(values) for name, values in known.items()},
+            database_bits=sum(passed) if passed else None,
             measured_at=max((load.measured_at for load in loads), default=None),
         )
 
@@ -199,6 +207,7 @@ def _followed(row: _Row, told: _Counters, passed: float, period: int) -> Load:
         for each in fields(_Counters)
     }
     rates = (taken["cpu_seconds"], taken["network_bytes"] * 8)
+    wire, counted = taken["database_bytes"], told.database_bytes >= row.counters.database_bytes  # not with NaN
     if row.seconds == 0 or row.period > period + 1:
         row.period, row.seconds, row.sums, row.squares = period, 0.0, (0.0, 0.0), (0.0, 0.0)
     seconds = passed if passed <= LONGEST_SECONDS else 0.0
@@ -216,6 +225,7 @@ def _followed(row: _Row, told: _Counters, passed: float, period: int) -> Load:
         network_bits=smoothed(load.network_bits, rates[1]),
         request_rate=smoothed(load.request_rate, taken["requests"]),
         database_share=smoothed(load.database_share, taken["database_seconds"]),
+        database_bits=smoothed(load.database_bits, wire * 8) if counted else load.database_bits,
         job_share=smoothed(load.job_share, taken["job_seconds"]),
     )
 

@@ -77,6 +77,7 @@ class PostgresLoads:
                     IDLE_BITS,
                     IDLE_SECONDS,
                     _nullable(reading.row_bytes),
+                    _nullable(reading.database_bytes),
                 ),
             )
         return _count(tag)

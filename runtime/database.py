@@ -3,17 +3,26 @@
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import asyncpg
 
 from runtime.backoff import Backoff
 from runtime.errors import StartFailed
+from runtime.wire import Wire
+
+if TYPE_CHECKING:
+    _Connection = asyncpg.Connection[asyncpg.Record]
+else:
+    _Connection = asyncpg.Connection
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 PoolConnection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+Told: TypeAlias = Callable[[int, int | None], None]
+"""Hears what a transaction took: nanoseconds from its begin to its end; bytes on the wire, if they are known."""
 
 COMMAND_SECONDS = 10.0
 """No statement of ours needs longer; the server ends it a little earlier than the client gives up."""
@@ -60,6 +69,16 @@ BUSY = (
 """What a server raises that is there, but too slow, too full, or failing over. Border code translates these."""
 
 
+class _Wired(_Connection):
+    """Has a `wire` as well, which begins once whoever connects was let in."""
+
+    __slots__ = ("wire",)
+
+    def __init__(self, protocol: Any, transport: asyncio.BaseTransport, *rest: Any) -> None:
+        super().__init__(protocol, transport, *rest)
+        self.wire = Wire(transport)
+
+
 async def open_pool(
     dsn: str,
     *,
@@ -82,6 +101,7 @@ async def open_pool(
         timeout=CONNECT_SECONDS,
         command_timeout=command_seconds,
         reset=_nothing_to_reset if stateless else None,
+        connection_class=_Wired,
         max_inactive_connection_lifetime=IDLE_SECONDS,
         server_settings={
             "application_name": name,
@@ -113,20 +133,32 @@ async def _nothing_to_reset(_connection: "asyncpg.Connection[asyncpg.Record]") -
 
 @contextlib.asynccontextmanager
 async def transaction(
-    pool: Pool, *, seconds: float, acquire_seconds: float = CONNECT_SECONDS, **kind: Any
+    pool: Pool,
+    *,
+    seconds: float,
+    acquire_seconds: float = CONNECT_SECONDS,
+    told: Told | None = None,
+    **kind: Any,
 ) -> AsyncIterator[Connection]:
     """A connection in a transaction that commits at the end, all of it within `seconds`; `kind` is asyncpg's.
+
+    `told` hears what it took, however it ended; `pool` is one of `open_pool`.
 
     When the server is away or whoever asked is gone, the connection is torn down instead of being waited for, so
     the pool cannot fill with stuck ones. asyncpg's errors come as they are: border code translates UNREACHABLE and
     BUSY.
     """
-    async with (
-        asyncio.timeout(seconds),
-        _lent(pool, acquire_seconds) as connection,
-        _committed(connection, kind),
-    ):
-        yield connection
+    async with asyncio.timeout(seconds), _lent(pool, acquire_seconds) as connection:
+        wire = _wire(connection)
+        began_ns = time.perf_counter_ns()
+        try:
+            async with _committed(connection, kind):
+                yield connection
+        finally:
+            # Also where nobody hears it: the next one on this connection begins to count here.
+            passed = wire.passed()
+            if told is not None:
+                told(time.perf_counter_ns() - began_ns, passed)
 
 
 @contextlib.asynccontextmanager
@@ -154,6 +186,12 @@ def is_closed(connection: Connection) -> bool:
         return connection.is_closed()
     except asyncpg.InterfaceError:
         return True
+
+
+def _wire(connection: Any) -> Wire:
+    # `connection.wire` would do, but to find that takes asyncpg as long as the kernel takes to tell of the bytes.
+    wire: Wire = connection._con.wire
+    return wire
 
 
 @contextlib.asynccontextmanager

@@ -123,12 +123,14 @@ class Serving:
 
         return guarded
 
-    async def _admit(self, request: web.Request, whose: Routed, *, suspended: bool = False) -> None:
+    async def _admit(
+        self, request: web.Request, whose: Routed, charge: Charge | None = None, *, suspended: bool = False
+    ) -> None:
         """Look at fence and key, and at nothing else. NotHere; ApiError 401 and 403."""
 
         async def once() -> None:
-            async with transaction(self._pool) as connection:
-                await enter(
+            async with transaction(self._pool, charge) as connection:
+                caller = await enter(
                     connection,
                     self._tools.pepper,
                     whose,
@@ -136,6 +138,8 @@ class Serving:
                     writing=False,
                     suspended=suspended,
                 )
+                if charge is not None:
+                    charge.tenant_id = caller.tenant_id
 
         await again(once)
 
@@ -150,7 +154,9 @@ class Serving:
             response = await stepped(self._answer(endpoint, request, charge), charge)
             status = _class_of(response.status)
             sent = HEAD_BYTES + (request.content_length or 0) + (response.content_length or 0)
-            charge.add(network_bytes=sent, requests=1)
+            counts = charge.counts()
+            counts.network_bytes += sent
+            counts.requests += 1
             return response
         except Exception as error:
             problem = error if isinstance(error, ApiError) else problem_of(error)
@@ -165,17 +171,19 @@ class Serving:
         request_id = request.headers.get(REQUEST_ID)
         identities = {"tenant": whose.tenant_id, "epoch": whose.epoch, "request_id": request_id}
         with logs.bound(**identities), self._tools.notices.watch() as watch:
-            fault = await self._receive(request, whose, suspended=endpoint.while_suspended)
+            fault = await self._receive(request, whose, charge, suspended=endpoint.while_suspended)
             visit = _Visit(endpoint, request, whose, watch, time.monotonic(), fault, charge)
             reply = await self._patiently(visit)
         return reply.response()
 
-    async def _receive(self, request: web.Request, whose: Routed, *, suspended: bool) -> ApiError | None:
+    async def _receive(
+        self, request: web.Request, whose: Routed, charge: Charge, *, suspended: bool
+    ) -> ApiError | None:
         """Take the body in; what is wrong with it."""
         if not request.body_exists:
             return None
         if not await _is_there(request):
-            await self._admit(request, whose, suspended=suspended)
+            await self._admit(request, whose, charge, suspended=suspended)
         try:
             await read_body(request)
         except ApiError as fault:
@@ -186,20 +194,13 @@ class Serving:
         """Again and again while the handler says that it is not yet time; no transaction is held in between."""
         while True:
             try:
-                return await again(lambda: self._timed(visit))
+                return await again(lambda: self._once(visit))
             except NotYet as later:
                 await visit.watch.wait(later.seconds)
 
-    async def _timed(self, visit: _Visit) -> Reply:
-        began_ns = time.perf_counter_ns()
-        try:
-            return await self._once(visit)
-        finally:
-            visit.charge.add(database_ns=time.perf_counter_ns() - began_ns)
-
     async def _once(self, visit: _Visit) -> Reply:
         endpoint, request = visit.endpoint, visit.request
-        async with transaction(self._pool) as connection:
+        async with transaction(self._pool, visit.charge) as connection:
             writing = endpoint.method != "GET"
             caller = await enter(
                 connection,

@@ -63,7 +63,7 @@ class Load:
         )
 
     def _load(self, tenant_id: str, numbers: Sequence[int]) -> TenantLoad:
-        cpu_us, network_bytes, requests, database_us, job_us = numbers
+        cpu_us, network_bytes, requests, database_us, job_us, database_bytes = numbers
         held = self._held.get(tenant_id)
         return TenantLoad(
             tenant_id=tenant_id,
@@ -71,6 +71,8 @@ class Load:
             network_bytes=network_bytes,
             requests=requests,
             database_seconds=database_us / 1e6,
+            # No transaction goes without bytes, so they are not known where it is only said that there was one.
+            database_bytes=None if database_us and not database_bytes else database_bytes,
             job_seconds=job_us / 1e6,
             row_bytes=None if held is None else held.row_bytes,
             storage_bytes=None if held is None else held.row_bytes + held.said_bytes,

@@ -18,6 +18,13 @@ NAMES = {
     "network_bits": "network a second",
     "tenants": "tenants",
 }
+LATELY = {
+    "requests": ("requests a second", ""),
+    "open_transactions": ("open transactions", ""),
+    "database_bits": ("database a second", "bit"),
+    "running_work": ("running work", ""),
+}
+"""What no cell has a capacity for; an older placement does not tell all of it."""
 _EXPECTED = {"cpu": "", "memory": "B", "storage": "B", "network": "bit"}
 COLUMNS = ("CELL", "RESOURCE", "USED", "CAPACITY", "SHARE", "KNOWN OF")
 
@@ -45,9 +52,7 @@ def tenant(tenant: Tenant, root: Root = HERE, json: Json = False) -> None:
             "cell": found["cell_id"],
             "measured": found["measure_time"] or "never: its plan is all there is",
             **{NAMES[each]: said(_short(found[each]), unit) for each, unit in UNITS.items() if each in found},
-            "requests a second": said(_short(found["requests"])),
-            "open transactions": said(_short(found["open_transactions"])),
-            "running work": said(_short(found["running_work"])),
+            **{told: said(_short(found[each]), unit) for each, (told, unit) in LATELY.items() if each in found},
             "a move carries": said(found["move_bytes"], "B"),
             "parts of the week known": f"{found['parts_known']} of 42",
         }
@@ -88,6 +93,13 @@ def _rows(found: dict[str, Any]) -> list[tuple[Any, ...]]:
             f"{use['known_tenants']:,} of {found['tenants']:,}",
         )
         for use in found["resources"]
+    ] + [
+        (
+            *(found["cell_id"], told, said(_short(found[each]), unit), None, None),
+            f"{0 if found[each] is None else found['measured_tenants']:,} of {found['tenants']:,}",
+        )
+        for each, (told, unit) in LATELY.items()
+        if each in found
     ]
 
 

@@ -198,16 +198,20 @@ Counter = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
 class TenantLoad(_Value):
     """What one tenant took of the cell since the report's `start`; what it holds: None where that is not known.
 
-    `cpu_seconds` are of the cell's own processes. `database_seconds`: how long transactions of its requests were
-    open. `job_seconds`: how long its jobs and workflows took. `row_bytes` is what a move would carry,
-    `storage_bytes` all.
+    `cpu_seconds` are of the cell's own processes. `database_seconds`: how long transactions of its requests, jobs
+    and workflows were open; `database_bytes`: what these carried between cell and database, both ways, None also
+    from a cell that does not count it. `job_seconds`: how long its jobs and workflows took. `row_bytes` is what a
+    move would carry, `storage_bytes` all. What else a newer cell says is passed over.
     """
+
+    model_config = ConfigDict(extra="ignore")
 
     tenant_id: str
     cpu_seconds: Counter
     network_bytes: Counter
     requests: Counter
     database_seconds: Counter
+    database_bytes: Counter | None = None
     job_seconds: Counter
     row_bytes: Counter | None = None
     storage_bytes: Counter | None = None
@@ -217,8 +221,11 @@ class LoadReport(_Value):
     """What the tenants of a cell took since `start`, which began `age_seconds` ago: a page of them by name.
 
     Counters only grow, until there is another `start`. `cpu_seconds` is that of all tenants together,
-    `memory_bytes` what the cell's processes take just now. `next_after`: None when nobody follows.
+    `memory_bytes` what the cell's processes take just now. `next_after`: None when nobody follows. What else a
+    newer cell says is passed over.
     """
+
+    model_config = ConfigDict(extra="ignore")
 
     start: str = Field(min_length=1, max_length=100)
     age_seconds: Counter

@@ -296,12 +296,14 @@ CREATE TABLE directory.loads (
     requests         double precision NOT NULL,
     database_seconds double precision NOT NULL,
     job_seconds      double precision NOT NULL,
+    database_bytes   double precision,  -- null: the cell does not say it
     -- What it took lately, smoothed over some minutes; null before the second measurement.
     cpus             double precision,
     network_bits     double precision,
     request_rate     double precision,
     database_share   double precision,
     job_share        double precision,
+    database_bits    double precision,
     -- What it held last; null: not known.
     memory_bytes     double precision,
     row_bytes        double precision,

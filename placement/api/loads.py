@@ -38,7 +38,12 @@ class TenantLoad(Output):
     storage_bytes: float | None
     network_bits: float | None = Field(description="per second")
     requests: float | None = Field(description="per second")
-    open_transactions: float | None = Field(description="of its requests, at any moment on average")
+    open_transactions: float | None = Field(
+        description="of its requests, jobs and workflows, at any moment on average"
+    )
+    database_bits: float | None = Field(
+        description="per second, both ways between its cell and the database; null where the cell cannot count it"
+    )
     running_work: float | None = Field(description="jobs and workflows, at any moment on average")
     move_bytes: float | None = Field(
         description="what a move would carry, as far as the planner of Postgres knows"
@@ -65,6 +70,11 @@ class CellUse(Output):
     measured_tenants: int = Field(description="whose rates are known")
     measure_time: datetime | None
     requests: float = Field(description="per second")
+    open_transactions: float = Field(description="of requests, jobs and workflows, at any moment on average")
+    database_bits: float | None = Field(
+        description="per second, both ways between cell and database; null where the cell cannot count it"
+    )
+    running_work: float = Field(description="jobs and workflows, at any moment on average")
     resources: list[Use]
 
 
@@ -118,6 +128,9 @@ class LoadHandlers:
                 measured_tenants=load.measured,
                 measure_time=load.measured_at,
                 requests=round(load.request_rate, 6),
+                open_transactions=round(load.database_share, 6),
+                database_bits=_rounded(load.database_bits),
+                running_work=round(load.job_share, 6),
                 resources=_uses(cell, load),
             )
         )
@@ -129,7 +142,7 @@ _WIDE = columns(TIMES)
 def _told(load: Load | None) -> dict[str, object]:
     amounts = ("cpus", "memory_bytes", "storage_bytes", "network_bits")
     if load is None:
-        names = (*amounts, "requests", "open_transactions", "running_work", "move_bytes")
+        names = (*amounts, "requests", "open_transactions", "database_bits", "running_work", "move_bytes")
         return {"measured_in": None, "measure_time": None, "parts_known": 0, **dict.fromkeys(names)}
     known = 0 if load.usual is None else sum(not math.isnan(cpus) for cpus in load.usual[:, 0])
     return {
@@ -138,6 +151,7 @@ def _told(load: Load | None) -> dict[str, object]:
         **{each: _rounded(getattr(load, each)) for each in amounts},
         "requests": _rounded(load.request_rate),
         "open_transactions": _rounded(load.database_share),
+        "database_bits": _rounded(load.database_bits),
         "running_work": _rounded(load.job_share),
         "move_bytes": load.row_bytes,
         "parts_known": known,

@@ -32,6 +32,7 @@ def reading(cell_id: str, report: LoadReport) -> Reading:
         _rounded([each.cpu_seconds * share for each in told]),
         _rounded([_number(each.storage_bytes) for each in told]),
         _rounded([_number(each.row_bytes) for each in told]),
+        _rounded([_number(each.database_bytes) for each in told]),
     )
 
 

@@ -1,20 +1,37 @@
 """What tenants take is counted, handed over once, and told by the control contract."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any
+from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 import redis
 
+from cell.access import enter_at
 from cell.app.api import assemble_api
 from cell.app.worker import Worker
+from cell.database import COMMAND_SECONDS, transaction
+from cell.jobs.queueing import enqueue
+from cell.jobs.registry import JobType
+from cell.jobs.registry import Registry as JobRegistry
+from cell.jobs.runner import Runner as Jobs
 from cell.load import MOST_FOLD, Charge, Meter, charging, stepped
+from cell.orchestrator.actions import Call, Here
+from cell.orchestrator.registry import Bound, Registry
+from cell.orchestrator.runner import Runner as Orchestrations
+from cell.rules.workflows import Step, Workflow
 from cell.work import loads
+from cell.work.hints import Hint
 from cell.work.loads import LoadSums
+from cell.work.turns import Turns
 from directory.control.contract import LoadReport, TenantLoad
+from runtime.database import Connection, Pool, open_pool
 from runtime.embedded import ports
 from tests.cell.cells import CellDatabase, Client, RunningCell, settings_for
+from tests.cell.orchestrator.stage import Stage
 from tests.waiting import eventually
 
 
@@ -117,7 +134,7 @@ def test_a_meter_is_bounded_and_begins_anew() -> None:
     """Beyond its bound nobody new is counted; those who are known are."""
     meter = Meter(most_tenants=2)
     for name in ("acme", "beta", "gamma", "acme"):
-        Charge(meter, name).add(requests=1)
+        meter.of(name).requests += 1
     taken, _ = meter.take()
     assert {name: counts.requests for name, counts in taken.items()} == {"acme": 2, "beta": 1}
     assert not meter.take()[0]
@@ -126,13 +143,13 @@ def test_a_meter_is_bounded_and_begins_anew() -> None:
 def test_what_the_process_takes_is_shared_out_by_steps(meter: Meter, clock: Clock) -> None:
     """Up to a bound: an idle process is busy with itself."""
     clock.be_busy(150)
-    Charge(meter, "acme").add(step_ns=100)
+    meter.of("acme").step_ns += 100
     assert meter.take()[1] == pytest.approx(1.5e-9)
     clock.be_busy(50)
-    Charge(meter, "acme").add(step_ns=100)
+    meter.of("acme").step_ns += 100
     assert meter.take()[1] == pytest.approx(0.5e-9)
     clock.be_busy(1000)
-    Charge(meter, "acme").add(step_ns=1)
+    meter.of("acme").step_ns += 1
     assert meter.take()[1] == pytest.approx(MOST_FOLD * 1e-9)
     assert meter.take()[1] == 0.0
 
@@ -154,17 +171,19 @@ async def others(redis_url: str) -> LoadSums:
 
 def count(sums: LoadSums, tenant_id: str, **taken: int) -> None:
     """The tenant takes something there."""
-    Charge(sums._meter, tenant_id).add(**taken)
+    counts = sums._meter.of(tenant_id)
+    for name, number in taken.items():
+        setattr(counts, name, getattr(counts, name) + number)
 
 
 async def test_all_processes_add_to_the_same_sums(sums: LoadSums, others: LoadSums) -> None:
     """And each count once, however often it is handed over."""
     count(sums, "acme", requests=2, network_bytes=100)
-    count(others, "acme", job_ns=5000, requests=1)
+    count(others, "acme", job_ns=5000, requests=1, database_bytes=70)
     for each in (sums, others, sums, others):
         await each.hand_over()
     found = await sums.read(["acme", "beta"])
-    assert found.tenants == {"acme": [0, 100, 3, 0, 5], "beta": [0, 0, 0, 0, 0]}
+    assert found.tenants == {"acme": [0, 100, 3, 0, 5, 70], "beta": [0, 0, 0, 0, 0, 0]}
     assert (await others.read(["acme"])).start == found.start
     assert found.memory_bytes is not None
     assert found.memory_bytes > 20_000_000
@@ -274,6 +293,8 @@ async def test_requests_are_counted(cell: RunningCell, client: Client) -> None:
     assert after.requests == 5
     assert 0.001 < after.cpu_seconds < 1
     assert 0.002 < after.database_seconds < 5
+    assert after.database_bytes is not None
+    assert 5 * 500 < after.database_bytes < 5 * 50_000
     assert 5 * 700 < after.network_bytes < 5 * 2000
 
 
@@ -299,6 +320,114 @@ async def test_work_is_counted(cell: RunningCell, client: Client, worker: Worker
         assert (await reported(cell, client)).job_seconds > 0
 
     await met(counted)
+
+
+@asynccontextmanager
+async def relayed(dsn: str) -> AsyncIterator[tuple[str, list[int]]]:
+    """The same database by another way, and how long the pieces are that pass on it."""
+    parts = urlsplit(dsn)
+    pieces: list[int] = []
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while piece := await reader.read(65536):
+            pieces.append(len(piece))
+            writer.write(piece)
+        writer.close()
+
+    async def met(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(parts.hostname, parts.port)
+        await asyncio.gather(carry(reader, back), carry(there, writer))
+
+    async with await asyncio.start_server(met, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        yield parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{port}").geturl(), pieces
+
+
+@pytest.fixture
+async def watched(cell_database: CellDatabase) -> AsyncIterator[tuple[Pool, list[int]]]:
+    """One connection, and the pieces that passed on it since it was opened."""
+    async with relayed(cell_database.dsns["cell_app"]) as (dsn, pieces):
+        pool = await open_pool(dsn, name="test", size=1, command_seconds=COMMAND_SECONDS, stateless=True)
+        async with transaction(pool) as connection:
+            await connection.execute("SELECT 1")
+        pieces.clear()
+        yield pool, pieces
+        await pool.close()
+
+
+async def test_transactions_are_of_whom_they_are_for(watched: tuple[Pool, list[int]], meter: Meter) -> None:
+    """To the byte, however they end; what is for nobody is nobody's, and not that of whoever comes next."""
+    pool, pieces = watched
+
+    async def carry(many: int) -> int:
+        async with transaction(pool) as connection:
+            await connection.fetchval("SELECT $1::text", "x" * many)
+            await connection.execute("SELECT pg_sleep(0.01)")
+        passed = sum(pieces)
+        pieces.clear()
+        return passed
+
+    with charging(Charge(meter, "acme")):
+        taken = await carry(100_000)
+    await carry(50_000)
+    assert meter.of("acme").database_bytes == taken > 200_000
+    assert 10e6 < meter.of("acme").database_ns < 6e9
+    with charging(Charge(meter, "beta")):
+        with suppress(asyncpg.DivisionByZeroError):
+            async with transaction(pool) as connection:
+                await connection.execute("SELECT 1 / 0")
+        taken = await carry(10)  # and what was rolled back before
+    assert 100 < meter.of("beta").database_bytes == taken < 5_000
+
+
+class Deaf:
+    """In the place of a `Hinter`: what is left is not asked for again."""
+
+    def hint(self, hint: Hint) -> bool:
+        return True
+
+
+async def test_jobs_and_steps_of_workflows_count_what_their_transactions_carry(
+    watched: tuple[Pool, list[int]], stage: Stage
+) -> None:
+    """All of it, and nothing twice: no more than passed on the wire."""
+    pool, pieces = watched
+    meter = Meter()
+
+    async def write(connection: Connection, call: Call) -> Mapping[str, Any]:
+        await connection.fetchval("SELECT $1::text", "x" * 10_000)
+        return {}
+
+    kind, step = JobType("carry", Here(write)), Step("carry")
+    bound = Bound(Workflow("carry", 1, (step,)), {"carry": Here(write)})
+    turns = Turns(
+        pool,
+        Jobs(pool, JobRegistry((kind,)), 30.0),
+        Orchestrations(pool, Registry((bound,)), 30.0),
+        Deaf(),  # type: ignore[arg-type]
+        meter,
+        most_at_once=4,
+        most_of_a_tenant=2,
+    )
+    async with transaction(stage.pool) as connection:
+        await enter_at(connection, stage.tenant_id, stage.epoch)
+        await enqueue(connection, kind, {})
+    await turns.take(Hint(stage.tenant_id, stage.epoch, "bulk"))
+    job = meter.of(stage.tenant_id).database_bytes
+    assert job == sum(pieces) > 20_000
+    assert meter.of(stage.tenant_id).database_ns > 0
+    orchestration_id = await stage.begin(bound)
+    await turns.take(Hint(stage.tenant_id, stage.epoch, "interactive"))
+    assert (await stage.seen(orchestration_id)).outcome == "COMPLETED"
+    assert meter.of(stage.tenant_id).database_bytes == sum(pieces) > job + 20_000
+    assert set(meter.take()[0]) == {stage.tenant_id}
+
+
+async def test_bytes_of_which_nothing_is_known_are_not_told(cell: RunningCell, client: Client) -> None:
+    """As of a database behind a Unix socket: there were transactions, and no bytes."""
+    cell.api.loads._meter.of(client.tenant_id).database_ns += 1_000_000
+    found = await reported(cell, client)
+    assert (found.database_seconds, found.database_bytes) == (0.001, None)
 
 
 async def test_what_a_tenant_holds_is_told_without_reading_its_tables(cell: RunningCell, client: Client) -> None:

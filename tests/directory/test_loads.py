@@ -77,6 +77,7 @@ def reading(
     network_bytes: float = 0.0,
     memory_bytes: float = NAN,
     storage_bytes: float = NAN,
+    database_bytes: float = NAN,
     cell_id: str = "cell-1",
     start: str = "a",
 ) -> Reading:
@@ -86,6 +87,7 @@ def reading(
         *(cell_id, start, age_seconds, tenants, [cpu_seconds] * many, [network_bytes] * many),
         *([cpu_seconds * 10] * many, [cpu_seconds * 2] * many, [cpu_seconds * 3] * many),
         *([memory_bytes] * many, [storage_bytes] * many, [storage_bytes / 2] * many),
+        [database_bytes] * many,
     )
 
 
@@ -102,6 +104,25 @@ async def test_rates_come_from_two_measurements(stage: Stage) -> None:
     assert (found.memory_bytes, found.storage_bytes, found.row_bytes) == (1e8, 5e9, 2.5e9)
     assert (found.request_rate, found.database_share, found.job_share) == pytest.approx((5.0, 1.0, 1.5))
     assert found.measured_at == MONDAY + timedelta(minutes=1)
+
+
+async def test_bytes_of_the_database_are_known_from_cells_that_count_them(stage: Stage) -> None:
+    """From the second time that they are told; no longer once they are not; and a cell adds up those that are."""
+    await stage.live("acme")
+
+    async def after(age_seconds: float, database_bytes: float) -> tuple[float | None, float | None]:
+        told = reading(age_seconds, cpu_seconds=age_seconds, database_bytes=database_bytes)
+        await stage.loads.measure(told, MONDAY + timedelta(seconds=age_seconds))
+        return (await stage.known()).database_bits, (await stage.loads.cell("cell-1")).database_bits
+
+    assert [await after(0, NAN), await after(60, 6e6), await after(120, 6e6 + 7.5e6)] == [
+        *((None, None), (None, None)),
+        pytest.approx((1e6, 1e6)),
+    ]
+    assert await after(180, 21e6) == pytest.approx((1e6, 1e6))
+    assert [await after(240, NAN), await after(300, 22e6)] == [(None, None)] * 2
+    cell = await stage.loads.cell("cell-1")
+    assert (cell.database_share, cell.job_share) == pytest.approx((2.0, 3.0))
 
 
 async def test_rates_are_smoothed(stage: Stage) -> None:

@@ -314,6 +314,7 @@ class FakeCell:
             network_bytes=network_bytes + (known.network_bytes if known else 0),
             requests=(known.requests if known else 0) + 1,
             database_seconds=0,
+            database_bytes=((known.database_bytes if known else 0) or 0) + 10_000,
             job_seconds=0,
             row_bytes=1000,
             storage_bytes=5000,

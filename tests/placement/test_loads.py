@@ -12,7 +12,16 @@ async def test_of_a_tenant_that_was_never_measured_its_plan_is_told(placement: C
     """What is not known is null, and named so."""
     await placement.create("acme", plan="premium")
     load = (await placement("GET", "/v1/tenants/acme/load")).body
-    unknown = ("cpus", "memory_bytes", "storage_bytes", "network_bits", "requests", "move_bytes", "measure_time")
+    unknown = (
+        "cpus",
+        "memory_bytes",
+        "storage_bytes",
+        "network_bits",
+        "requests",
+        "database_bits",
+        "move_bytes",
+        "measure_time",
+    )
     assert [load[name] for name in unknown] == [None] * len(unknown)
     expected = {each["what"]: each["amount"] for each in load["expected"]}
     assert expected["cpu on days"] == pytest.approx(prior("premium")[0])
@@ -48,6 +57,10 @@ async def test_a_cells_load_is_told_beside_its_capacity(placement: Client, cell:
     by_resource = {each["resource"]: each for each in use["resources"]}
     assert by_resource["cpus"]["used"] == pytest.approx(0.5)
     assert by_resource["storage_bytes"]["used"] == 5000
+    lately = {name: pytest.approx(use[name], abs=1e-6) for name in ("requests", "database_bits")}
+    assert lately == {"requests": 0.01, "database_bits": 800}
+    load = (await placement("GET", "/v1/tenants/acme/load")).body
+    assert {name: load[name] for name in lately} == {name: use[name] for name in lately}
     assert by_resource["tenants"] == {
         "resource": "tenants",
         "used": 2,

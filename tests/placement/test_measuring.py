@@ -1,6 +1,7 @@
 """Rounds of asking cells what their tenants take: counted once, whoever is away, dies, or asks too."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from directory.control.client import CellControl
+from directory.control.contract import LoadReport
 from directory.loads import Load
 from directory.memory import MemoryDirectory
 from directory.memory_loads import MemoryLoads
@@ -164,3 +166,14 @@ async def test_only_who_leads_asks(stage: Stage) -> None:
     leads = True
     await rounds.round()
     assert (await stage.known("acme")).cell_id == "cell-1"
+
+
+def test_cells_of_other_versions_are_understood() -> None:
+    """An older one does not tell of its database's bytes; what only a newer one tells is passed over."""
+    older = {"tenant_id": "acme", "cpu_seconds": 1, "network_bytes": 2, "requests": 3, "database_seconds": 4}
+    older["job_seconds"] = 5
+    newer = {**older, "tenant_id": "beta", "database_bytes": 6, "moods": 7}
+    told = {"start": "a", "age_seconds": 60, "cpu_seconds": 2, "tenants": [older, newer], "moods": 8}
+    kept = measuring.reading("cell-1", LoadReport.model_validate(told))
+    assert math.isnan(kept.database_bytes[0])
+    assert (kept.tenants, kept.database_bytes[1], kept.job_seconds) == (["acme", "beta"], 6, [5, 5])
