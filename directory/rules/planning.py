@@ -65,6 +65,8 @@ MOST_ENDED = 200
 MOST_MOVES = 10_000
 """Of one plan that are kept. It is made anew after each wave, so what comes later is of little interest."""
 MOST_TEXT = 500
+MEASURED = 4
+"""The first so many of `rules.reservations.TAKEN` are measured; the others are capped, and known exactly."""
 PLAN_ID = moves.MOVE_ID.replace("mv-", "pl-")
 
 
@@ -122,6 +124,12 @@ def check_source(tenant_id: str, planned: str, home: str, state: CellState) -> N
         raise NotAllowed(f"tenant {tenant_id} lives in cell {home} by now, not in {planned}")
     if state == "failed":
         raise NotAllowed(f"cell {home} has failed: only it has its tenants' rows, so nobody is moved out of it")
+
+
+def check_offer(cell_id: str, planned: int, offer: int) -> None:
+    """NotAllowed for a cell that offers something else by now. Planned with 0: that is not known."""
+    if planned not in (0, offer):
+        raise NotAllowed(f"cell {cell_id} offers something else by now than when this wave was planned")
 
 
 def check_remake(plan_id: str, state: PlanState, known: int, wave: int, begun: int) -> None:
