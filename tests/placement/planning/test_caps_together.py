@@ -336,7 +336,8 @@ def by_chance(seed: int, groups: int, largest: int) -> tuple[list[NewCell], list
     steps = [
         [(rng.choice(VERBS), rng.randrange(1000)) for _ in range(rng.randint(1, largest))] for _ in range(groups)
     ]
-    return cells, [begin, *steps]
+    level: list[list[Step]] = [[("plan", 0)], [("approve", 0)], [("round", 0)], [("round", 0)], [("carry", 23)]]
+    return cells, [begin, [("open", 2)], [("open", 3)], [("open", 4)], *level, *steps]
 
 
 @pytest.mark.parametrize("seed", [4, 9, 11, 13])
@@ -355,10 +356,10 @@ async def postgres_company(postgres_server: Any, cells: Sequence[NewCell]) -> As
         yield await company(office, cells)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [4, 9])
 async def test_transactions_that_overlap_keep_all_caps(postgres_server: Any, seed: int) -> None:
     """The same lives on Postgres, with more at once."""
-    cells, steps = by_chance(seed, 25, 8)
+    cells, steps = by_chance(seed, 40, 8)
     async with postgres_company(postgres_server, cells) as made:
         await made.run(steps)
-        assert made.carried
+    assert made.carried
