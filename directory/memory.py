@@ -10,8 +10,8 @@ from typing import Any
 
 from directory.errors import AlreadyExists, CellFull, DirectoryError, Gap, NotFound, NotLeader, Stale
 from directory.reservations import Booking, Reservation, Takes, Use
-from directory.rules import addresses, capacities, moves, names, rates, reservations, states
-from directory.rules.moves import WAY_BACK_CLOSED, Decision
+from directory.rules import addresses, capacities, moves, names, planning, rates, reservations, states
+from directory.rules.moves import UNDECIDED, WAY_BACK_CLOSED, Decision
 from directory.rules.reservations import NOTHING
 from directory.rules.states import CellEvent, TenantEvent
 from directory.values import (
@@ -382,6 +382,22 @@ class MemoryDirectory:
         if room.offer != booking.offer or not reservations.passes(room.promised, booking.takes, booking.most):
             raise Stale(reservations.outdated(cell_id))
         room.promise(booking.takes, placed=placed)
+
+    def taken(self, cell_id: str) -> Sequence[float]:
+        """What is taken of a cell's caps; as `sum_taken.sql` says."""
+        coming = {
+            kept.move.tenant_id
+            for kept in self.moves.values()
+            if kept.move.destination == cell_id and kept.move.ended_at is None and kept.move.phase in UNDECIDED
+        }
+        here = (name for name in self._tenants if self.home(name) == cell_id or name in coming)
+        now = self.clock.now()
+        kept = (each for each in self.reservations.values() if each.cell_id == cell_id and each.until > now)
+        parts = [
+            *(capacities.capped(self._tenants[name]) for name in here),
+            *(each.takes[planning.MEASURED :] for each in kept),
+        ]
+        return [sum(column) for column in zip(*parts, strict=True)] or [0.0] * len(capacities.CAPPED)
 
     def get_reservation(self, reservation_id: str) -> Reservation:
         """NotFound."""

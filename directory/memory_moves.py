@@ -11,8 +11,11 @@ from typing import Any
 from directory.errors import NotAllowed, NotFound, Stale
 from directory.memory import KeptMove, MemoryDirectory
 from directory.moves import NOTHING
+from directory.reservations import Takes
 from directory.rules import moves as rules
+from directory.rules.capacities import capped
 from directory.rules.moves import Decision, MoveStep
+from directory.rules.planning import MEASURED, check_offer
 from directory.values import Move, MoveChange, MoveEvent, MovePhase, NewMove, Passage, Term, Wish
 
 
@@ -33,13 +36,17 @@ class MemoryMoves:
         self._directory.check_term(term)
         return self.planned(new)
 
-    def planned(self, new: NewMove) -> Move:
-        """As `plan`, in what is one step with something else."""
+    def planned(self, new: NewMove, measured: Takes = (0.0,) * MEASURED, offer: int = 0) -> Move:
+        """As `plan`, in what is one step with something else; as its twin in Postgres."""
         for refusal in self._refusals(new):
             raise refusal
+        room = self._directory.rooms[new.destination]
+        check_offer(new.destination, offer, room.offer)
         if new.reverses is not None:
             self._take_way_back(self._kept(new.reverses))
-        return self._insert(new, rules.check_movable(new, self._directory.get_tenant(new.tenant_id)))
+        tenant = self._directory.get_tenant(new.tenant_id)
+        room.promise((*measured, *capped(tenant)), placed=True)
+        return self._insert(new, rules.check_movable(new, tenant))
 
     async def check(self, new: NewMove) -> Sequence[str]:
         return [str(refusal) for refusal in self._refusals(new)]
@@ -50,7 +57,7 @@ class MemoryMoves:
         cell = self._directory.get_cell(new.destination)
         old = None if new.reverses is None else self._kept(new.reverses).move
         unfinished = [move.move_id for move in self._directory.unfinished_moves(new.tenant_id)]
-        return rules.refusals(new, tenant, unfinished, cell, old)
+        return rules.refusals(new, tenant, unfinished, cell, old, self._directory.taken(new.destination))
 
     def _take_way_back(self, old: KeptMove) -> None:
         now, phase = self._clock.now(), rules.after(old.move.phase, "reverse")

@@ -179,7 +179,8 @@ class MemoryPlans:
         if home is not None:
             state = self._directory.get_cell(step.source).state
             rules.check_source(step.tenant_id, step.source, home.cell_id, state)
-        move = self._moves.planned(NewMove(step.tenant_id, step.destination, options, step.reason))
+        new = NewMove(step.tenant_id, step.destination, options, step.reason)
+        move = self._moves.planned(new, step.takes[: rules.MEASURED], step.offer)
         now = self._clock.now()
         self._steps[plan_id][number] = replace(
             step, state=rules.stepped(step.state, "begin"), move_id=move.move_id, begun_at=now
@@ -316,6 +317,8 @@ class MemoryPlans:
                 move_id="",
                 error="",
                 begun_at=None,
+                takes=tuple(move.takes),
+                offer=move.offer,
             )
 
 

@@ -26,7 +26,10 @@ class Moves(Protocol):
         """A move from where the tenant lives, in phase PLANNED; with the `term` of a leader: NotLeader.
 
         With `reverses`, that move must be REVERSIBLE and becomes REVERSING. NotFound; BadMove; NotAllowed when
-        the tenant is deleted, lives there already or has another unfinished move, or the cell takes nobody.
+        the tenant is deleted, lives there already or has another unfinished move, or the cell takes nobody, or
+        would be above its caps (of tenants, revenue, top tier) with all who live there, move there or are expected
+        with a reservation. What the tenant takes is promised in the destination from then on. A reverse is not
+        compared with any of that.
         """
 
     async def check(self, new: NewMove) -> Sequence[str]:

@@ -13,13 +13,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from directory.reservations import Takes
 from directory.rules.planning import PlanEnd, PlanKind, PlanState, PlanWish, StepState
+from directory.rules.reservations import NOTHING
 from directory.values import Move, MoveOptions, Term
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedMove:
-    """A tenant that should move, in which wave, and why. `bytes` is what is expected to be carried."""
+    """A tenant that should move, in which wave, and why. `bytes` is what is expected to be carried.
+
+    `takes`: what it is reckoned with in its destination, which made `offer` then; 0: not known, and not compared.
+    """
 
     wave: int
     tenant_id: str
@@ -27,6 +32,8 @@ class PlannedMove:
     destination: str
     bytes: float
     reason: str
+    takes: Takes = NOTHING
+    offer: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,8 @@ class PlanMove:
     move_id: str
     error: str
     begun_at: datetime | None
+    takes: Takes = NOTHING
+    offer: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +182,8 @@ class Plans(Protocol):
     async def begin(self, plan_id: str, number: int, options: MoveOptions, term: Term) -> Move:
         """Have this one moved. Stale when the plan is not APPROVED, or the move does not wait; NotLeader.
 
-        NotAllowed, NotFound: as `Moves.plan` says; or it lives elsewhere by now, or its cell has failed.
+        NotAllowed, NotFound: as `Moves.plan` says; or it lives elsewhere by now, its cell has failed, or the
+        destination offers something else than it was planned with.
         """
 
     async def refuse(self, plan_id: str, number: int, why: str, term: Term) -> None:

@@ -1,6 +1,6 @@
 """Moves, kept in the control database. Every write is one transaction.
 
-Whoever locks both a tenant and a move locks the tenant first, and then the move: plans, decisions, deletions.
+In which order tenants, moves and cells are locked is said in `transactions`.
 """
 
 import json
@@ -14,8 +14,13 @@ import asyncpg
 from directory import transactions
 from directory.errors import NotAllowed, Stale
 from directory.moves import NOTHING
+from directory.reservations import Takes
 from directory.rules import moves as rules
+from directory.rules import planning as plan_rules
+from directory.rules.capacities import capped
 from directory.rules.moves import Decision, MoveStep
+from directory.rules.planning import MEASURED
+from directory.rules.plans import TOP_PLANS
 from directory.transactions import SQL, Transactions, found, get_tenant, lock_tenant, repeated
 from directory.values import (
     Move,
@@ -34,6 +39,8 @@ from runtime.database import Connection, Pool
 FIELDS = frozenset(Move.__dataclass_fields__)
 OPTIONS = frozenset(MoveOptions.__dataclass_fields__)
 JSON = ("epochs", "progress", "proof")
+NOT_MEASURED: Takes = (0.0,) * MEASURED
+"""What an operator has moved counts in pictures with the next count of loads; for caps it does at once."""
 
 
 class PostgresMoves:
@@ -192,15 +199,25 @@ class PostgresMoves:
             return await _stepped(connection, move, step, phase, MoveChange(epochs={name: fresh}))
 
 
-async def planned(connection: Connection, new: NewMove) -> Move:
-    """The move, in a transaction that is begun already. As `Moves.plan`."""
+async def planned(connection: Connection, new: NewMove, measured: Takes = NOT_MEASURED, offer: int = 0) -> Move:
+    """The move, in a transaction that is begun already. As `Moves.plan`.
+
+    `measured`: what it takes beside caps; `offer`: by which its destination was chosen, 0: by any.
+    """
     await lock_tenant(connection, new.tenant_id)
     old = None if new.reverses is None else _move(await _locked(connection, new.reverses))
+    # Nobody is let in between the look at the caps and the promise.
+    await connection.execute(SQL["lock_cells"], [new.destination])
     tenant, refusals = await _considered(connection, new, old)
     for refusal in refusals:
         raise refusal
+    if offer:
+        plan_rules.check_offer(
+            new.destination, offer, await connection.fetchval(SQL["get_offer"], new.destination)
+        )
     if old is not None:
         await _take_way_back(connection, old)
+    await transactions.promise_room(connection, new.destination, (*measured, *capped(tenant)))
     return await _insert(connection, new, rules.check_movable(new, tenant))
 
 
@@ -247,7 +264,9 @@ async def _considered(
     row = await connection.fetchrow(SQL["get_cell"], new.destination)
     cell = transactions.cell(found(row, "cell", new.destination))
     unfinished = [row["move_id"] for row in await connection.fetch(SQL["list_unfinished_moves"], new.tenant_id)]
-    return tenant, rules.refusals(new, tenant, unfinished, cell, old)
+    sums = await connection.fetchrow(SQL["sum_taken"], new.destination, list(TOP_PLANS), list(rules.UNDECIDED))
+    taken = tuple(found(sums, "cell", new.destination))
+    return tenant, rules.refusals(new, tenant, unfinished, cell, old, taken)
 
 
 async def _locked(connection: Connection, move_id: str) -> asyncpg.Record:

@@ -1,6 +1,6 @@
 """Plans of moves, kept in the control database. Every write is one transaction.
 
-Whoever locks a plan and a tenant or a move locks the plan first.
+In which order plans, tenants and cells are locked is said in `transactions`.
 """
 
 import json
@@ -73,7 +73,7 @@ class PostgresPlans:
         async with self._transactions.begun() as connection:
             found(await connection.fetchrow(SQL["get_plan"], plan_id), "plan", plan_id)
             rows = await connection.fetch(SQL["list_plan_moves"], plan_id, after, limit, list(states))
-        return [PlanMove(**dict(row)) for row in rows]
+        return [PlanMove(**{**dict(row), "takes": tuple(row["takes"])}) for row in rows]
 
     @repeated
     async def ask(self, plan_id: str, wish: PlanWish, by: str, term: Term | None = None) -> Plan:
@@ -142,7 +142,8 @@ class PostgresPlans:
             step = await _waiting(connection, plan_id, number)
             new = NewMove(step["tenant_id"], step["destination"], options, step["reason"])
             source = found(await connection.fetchrow(SQL["get_cell"], step["source"]), "cell", step["source"])
-            move = await postgres_moves.planned(connection, new)
+            measured = tuple(step["takes"][: rules.MEASURED])
+            move = await postgres_moves.planned(connection, new, measured, step["offer"])
             rules.check_source(move.tenant_id, step["source"], move.source, source["state"])
             await connection.execute(SQL["set_plan_move_begun"], plan_id, number, move.move_id)
             return move
@@ -254,6 +255,9 @@ async def _insert(
         [move.destination for move in kept],
         [float(move.bytes) for move in kept],
         [rules.clip(move.reason) for move in kept],
+        # One text for each: arrays of arrays are taken apart to the bottom.
+        ["{" + ",".join(map(repr, map(float, move.takes))) + "}" for move in kept],
+        [move.offer for move in kept],
     )
 
 

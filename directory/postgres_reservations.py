@@ -1,6 +1,6 @@
 """Room in cells, kept in the control database. Every write is one transaction.
 
-Whoever locks both a cell and its room locks the cell first.
+In which order cells, rooms and reservations are locked is said in `transactions`.
 """
 
 import secrets

@@ -39,7 +39,8 @@ class Use:
 @dataclass(frozen=True, slots=True)
 class Room:
     """A cell as of one moment. `offer` grows with each change of what it offers; `promised` to tenants and to
-    reservations, and `placed` for tenants, since it is registered; `reserved` now."""
+    reservations, and `placed` for tenants that were created or began to move there, since it is registered;
+    `reserved` now."""
 
     cell: Cell
     offer: int

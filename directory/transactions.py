@@ -1,4 +1,9 @@
-"""Transactions with the control database, and the steps that its writes share: rows, places, the re-assignment."""
+"""Transactions with the control database, and the steps that its writes share: rows, places, the re-assignment.
+
+Whoever locks several things locks them in this order, so that nobody waits in a circle:
+
+    term ─▶ plan ─▶ its move ─▶ tenant ─▶ move ─▶ cells, by name ─▶ rooms ─▶ reservations ─▶ assignment
+"""
 
 import contextlib
 import functools
@@ -137,7 +142,12 @@ async def use_reservation(connection: Connection, reservation_id: str, cell_id: 
         found(await connection.fetchrow(SQL["get_reservation"], reservation_id), "reservation", reservation_id)
         raise Stale(f"reservation {reservation_id} is over")
     reservations.check_use(reservation_id, row["cell_id"], row["takes"], cell_id, takes)
-    await connection.execute(SQL["use_room"], cell_id, row["takes"])
+    await promise_room(connection, cell_id, row["takes"])
+
+
+async def promise_room(connection: Connection, cell_id: str, takes: Takes) -> None:
+    """Room in a cell whose row is locked, however much there is: it was compared before, or need not be."""
+    await connection.execute(SQL["promise_room"], cell_id, list(takes))
 
 
 async def take_place_back(connection: Connection, cell_id: str) -> None:

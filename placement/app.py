@@ -144,8 +144,10 @@ def _works(settings: PlacementSettings, stores: Stores) -> Works:
     audit, seeds = Audit(stores.entries), Seeds(settings.control_key)
     rooms = Rooms(stores.reservations, demands, reach)
     chooser = Chooser(stores.reservations, rooms)
-    maker = Maker(directory, stores.moves, demands, silent=lambda: frozenset(reach.silent()))
-    foreseen = GatheredLoads(directory, stores.moves, demands)
+    maker = Maker(
+        *(directory, stores.reservations, stores.moves, demands), silent=lambda: frozenset(reach.silent())
+    )
+    foreseen = GatheredLoads(directory, stores.reservations, stores.moves, demands)
     return Works(
         ready=Readiness(settings.directory_owner_dsn, directory, settings.schema_phases),
         candidate=candidate,

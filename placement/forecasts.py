@@ -15,6 +15,7 @@ from typing import Protocol
 from directory.errors import NotLeader
 from directory.leading import Candidate
 from directory.moves import Moves
+from directory.reservations import Reservations
 from directory.truth import Directory
 from directory.uses import DayUse, Uses
 from directory.values import Cell, Term
@@ -49,12 +50,20 @@ class CellLoads(Protocol):
 class GatheredLoads:
     """`CellLoads` from the fleet as plans are made for it: tenants that move are where they go."""
 
-    def __init__(self, directory: Directory, moves: Moves, demands: Reckons, clock: Clock | None = None) -> None:
-        self._directory, self._moves, self._demands = directory, moves, demands
+    def __init__(
+        self,
+        directory: Directory,
+        reservations: Reservations,
+        moves: Moves,
+        demands: Reckons,
+        clock: Clock | None = None,
+    ) -> None:
+        self._directory, self._reservations, self._moves = directory, reservations, moves
+        self._demands = demands
         self._clock = clock or SystemClock()
 
     async def by_cell(self) -> Loads:
-        fleet = await gather(self._directory, self._moves, self._demands, self._clock.now())
+        fleet = await gather(*(self._directory, self._reservations, self._moves, self._demands, self._clock.now()))
         return await asyncio.to_thread(by_cell, fleet)
 
 

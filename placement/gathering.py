@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from directory.moves import Moves
+from directory.reservations import Reservations, Room
 from directory.rules.moves import UNDECIDED
 from directory.rules.plans import PLANS, plan_of
 from directory.truth import Directory
@@ -45,6 +46,7 @@ class Reckons(Protocol):
 
 async def gather(
     directory: Directory,
+    reservations: Reservations,
     moves: Moves,
     demands: Reckons,
     now: datetime,
@@ -53,8 +55,10 @@ async def gather(
     avoid: Set[str] = frozenset(),
 ) -> Fleet:
     """Everybody who lives somewhere. `avoid` names cells that nobody should be sent to just now. Unavailable."""
-    cells = [cell for cell in await directory.cells() if cell.state != "retired"]
-    # Moves come first: whoever has arrived since is at home in the destination by both accounts.
+    # What is reserved comes first: a tenant that uses it meanwhile counts twice, rather than not at all.
+    rooms = [room for room in await reservations.rooms() if room.cell.state != "retired"]
+    cells = [room.cell for room in rooms]
+    # Moves come before that too: whoever has arrived since is at home in the destination by both accounts.
     passages = await moves.recent(cool_down_seconds)
     people = _People({cell.cell_id: number for number, cell in enumerate(cells)}, cells)
     after = ""
@@ -63,7 +67,7 @@ async def gather(
         after = page[-1].tenant_id
     demand = await demands.demand(people.tenants, people.plans, now)
     # Of a million tenants that takes a second, in which others are served.
-    return await asyncio.to_thread(_fleet, cells, avoid, people, passages, demand)
+    return await asyncio.to_thread(_fleet, rooms, avoid, people, passages, demand)
 
 
 @dataclass
@@ -133,8 +137,10 @@ def capacities(cells: Sequence[Cell], wide: Columns = WIDE) -> Floats:
 
 
 def _fleet(
-    cells: Sequence[Cell], avoid: Set[str], people: _People, passages: Sequence[Passage], demand: Demand
+    rooms: Sequence[Room], avoid: Set[str], people: _People, passages: Sequence[Passage], demand: Demand
 ) -> Fleet:
+    cells = [room.cell for room in rooms]
+    reserved = np.array([room.reserved for room in rooms], dtype=float).reshape(len(cells), len(RESOURCES))
     expected = demand.expected.astype(float)
     expected[:, WIDE.resource == TENANTS] = 1.0
     expected[:, WIDE.resource == REVENUE] = np.array(people.revenue, dtype=float).reshape(-1, 1)
@@ -152,7 +158,9 @@ def _fleet(
         bytes=np.nan_to_num(demand.bytes, nan=0.0, posinf=0.0, neginf=0.0),
         pinned=np.array(people.gone, dtype=np.bool_),
         cooling=np.zeros(len(people.tenants), dtype=np.bool_),
+        held=WIDE.spread(reserved),
         columns=WIDE,
+        offers=[room.offer for room in rooms],
         unmeasured=names[~demand.measured].tolist(),
     )
     return under_way(settled, people.numbers, passages)
@@ -172,7 +180,7 @@ def under_way(fleet: Fleet, numbers: dict[str, int], passages: Sequence[Passage]
     """
     place = {name: number for number, name in enumerate(fleet.tenants)} if passages else {}
     home, pinned, cooling = fleet.home.copy(), fleet.pinned.copy(), fleet.cooling.copy()
-    held = np.zeros_like(fleet.capacity)
+    held = fleet.held.copy()
     for passage in passages:
         tenant = place.get(passage.tenant_id)
         source, destination = numbers.get(passage.source), numbers.get(passage.destination)

@@ -1,13 +1,15 @@
 """What a cell can hold and may take along, and what a tenant pays: numbers that can be reckoned with."""
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple
 from typing import Protocol
 
 from directory.errors import BadCapacity, NotAllowed, Stale
+from directory.rules.plans import TOP_PLANS
 from directory.rules.states import CellEvent
-from directory.values import Capacity, Caps, Cell, CellChange, NewCell, TenantState
+from directory.values import Capacity, Caps, Cell, CellChange, NewCell, Tenant, TenantState
 
 MOST = 2.0**53
 """Of anything: up to there a float counts every one. Above it is a mistake, or "as much as comes"."""
@@ -17,6 +19,7 @@ LABEL = r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$"
 _LABEL = re.compile(LABEL.removesuffix("$") + r"\Z")
 _LABELS = "1 to 40 lower-case letters, digits and inner dashes"
 SHOWN = 3
+CAPPED = ("tenants", "revenue", "top tier")
 
 
 def check_cell(cell: NewCell | CellChange) -> None:
@@ -128,6 +131,26 @@ def misfit(cell: Cell, tenant: Needs) -> str | None:
     if cell.dedicated_to:
         return f"{cell.cell_id} is dedicated to {cell.dedicated_to}"
     return f"{cell.cell_id} is not dedicated to {tenant.dedicated_to}"
+
+
+def capped(tenant: Tenant) -> tuple[float, float, float]:
+    """What a tenant takes of its cell's caps: tenants, revenue, top tier."""
+    return 1.0, tenant.revenue, float(tenant.plan in TOP_PLANS)
+
+
+def over_cap(cell: Cell, taken: Sequence[float], takes: Sequence[float]) -> str | None:
+    """The first of a cell's caps that is broken with so much more; None: there is none.
+
+    `taken` by who lives there, moves there, or is expected with a reservation. What is not taken is not compared.
+    """
+    caps = cell.capacity_tenants, cell.caps.revenue, cell.caps.top_tier
+    for name, cap, before, more in zip(CAPPED, caps, taken, takes, strict=True):
+        after = before + more
+        # Sums of the same numbers in another order differ in their last digits.
+        if cap is not None and more and after > cap and not math.isclose(after, cap):
+            counts = "with who moves there and what is reserved"
+            return f"{cell.cell_id} would have {after:,g} of {cap:,g} {name}, {counts}"
+    return None
 
 
 def _some(names: list[str]) -> str:

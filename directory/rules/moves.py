@@ -9,14 +9,14 @@ Rules:
 - The move whose way back is taken waits, as REVERSING, until that other one has ended.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, get_args
 
 from directory.errors import BadMove, NotAllowed, Stale
 from directory.rules import states
-from directory.rules.capacities import misfit
+from directory.rules.capacities import capped, misfit, over_cap
 from directory.values import Cell, CellState, Move, MoveChange, MoveOptions, MovePhase, NewMove, Tenant, Wish
 
 MoveStep = Literal[
@@ -212,11 +212,17 @@ def check_movable(new: NewMove, tenant: Tenant) -> str:
 
 
 def refusals(
-    new: NewMove, tenant: Tenant, unfinished: Iterable[str], cell: Cell, old: Move | None
+    new: NewMove,
+    tenant: Tenant,
+    unfinished: Iterable[str],
+    cell: Cell,
+    old: Move | None,
+    taken: Sequence[float],
 ) -> list[NotAllowed]:
     """Everything that keeps a move from being planned; empty: nothing does.
 
-    `unfinished` are the tenant's moves, `old` is the one whose way back is asked for; `cell` is the destination.
+    `unfinished` are the tenant's moves, `old` is the one whose way back is asked for; `cell` is the destination,
+    and `taken` what of its caps is. Who goes back has its rows there still, and is compared with nothing.
     """
     others = [move_id for move_id in unfinished if move_id != new.reverses]
     checks: list[Callable[[], object]] = [partial(check_free, new.tenant_id, others)]
@@ -226,6 +232,8 @@ def refusals(
     home = None if tenant.assignment is None else tenant.assignment.cell_id
     if old is None and home != new.destination:
         checks += [partial(check_destination, cell), partial(check_fit, cell, tenant)]
+        if cell.free_tenants:
+            checks.append(partial(check_caps, cell, taken, tenant))
     found = []
     for check in checks:
         try:
@@ -269,6 +277,14 @@ def commit_refusal(move: Move, cell: Cell, tenant: Tenant) -> str | None:
         closed = cell.state in WAY_BACK_CLOSED
         return f"cell {cell.cell_id} is {cell.state} and takes nobody back" if closed else None
     return refusal_for_good(cell, tenant) or (None if cell.free_tenants else f"cell {cell.cell_id} is full")
+
+
+def check_caps(cell: Cell, taken: Sequence[float], tenant: Tenant) -> None:
+    """NotAllowed for a cell that would take more along than it may when it is lost."""
+    if (why := over_cap(cell, taken, capped(tenant))) is not None:
+        raise NotAllowed(
+            f"tenant {tenant.tenant_id} is too much for its caps: {why}; raise them, or choose another"
+        )
 
 
 def check_way_back(new: NewMove, old: Move, state: CellState) -> None:

@@ -68,6 +68,8 @@ BUDGETED_SECONDS = 86_400.0
 """What was begun within them is kept, however much it is: budgets count it."""
 MOST_TEXT = 500
 IN_VAIN = "its switch was tried for long, and has not come"
+MEASURED = 4
+"""The first so many of `rules.reservations.TAKEN` are measured; the others are capped, and known exactly."""
 PLAN_ID = moves.MOVE_ID.replace("mv-", "pl-")
 
 
@@ -150,6 +152,12 @@ def check_source(tenant_id: str, planned: str, home: str, state: CellState) -> N
         raise NotAllowed(f"tenant {tenant_id} lives in cell {home} by now, not in {planned}")
     if state == "failed":
         raise NotAllowed(f"cell {home} has failed: only it has its tenants' rows, so nobody is moved out of it")
+
+
+def check_offer(cell_id: str, planned: int, offer: int) -> None:
+    """NotAllowed for a cell that offers something else by now. Planned with 0: that is not known."""
+    if planned not in (0, offer):
+        raise NotAllowed(f"cell {cell_id} offers something else by now than when this wave was planned")
 
 
 def check_remake(plan_id: str, state: PlanState, known: int, wave: int, begun: int) -> None:

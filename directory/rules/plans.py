@@ -31,6 +31,10 @@ PREMIUM = Plan("premium", 2, 1000, 1024 * GIB, 10_000, 1000, 2000)
 PLANS: Mapping[str, Plan] = {plan.name: plan for plan in (STANDARD, PREMIUM)}
 
 
+TOP_PLANS = frozenset(plan.name for plan in PLANS.values() if plan.rank == max(p.rank for p in PLANS.values()))
+"""Those of the highest rank."""
+
+
 def check_plan(name: str) -> str:
     """The name itself; ValueError when no plan is called so."""
     if name not in PLANS:

@@ -443,6 +443,9 @@ CREATE TABLE directory.plan_moves (
     move_id     text        COLLATE "C" NOT NULL DEFAULT '',
     error       text        NOT NULL DEFAULT '',
     begun_at    timestamptz,
+    -- What it takes of its destination, and the number of the cell's offer that it was planned by; 0: not compared.
+    takes       double precision[] NOT NULL DEFAULT '{0,0,0,0,0,0,0}' CHECK (cardinality(takes) = 7),
+    offer       bigint      NOT NULL DEFAULT 0,
     PRIMARY KEY (plan_id, number),
     CONSTRAINT plan_moves_begun CHECK ((move_id <> '') = (begun_at IS NOT NULL))
 );

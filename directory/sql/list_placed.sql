@@ -1,2 +1,2 @@
--- What tenants took that were created in each cell so far; read in the snapshot in which they are counted.
+-- What tenants took that were created in each cell or began to move there so far; read in the snapshot in which they are counted.
 SELECT cell_id, placed FROM directory.rooms

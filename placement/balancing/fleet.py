@@ -1,7 +1,8 @@
 """Tenants and cells as arrays: what a plan is made from.
 
 `home` of a tenant that is being moved is where it goes: that is decided. What it takes meanwhile at the other end
-is `held` there. Tenants of a failed cell are not moved: nobody knows what state their data are in.
+is `held` there, and so is what is reserved. Tenants of a failed cell are not moved: nobody knows what state their
+data are in.
 """
 
 from collections.abc import Sequence
@@ -35,8 +36,10 @@ class Fleet:
     cooling: Flags
     """Was moved lately: not moved again to level load, but out of a cell in which it may not be."""
     held: Floats = field(default_factory=lambda: np.zeros((0, 0)))
-    """cells × columns that moves in flight take at their other end; empty: none does."""
+    """cells × columns that moves in flight take at their other end, or that is reserved; empty: nothing is."""
     columns: Columns = PLAIN
+    offers: Sequence[int] = ()
+    """Which of its offers each cell made then, by the directory's count; empty: not known."""
     unmeasured: Sequence[str] = ()
     """Tenants whose demand is only what their plan lets expect. Named in the plan, in nobody's way."""
 

@@ -117,7 +117,7 @@ class Conductor:
         if plan.vain >= MOST_VAIN and not begun:
             why = f"{plan.vain} waves in succession have moved nobody: {plan.error or 'nothing went wrong'}"
             await self._end(plan, "fail", why, term)
-        elif wave and not self._is_stale(plan, begun):
+        elif wave and not await self._is_stale(plan, wave, begun):
             await self._begin(plan, wishes, wave, len(begun), term)
         elif not begun and self._rests.get(plan.plan_id, 0.0) <= self._clock.monotonic():
             await self._next(plan, wishes, term)
@@ -181,7 +181,7 @@ class Conductor:
             await self._plans.note(plan.plan_id, {**plan.summary, "moves": 0}, waits_for({}), term)
             return
         began = self._clock.monotonic()
-        made = await self._maker.make(wishes, plan.cell_id, going_on=plan.wave > 0)
+        made = await self._maker.make(wishes, plan.cell_id, going_on=_has_begun(plan))
         if not made.moves:
             await self._without(plan, made, self._clock.monotonic() - began, term)
             return
@@ -224,10 +224,17 @@ class Conductor:
         await self._plans.forget(term)
         self._kept_at = self._clock.monotonic()
 
-    def _is_stale(self, plan: Plan, begun: Sequence[PlanMove]) -> bool:
-        """What an operator approved of is begun as it is; a later wave is only good for a while."""
-        since = self._clock.now() - plan.made_at
-        return plan.wave > 1 and not begun and since > timedelta(seconds=STALE_SECONDS)
+    async def _is_stale(self, plan: Plan, wave: Sequence[PlanMove], begun: Sequence[PlanMove]) -> bool:
+        """A wave is only good for a while. The first one waited for somebody's approval, so before it begins cells
+        are looked at too; of a later one the directory refuses what does not fit by then."""
+        if begun:
+            return False
+        if self._clock.now() - plan.made_at > timedelta(seconds=STALE_SECONDS):
+            return True
+        if _has_begun(plan):
+            return False
+        offers = await self._maker.offers()
+        return any(move.offer not in (0, offers.get(move.destination)) for move in wave)
 
     def _rest(self, plan: Plan, took_seconds: float = 0.0) -> None:
         """Of a large fleet plans take a while to be made, and requests come first."""
@@ -241,6 +248,11 @@ def waits_for(summary: dict[str, object]) -> str:
     if isinstance(why, list) and why:
         return f"waits for room: {why[0]}" + (f", and {len(why) - 1} others" if len(why) > 1 else "")
     return "waits for moves from or to the cell to end, and for their ways back to be over"
+
+
+def _has_begun(plan: Plan) -> bool:
+    """Whether it is past its first wave, or that one has come to anything."""
+    return plan.wave > 1 or plan.moved + plan.failed > 0
 
 
 def _since(plan: Plan, made: Made) -> dict[str, object]:

@@ -4,10 +4,11 @@ import asyncio
 import pickle
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import Awaitable, Callable, Sequence, Set
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 
 from directory.errors import NotFound, Unavailable
 from directory.moves import Moves
+from directory.reservations import Reservations
 from directory.truth import Directory
 from placement import metrics
 from placement.errors import NotSolved
@@ -59,6 +60,7 @@ class Maker:
     def __init__(
         self,
         directory: Directory,
+        reservations: Reservations,
         moves: Moves,
         demands: Reckons,
         *,
@@ -66,7 +68,8 @@ class Maker:
         silent: Callable[[], Set[str]] = frozenset,
         clock: Clock | None = None,
     ) -> None:
-        self._directory, self._moves, self._demands = directory, moves, demands
+        self._directory, self._reservations, self._moves = directory, reservations, moves
+        self._demands = demands
         self._solver, self._silent, self._clock = solver, silent, clock or SystemClock()
         self._one = asyncio.Lock()
 
@@ -76,6 +79,7 @@ class Maker:
             began = self._clock.monotonic()
             fleet = await gather(
                 self._directory,
+                self._reservations,
                 self._moves,
                 self._demands,
                 self._clock.now(),
@@ -95,6 +99,10 @@ class Maker:
             seconds=round(seconds, 2),
         )  # fmt: skip
         return made
+
+    async def offers(self) -> Mapping[str, int]:
+        """Which of its offers each cell makes now; with another number it is not what was planned with."""
+        return {room.cell.cell_id: room.offer for room in await self._reservations.rooms()}
 
     async def _measured(self) -> Sequence[Measured]:
         """How long earlier moves took. Nothing is known of them: what is usual is believed."""

@@ -13,6 +13,7 @@ from placement.balancing import explaining
 from placement.balancing.fleet import Fleet
 from placement.balancing.goals import Effort, Goals
 from placement.balancing.planning import Plan, ideals, rebalance
+from placement.balancing.resources import RESOURCES
 from placement.balancing.waves import Pace, in_waves
 from placement.gathering import as_if_drained, untold
 from placement.planning.wishes import Wishes
@@ -81,15 +82,24 @@ def _told(task: Task, plan: Plan, *, cut_short: bool) -> Made:
     wishes = task.wishes
     kept = _first(plan, MOST_MOVES)
     found = in_waves(kept, Pace(wishes.moves_of_a_wave, wishes.moves_of_a_wave, A_WAVE))
-    moves = [
-        PlannedMove(number, told.tenant_id, told.source, told.destination, told.bytes, told.reason)
-        for number, wave in enumerate(found.waves, 1)
-        for told in (explaining.move(kept, move) for move in wave.tolist())
-    ]
+    moves = [_planned(kept, number, move) for number, wave in enumerate(found.waves, 1) for move in wave.tolist()]
     seconds = _seconds(task, moves) * (len(plan.tenants) / max(1, len(kept.tenants)))
     if wishes.bytes_an_hour:
         seconds = max(seconds, plan.bytes / wishes.bytes_an_hour * 3600)
     return Made(moves, _summary(task, plan, kept, len(found.waves), len(found.stuck), seconds, cut_short))
+
+
+def _planned(plan: Plan, wave: int, move: int) -> PlannedMove:
+    told, fleet = explaining.move(plan, move), plan.fleet
+    # Of what varies with the hour, as much as at the busiest one.
+    takes = np.zeros(len(RESOURCES))
+    np.maximum.at(takes, fleet.columns.resource, fleet.demand[plan.tenants[move]])
+    offer = fleet.offers[plan.destinations[move]] if fleet.offers else 0
+    return PlannedMove(
+        *(wave, told.tenant_id, told.source, told.destination, told.bytes, told.reason),
+        takes=tuple(takes.tolist()),
+        offer=offer,
+    )
 
 
 def _seconds(task: Task, moves: Sequence[PlannedMove]) -> float:

@@ -2,6 +2,8 @@
 
     taken = counted + placed since the count + reserved + what moves take at their other end
 
+Who begins to move counts as placed in its destination, and from the next count on as a move.
+
 What may be promised in a cell follows from that: as much more than it has promised by now as it has limits left.
 The directory compares that under the cell's lock, so a picture may be old without harm.
 """
@@ -103,7 +105,9 @@ def picture(rooms: Sequence[Room], counted: Counted) -> Picture:
     names = [cell.cell_id for cell in cells]
     since = _rows([room.placed for room in rooms]) - _rows([counted.placed.get(name, NOTHING) for name in names])
     load = _rows([counted.load.get(name, NOTHING) for name in names]) + np.maximum(since, 0.0)
-    load[:, TENANTS] = [cell.tenants for cell in cells]
+    # Who has left since the count leaves room at once; who was placed since is in both numbers, and added once.
+    places = np.minimum([counted.load.get(name, NOTHING)[TENANTS] for name in names], [c.tenants for c in cells])
+    load[:, TENANTS] = places + np.maximum(since[:, TENANTS], 0.0)
     elsewhere = _rows([counted.elsewhere.get(name, NOTHING) for name in names])
     return Picture(
         Cells(

@@ -1,14 +1,18 @@
 """Plans of moves: the contract of the seam, asked of Postgres and its twin."""
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
 from directory.errors import NotAllowed, NotFound, NotLeader, Stale
 from directory.plans import NewPlan, Plan
+from directory.reservations import Booking, NewReservation, Room
 from directory.rules import planning
 from directory.rules.planning import PlanEvent, PlanState
-from directory.values import Move, MoveChange, MoveOptions, NewMove
+from directory.values import Capacity, Caps, CellChange, Move, MoveChange, MoveOptions, NewMove
 from tests.directory.examples import new_tenant
 from tests.directory.planning import Office, memory_office, planned, postgres_office
 from tests.servers import new_control_database
@@ -138,6 +142,115 @@ async def test_nobody_is_moved_out_of_a_cell_that_was_lost_since(office: Office)
     with pytest.raises(NotAllowed, match="cell cell-1 has failed"):
         await office.plans.begin(plan.plan_id, 1, USUAL, office.term)
     assert await office.stage.desk.moves() == []
+
+
+PREMIUM = (0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0)
+
+
+async def offer(office: Office, cell_id: str = "cell-2") -> Room:
+    """What is so just now."""
+    return next(room for room in await office.stage.room.rooms() if room.cell.cell_id == cell_id)
+
+
+async def test_a_move_of_a_plan_takes_its_room_when_it_begins(office: Office) -> None:
+    """Whoever chose the cell before is refused, and each look from then on has it."""
+    takes = (0.5, 1e6, 2e6, 3e6, 1.0, 0.0, 0.0)
+    moves = [replace(planned("acme"), takes=takes, offer=(await offer(office)).offer)]
+    plan = await office.plans.propose(NewPlan("balance", approved_by="ann"), moves)
+    assert ((await office.steps(plan))[0].takes, (await office.steps(plan))[0].offer) == (takes, moves[0].offer)
+    before = await offer(office)
+    await office.plans.begin(plan.plan_id, 1, USUAL, office.term)
+    seen = await offer(office)
+    assert (seen.promised, seen.placed) == (takes, takes)
+    for picture, passes in ((before, False), (seen, True)):
+        most = (*picture.promised[:4], picture.promised[4] + 1.0, 0.0, 0.0)
+        last = Booking((0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0), most, picture.offer)
+        with contextlib.nullcontext() if passes else pytest.raises(Stale):
+            await office.stage.truth.create_tenant(new_tenant("late"), "cell-2", last)
+
+
+async def test_a_move_is_refused_when_its_cell_offers_something_else_than_was_planned_with(office: Office) -> None:
+    """Whatever that is: the next wave is planned with what there is."""
+    moves = [replace(planned("acme"), offer=(await offer(office)).offer)]
+    plan = await office.plans.propose(NewPlan("balance", approved_by="ann"), moves)
+    await office.stage.truth.update_cell("cell-2", CellChange(capacity=Capacity(cpus=1.0)))
+    with pytest.raises(NotAllowed, match="cell-2 offers something else by now"):
+        await office.plans.begin(plan.plan_id, 1, USUAL, office.term)
+    assert await office.stage.desk.moves() == []
+    assert (await offer(office)).promised == (0.0,) * 7
+
+
+@pytest.mark.parametrize(
+    ("caps", "words"),
+    [
+        (CellChange(caps=Caps(revenue=10.0)), "11 of 10 revenue"),
+        (CellChange(caps=Caps(top_tier=1)), "2 of 1 top tier"),
+        (CellChange(capacity_tenants=2), "3 of 2 tenants"),
+    ],
+)
+@pytest.mark.parametrize("by_hand", [False, True])
+async def test_no_move_begins_that_would_break_a_cap(
+    office: Office, caps: CellChange, words: str, by_hand: bool
+) -> None:
+    """With who lives there, who moves there and what is reserved; by a plan or by hand."""
+    truth, room = office.stage.truth, office.stage.room
+    for name in ("dora", "eve"):
+        await truth.create_tenant(replace(new_tenant(name), plan="premium", revenue=5.5), "cell-1")
+    await truth.update_cell("cell-2", caps)
+    takes = (0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0)
+    seen = await offer(office)
+    kept = await room.reserve(NewReservation("cell-2", 60), Booking(takes, (9.0,) * 7, seen.offer))
+    plan = await approved(office, "dora", "eve")
+    first = await office.plans.begin(plan.plan_id, 1, USUAL, office.term)
+
+    async def second() -> Move:
+        if by_hand:
+            return await office.stage.desk.plan(NewMove("eve", "cell-2"))
+        return await office.plans.begin(plan.plan_id, 2, USUAL, office.term)
+
+    with pytest.raises(NotAllowed, match=words):
+        await second()
+    if by_hand:
+        [told] = await office.stage.desk.check(NewMove("eve", "cell-2"))
+        assert words in told
+    assert len(await office.stage.desk.moves()) == 1
+    # Who gives up leaves the room again, and so does a reservation.
+    await room.cancel(kept.reservation_id)
+    claimed = await office.stage.claim(first.move_id)
+    await office.stage.moves.record(first.move_id, claimed.token, "abort")
+    await office.stage.moves.record(first.move_id, claimed.token, "aborted")
+    assert (await second()).tenant_id == "eve"
+
+
+async def test_who_goes_back_is_compared_with_no_cap(office: Office) -> None:
+    """Its rows are still there. Others find its room taken from then on."""
+    truth = office.stage.truth
+    await truth.create_tenant(replace(new_tenant("dora"), plan="premium"), "cell-2")
+    there = await office.stage.bring(await office.stage.claimed("dora", "cell-3"), "REVERSIBLE")
+    await truth.update_cell("cell-2", CellChange(caps=Caps(top_tier=0)))
+    await office.stage.moves.let_go(there.move_id, there.token, 1.0)
+    await office.stage.desk.plan(NewMove("dora", "cell-2", reverses=there.move_id))
+    assert (await offer(office)).promised == PREMIUM
+
+
+async def test_moves_that_begin_at_once_keep_the_caps_together(office: Office) -> None:
+    """With tenants that are placed and with reservations: of six that want it three get in."""
+    truth, room = office.stage.truth, office.stage.room
+    for name in ("dora", "eve"):
+        await truth.create_tenant(replace(new_tenant(name), plan="premium"), "cell-1")
+    await truth.update_cell("cell-2", CellChange(caps=Caps(top_tier=3)))
+    plan = await approved(office, "dora", "eve")
+    seen = await offer(office)
+    last = Booking(PREMIUM, (*seen.promised[:6], seen.promised[6] + 3.5), seen.offer)
+    last = replace(last, most=(*last.most[:4], 10.0, *last.most[5:]))
+    results = await asyncio.gather(
+        *(office.plans.begin(plan.plan_id, number, USUAL, office.term) for number in (1, 2)),
+        *(truth.create_tenant(replace(new_tenant(f"new-{n}"), plan="premium"), "cell-2", last) for n in range(2)),
+        *(room.reserve(NewReservation("cell-2", 60, "premium"), last) for _ in range(2)),
+        return_exceptions=True,
+    )
+    assert {type(each) for each in results if isinstance(each, BaseException)} <= {NotAllowed, Stale}
+    assert len([each for each in results if not isinstance(each, BaseException)]) == 3
 
 
 async def test_after_a_pause_nothing_is_begun_and_what_was_goes_on(office: Office) -> None:

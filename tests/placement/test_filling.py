@@ -11,6 +11,7 @@ from directory.loads import nothing_usual
 from directory.memory import MemoryDirectory
 from directory.memory_loads import MemoryLoads
 from directory.memory_moves import MemoryMoves
+from directory.memory_reservations import MemoryReservations
 from directory.rules.periods import period_of
 from directory.values import Capacity, NewCell
 from placement.balancing.demand import NIGHTS, TIMES, prior
@@ -55,7 +56,9 @@ class Tenfold:
 async def test_what_a_cells_tenants_take_is_added_up() -> None:
     """A tenant that was not measured yet counts as its plan lets expect."""
     directory = await _directory()
-    loads = GatheredLoads(directory, MemoryMoves(directory), Tenfold(["acme", "cord"]))
+    loads = GatheredLoads(
+        directory, MemoryReservations(directory), MemoryMoves(directory), Tenfold(["acme", "cord"])
+    )
     found = await loads.by_cell()
     assert {cell: taken["storage"] for cell, taken in found.items()} == {"cell-1": 11, "cell-2": 10}
     assert set(found["cell-1"]) == {"cpu", "memory", "storage", "network"}
@@ -65,7 +68,9 @@ async def test_what_cells_measured_is_told_once_a_part_of_the_week_has_ended() -
     """By the loads that the directory keeps."""
     directory = await _directory()
     loads = MemoryLoads(directory)
-    told = GatheredLoads(directory, MemoryMoves(directory), Demands(loads, fresh_seconds=0))
+    told = GatheredLoads(
+        directory, MemoryReservations(directory), MemoryMoves(directory), Demands(loads, fresh_seconds=0)
+    )
     for seconds in (0, 60):
         await loads.measure(reading(seconds, storage_bytes=8e9), MONDAY)
     assert await told.by_cell() == {}
@@ -82,7 +87,9 @@ async def test_what_cells_measured_is_told_once_a_part_of_the_week_has_ended() -
 async def test_before_anything_was_measured_nothing_is_told() -> None:
     """What plans let expect are numbers of tenants in other units, and would jump when they are measured."""
     for directory in (await _directory(), MemoryDirectory()):
-        told = GatheredLoads(directory, MemoryMoves(directory), Demands(MemoryLoads(directory)))
+        told = GatheredLoads(
+            directory, MemoryReservations(directory), MemoryMoves(directory), Demands(MemoryLoads(directory))
+        )
         assert await told.by_cell() == {}
 
 

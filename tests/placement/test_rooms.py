@@ -28,6 +28,7 @@ from placement.reach import Reach
 from placement.rooms import LOOK_SECONDS, Rooms
 from placement.rules.picturing import WIDE, Wanted, count, demand_of, picture
 from placement.weighing import Scales
+from runtime.api.problem import ApiError
 from runtime.clock import ManualClock
 from tests.directory.test_loads import reading
 
@@ -228,6 +229,39 @@ async def test_a_tenant_that_moves_takes_room_at_both_ends() -> None:
     assert isinstance(told.found, Choice)
     assert told.found.cell_id == "cell-1"
     assert [miss.reason for miss in told.misses] == ["cell-2 is full: 1 of 1 tenants"]
+
+
+async def test_a_move_that_began_since_the_count_is_in_the_next_look() -> None:
+    """Loads are counted seldom; the last place of the highest plan is promised to nobody else meanwhile."""
+    fleet = Fleet()
+    await fleet.open(cell("cell-1", 5))
+    await fleet.open(cell("cell-2", 5, caps=Caps(top_tier=1)))
+    await fleet.truth.create_tenant(NewTenant("acme", "Acme", plan="premium"), "cell-1")
+    (rooms, chooser), (_, other) = fleet.placement(), fleet.placement()
+    for each in (chooser, other):
+        await each.explain(Wanted())
+    await MemoryMoves(fleet.truth).plan(NewMove("acme", "cell-2"))
+    await fleet.truth.change_cell("cell-1", "cordon")
+    rooms.outdate()
+    told = await chooser.explain(Wanted("premium"))
+    assert "cap" in [miss.rule for miss in told.misses]
+    with pytest.raises(ApiError, match="no cell can take this tenant"):
+        await fleet.create(other, "bolt", Wanted("premium"))
+
+
+async def test_a_place_that_came_free_since_the_count_is_found_at_once() -> None:
+    """Who has left is in no look."""
+    fleet = Fleet()
+    await fleet.open(cell("cell-1", 2))
+    rooms, chooser = fleet.placement()
+    for name in ("acme", "bolt"):
+        await fleet.create(chooser, name, Wanted())
+    await rooms.count()
+    for event in ("suspend", "delete"):
+        deleted = await fleet.truth.change_tenant("acme", event)
+    await fleet.truth.applied("acme", deleted.revision)
+    assert await fleet.create(chooser, "carl", Wanted()) == "cell-1"
+    assert isinstance(await rooms.choose(Wanted()), Nowhere)
 
 
 def passing(phase: MovePhase, home: str) -> dict[str, list[float]]:

@@ -177,6 +177,39 @@ def test_caps_keep_top_tenants_apart() -> None:
     assert (plan.after[:, -1] <= 1).all()
 
 
+def test_a_cap_of_revenue_keeps_tenants_apart_that_pay_much() -> None:
+    """The hot cell gives the one that pays little, though the other would level more."""
+    demand = [row(40, revenue=9), row(20, revenue=2), row(30), row(1, revenue=4)]
+    cells = [EU, replace(EU, cell_id="eu-2")]
+    free = rebalance(fleet(cells, [holds(200), holds(200)], demand, [0, 0, 0, 1]), EAGER)
+    assert free.where[0] != free.where[3] or free.after[1, -2] > 8
+    plan = rebalance(fleet(cells, [holds(200), holds(200, revenue=8)], demand, [0, 0, 0, 1]), EAGER)
+    assert plan.where[0] == 0
+    assert plan.after[1, -2] <= 8
+    assert len(plan.tenants)
+
+
+def test_a_cap_of_tenants_is_kept_whatever_the_balance() -> None:
+    """A cell with two places takes the two largest that help, and not the five small ones."""
+    demand = [row(10)] * 5 + [row(25)] * 2
+    cells = [EU, replace(EU, cell_id="eu-2")]
+    plan = rebalance(fleet(cells, [holds(200), holds(200, tenants=2)], demand, [0] * 7), EAGER)
+    assert plan.after[1, 4] == 2
+    assert np.sort(plan.fleet.demand[plan.tenants, 0]).tolist() == [25, 25]
+
+
+def test_what_is_held_for_others_counts_against_each_cap() -> None:
+    """Tenants, revenue, top tier: what is reserved is as good as taken."""
+    cells = [EU, replace(EU, cell_id="eu-2")]
+    for column, holding in ((4, holds(tenants=1)), (5, holds(revenue=9)), (6, holds(top_tier=1))):
+        full = np.zeros((2, 7))
+        full[1, column] = holding[column]
+        room = [holds(200), np.minimum(holds(200), holding)]
+        present = fleet(cells, room, [row(30, revenue=9, top_tier=1), row(30, revenue=9, top_tier=1)], [0, 0])
+        assert len(rebalance(present, EAGER).tenants) == 1
+        assert not len(rebalance(replace(present, held=full), EAGER).tenants)
+
+
 def test_a_giant_is_not_moved_in_circles() -> None:
     """It gets a cell to itself; the bound knows of it, so the plan is known to be good."""
     plan = rebalance(two([60, 10, 10], [0, 0, 1]), Goals(start=1.0))

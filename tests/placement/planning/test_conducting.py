@@ -6,7 +6,9 @@ from collections import Counter
 import pytest
 
 from directory.errors import NotLeader
+from directory.reservations import Booking, NewReservation, Use
 from directory.rules.planning import StepState
+from directory.values import Caps, CellChange, NewTenant
 from placement.planning import conducting
 from placement.planning.wishes import Wishes
 from runtime.clock import ManualClock
@@ -182,7 +184,9 @@ async def test_what_one_wave_could_not_do_the_next_one_plans_otherwise(world: Wo
 async def test_a_move_that_the_directory_refuses_is_left_out(world: World) -> None:
     """With what it said; the plan is made anew without it."""
     await world.settle("cell-1", *TENANTS)
-    plan = await world.approved()
+    plan = await world.approved(Wishes(moves_of_a_cell=2))
+    await world.round()
+    await world.carry()
     for cell_id in ("cell-2", "cell-3"):
         await world.office.stage.truth.change_cell(cell_id, "cordon")
     await world.round()
@@ -190,7 +194,7 @@ async def test_a_move_that_the_directory_refuses_is_left_out(world: World) -> No
     assert steps
     assert all("is cordoned" in step.error for step in steps)
     plan = await world.through(plan)
-    assert (plan.state, plan.moved) == ("DONE", 0)
+    assert (plan.state, plan.moved) == ("DONE", 2)
 
 
 async def test_a_stuck_move_does_not_hold_the_others_up(small: World) -> None:
@@ -249,12 +253,9 @@ async def test_a_plan_stops_though_its_destination_takes_nobody(world: World) ->
 
 
 async def test_a_wave_that_nobody_began_for_long_is_planned_anew(small: World) -> None:
-    """After a long pause the fleet is another; but what an operator has seen is begun as it is."""
+    """After a long pause the fleet is another."""
     await small.settle("cell-1", *TENANTS)
     plan = await small.approved(Wishes(moves_of_a_cell=2, moves_of_a_wave=2))
-    await small.office.plans.ask(plan.plan_id, "pause", "ann")
-    await small.office.pass_time(conducting.STALE_SECONDS + 1)
-    await small.office.plans.ask(plan.plan_id, "resume", "ann")
     await small.round()
     assert len(await small.office.stage.desk.moves()) == 2
     await small.carry()
@@ -267,13 +268,69 @@ async def test_a_wave_that_nobody_began_for_long_is_planned_anew(small: World) -
     assert (await small.again(plan)).wave == 3
 
 
+async def test_a_plan_that_is_approved_late_is_planned_anew_before_it_begins(small: World) -> None:
+    """Tenants came meanwhile where others were to go: nobody is sent where no room is left."""
+    await small.settle("cell-1", *TENANTS)
+    plan = await small.proposed()
+    assert {step.destination for step in await small.office.plans.moves(plan.plan_id)} == {"cell-2", "cell-3"}
+    await small.settle("cell-2", *(f"new-{number}" for number in range(9)))
+    await small.office.pass_time(conducting.STALE_SECONDS + 1)
+    await small.office.plans.ask(plan.plan_id, "approve", "ann")
+    await small.round()
+    assert await small.office.stage.desk.moves() == []
+    assert (await small.again(plan)).wave == 2
+    plan = await small.through(plan)
+    assert (plan.state, plan.failed) == ("DONE", 0)
+    assert await small.homes() == {"cell-1": 6, "cell-2": 6, "cell-3": 6}
+
+
+async def test_a_plan_whose_cells_changed_before_it_begins_is_planned_anew(world: World) -> None:
+    """Although it was approved at once: nothing of it is refused, for none of it goes there any more."""
+    await world.settle("cell-1", *TENANTS)
+    plan = await world.approved()
+    await world.office.stage.truth.update_cell("cell-2", CellChange(capacity_tenants=1))
+    plan = await world.through(plan)
+    assert (plan.state, plan.failed) == ("DONE", 0)
+    assert (await world.homes())["cell-2"] <= 1
+    assert {step.wave for step in await world.office.plans.moves(plan.plan_id)} == {2}
+
+
+async def test_a_plan_whose_first_wave_is_outdated_and_not_needed_any_more_moves_nobody(small: World) -> None:
+    """What is begun only from a ratio on is not begun below it."""
+    await small.settle("cell-1", *TENANTS)
+    plan = await small.approved()
+    for cell_id in ("cell-2", "cell-3"):
+        await small.settle(cell_id, *(f"{cell_id}-{number}" for number in range(8)))
+    await small.office.pass_time(conducting.STALE_SECONDS + 1)
+    plan = await small.through(plan)
+    assert (plan.state, plan.moved) == ("DONE", 0)
+    assert await small.office.stage.desk.moves() == []
+
+
+async def test_what_is_reserved_is_left_free_by_plans(world: World) -> None:
+    """A place of the highest plan that is kept for somebody is taken by nobody who moves."""
+    truth, room = world.office.stage.truth, world.office.stage.room
+    for name in ("acme", "bolt"):
+        await truth.create_tenant(NewTenant(name, name, plan="premium"), "cell-1")
+    await truth.update_cell("cell-2", CellChange(caps=Caps(top_tier=1)))
+    await truth.change_cell("cell-3", "cordon")
+    [seen] = [each for each in await room.rooms() if each.cell.cell_id == "cell-2"]
+    takes = (0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0)
+    kept = await room.reserve(NewReservation("cell-2", 60, "premium"), Booking(takes, takes, seen.offer))
+    plan = await world.through(await world.approved())
+    assert (plan.state, plan.moved) == ("DONE", 0)
+    new = NewTenant("carl", "Carl", plan="premium")
+    await truth.create_tenant(new, "cell-2", Use(kept.reservation_id, takes))
+    assert await world.homes() == {"cell-1": 2, "cell-2": 1, "cell-3": 0}
+
+
 async def test_one_plan_that_breaks_does_not_hold_the_others_up(
     small: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is tried again after a rest."""
     await small.settle("cell-1", *TENANTS)
-    balance = await small.approved()
     await small.office.stage.truth.change_cell("cell-3", "drain")
+    balance = await small.approved()
     advance = small.conductor.advance
 
     async def broken(plan: object, term: object) -> None:

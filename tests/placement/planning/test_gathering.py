@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from directory.reservations import Booking, NewReservation
 from directory.values import Capacity, Caps, CellChange, MoveOptions, NewMove, NewTenant
 from placement import gathering
 from placement.balancing.fleet import Fleet
@@ -20,7 +21,7 @@ def column(name: str) -> int:
 async def fleet_of(world: World) -> Fleet:
     """As whoever plans sees it."""
     stage = world.office.stage
-    return await gather(stage.truth, stage.desk, world.demands, world.clock.now(), avoid=world.silent)
+    return await gather(stage.truth, stage.room, stage.desk, world.demands, world.clock.now(), avoid=world.silent)
 
 
 async def test_all_tenants_and_cells_are_read_page_by_page(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,6 +74,20 @@ async def test_who_moves_is_at_home_where_it_goes_and_held_at_the_other_end(smal
     assert fleet.held[0, column("cpu")] == took[column("cpu")]  # acme; of carl only the rows are there
     assert fleet.held[0, size] == 2 * took[size]
     assert fleet.held[1, column("cpu")] == took[column("cpu")]  # bolt
+
+
+async def test_what_is_reserved_is_held_until_it_is_over(world: World) -> None:
+    """Of everything that it takes."""
+    room = world.office.stage.room
+    [seen, *_] = await room.rooms()
+    takes = (0.5, 1e6, 2e6, 3e6, 1.0, 7.0, 1.0)
+    await room.reserve(NewReservation("cell-1", 60), Booking(takes, takes, seen.offer))
+    fleet = await fleet_of(world)
+    assert np.allclose(fleet.held[0], WIDE.spread(np.array(takes)))
+    assert not fleet.held[1:].any()
+    assert list(fleet.offers) == [each.offer for each in await room.rooms()]
+    await world.office.pass_time(61)
+    assert not (await fleet_of(world)).held.any()
 
 
 async def test_who_moved_lately_cools_down(small: World) -> None:

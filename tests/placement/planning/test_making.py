@@ -22,7 +22,7 @@ TENANTS = tuple(f"tenant-{number}" for number in range(9))
 async def task_of(world: World, wishes: Wishes | None = None, drained: str | None = None) -> Task:
     """As the maker hands it over."""
     stage = world.office.stage
-    fleet = await gather(stage.truth, stage.desk, world.demands, world.clock.now())
+    fleet = await gather(stage.truth, stage.room, stage.desk, world.demands, world.clock.now())
     return Task(fleet, wishes or Wishes(exact=False), drained)
 
 
@@ -78,7 +78,7 @@ async def test_one_plan_is_made_at_a_time(small: World) -> None:
         return solve(task)
 
     stage = small.office.stage
-    maker = Maker(stage.truth, stage.desk, small.demands, solver=solver, clock=small.clock)
+    maker = Maker(stage.truth, stage.room, stage.desk, small.demands, solver=solver, clock=small.clock)
     await asyncio.gather(*(maker.make(Wishes(exact=False)) for _ in range(3)))
     assert most == 1
     with pytest.raises(NotFound):

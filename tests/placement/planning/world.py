@@ -60,7 +60,10 @@ class World:
         """As a placement that has just started."""
         stage, plans = self.office.stage, self.office.plans
         self.maker = Maker(
-            stage.truth, stage.desk, self.demands, solver=at_once, silent=lambda: self.silent, clock=self.clock
+            *(stage.truth, stage.room, stage.desk, self.demands),
+            solver=at_once,
+            silent=lambda: self.silent,
+            clock=self.clock,
         )
         audit = Audit(self.office.log, self.clock)
         self.automatic = Automatic(plans, self.maker, self.limits, audit, self.clock)
