@@ -16,7 +16,7 @@ In reading order:
 - `wire`       snapshots and changes as bytes (pure); `turns` are how long work leaves the loop to others
 - `publisher`  carries changes from the truth to the cache; may die, run twice, or start from nothing
 - `registry`   the seam of who is running and where: Redis, Consul, and a twin; `announcing` uses it
-- `leadership` the seam of who leads, and in which term: Postgres, Consul, and a twin; `leading` uses it
+- `leadership` the seam of who leads, and in which term: Postgres, Consul, both at once, a twin; `leading` uses it
 - `pointer`    the seam of how far changes are published, told by a second witness: Redis, Consul, and a twin
 - `consul_agent`, `consul_watch` how Consul is called, and watched without trusting it
 - `fence/`     the SQL by which a cell's own database refuses writes that are not its own

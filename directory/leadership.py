@@ -10,6 +10,7 @@ the seam has two sides, of which the second is what counts:
     memory_leadership     the twins of both
     postgres_leadership   a row that is kept, in the control database: the embedded default; and the terms of all
     consul_leadership     a key that is locked by a session, in Consul
+    fallback_leadership   two locks: the second one counts, and the first says who may take it while it is there
     leading               stands for election and leads, in whichever of them the settings name
 
 A resource is whatever one leader is for, such as `placement`; where each region has its own: `placement/eu`.

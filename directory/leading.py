@@ -8,6 +8,7 @@ import random
 from contextlib import suppress
 
 from directory.errors import Unavailable
+from directory.fallback_leadership import FallbackLeadership
 from directory.leadership import Leadership, Lock, Terms
 from directory.postgres_leadership import PostgresLeadership
 from directory.values import Term
@@ -30,15 +31,15 @@ KEPT_TIMES = 3
 def open_leadership(
     pool: Pool, consul_url: str | None, consul_token: SecretStr | None, lives_seconds: float
 ) -> Leadership:
-    """Consul when there is one, otherwise the control database."""
+    """The control database's; where there is Consul, that one's, and the control database's while it is away."""
+    own = PostgresLeadership(pool, lives_seconds)
     if consul_url is None:
-        return PostgresLeadership(pool, lives_seconds)
+        return own
     # Here, because its client takes a tenth of a second to import, and most processes have no Consul.
     from directory.consul_leadership import ConsulLeadership
 
-    return ConsulLeadership(
-        consul_url, consul_token.get_secret_value() if consul_token is not None else None, lives_seconds
-    )
+    token = consul_token.get_secret_value() if consul_token is not None else None
+    return FallbackLeadership(ConsulLeadership(consul_url, token, lives_seconds), own)
 
 
 class Candidate:
@@ -57,6 +58,7 @@ class Candidate:
         self._lock: Lock | None = None
         self._term: Term | None = None
         self._until = 0.0
+        self._rests_until = 0.0
         self._absence = Absence(log, "leadership", self._clock, resource=resource)
         self.resource, self.owner = resource, owner
 
@@ -100,6 +102,8 @@ class Candidate:
         await self._leadership.close()
 
     async def _stand(self) -> None:
+        if (left_seconds := self._rests_until - self._clock.monotonic()) > 0:
+            await self._clock.sleep(left_seconds)
         asked = self._clock.monotonic()
         lock = await self._leadership.gain(self.resource, self.owner)
         if lock is None:
@@ -130,6 +134,8 @@ class Candidate:
             if latest != term:
                 log.warning("another_began", resource=self.resource, term=term.number, latest=repr(latest))
                 await self.give_up()
+                # Both held a lock: whoever began later has time to settle, and the two do not take turns.
+                self._rests_until = self._clock.monotonic() + self._leadership.lives_seconds
 
     def _stand_down(self, why: str) -> None:
         if self._term is not None:

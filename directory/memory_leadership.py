@@ -34,6 +34,12 @@ class MemoryLeadership:
         self._hold(lock)
         return lock
 
+    async def take(self, resource: str, owner: str) -> Lock:
+        """As `fallback_leadership.Spare` has it."""
+        lock = Lock(resource, owner, uuid.uuid4().hex)
+        self._hold(lock)
+        return lock
+
     async def keep(self, lock: Lock) -> bool:
         if self._holder(lock.resource) != lock:
             return False

@@ -31,6 +31,13 @@ class PostgresLeadership:
         return None if row is None else Lock(resource, owner, str(lock_id))
 
     @repeated
+    async def take(self, resource: str, owner: str) -> Lock:
+        """As `fallback_leadership.Spare` has it."""
+        lock_id = uuid.uuid4()
+        await self._transactions.row("take_lock", resource, owner, lock_id, self.lives_seconds)
+        return Lock(resource, owner, str(lock_id))
+
+    @repeated
     async def keep(self, lock: Lock) -> bool:
         parameters = (lock.resource, uuid.UUID(lock.lock_id), self.lives_seconds)
         return await self._transactions.row("keep_lock", *parameters) is not None

@@ -47,6 +47,11 @@ class Recording:
         joined = tuple(dict.fromkeys((*self.entry.targets, *targets)))[:MOST_TARGETS]
         self.entry = replace(self.entry, targets=joined, detail={**self.entry.detail, **of_it})
 
+    def became(self, action: str, why: str) -> None:
+        """It was decided otherwise than it was begun."""
+        self.entry = replace(self.entry, action=action)
+        self.came(recording.detail({"why": why}))
+
 
 class Audit:
     """The audit log, as placement writes it."""

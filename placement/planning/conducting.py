@@ -145,18 +145,27 @@ class Conductor:
         if budget is None:
             return
         for move in beginning(waiting, under_way, await self._moves.flights(), budget):
+            await self._begin_one(plan, wishes, move, term)
+
+    async def _begin_one(self, plan: Plan, wishes: Wishes, move: PlanMove, term: Term) -> None:
+        targets = (f"tenant/{move.tenant_id}", f"cell/{move.source}", f"cell/{move.destination}")
+        told = {"wave": move.wave, "source": move.source, "destination": move.destination, "reason": move.reason}
+        about = (*targets, f"plan/{plan.plan_id}")
+        async with self._audit.deciding("beginPlanMove", about, told, term) as recording:
             try:
                 begun = await self._plans.begin(plan.plan_id, move.number, wishes.options(), term)
             except (NotAllowed, NotFound) as refusal:
+                recording.became("refusePlanMove", str(refusal))
                 await self._plans.refuse(plan.plan_id, move.number, str(refusal), term)
                 metrics.PLAN_MOVES.labels("refused").inc()
                 log.info("plan_move_refused", plan=plan.plan_id, tenant=move.tenant_id, reason=str(refusal))
-                continue
-            metrics.PLAN_MOVES.labels("begun").inc()
-            log.info(
-                "plan_move_begun", plan=plan.plan_id, wave=move.wave, move=begun.move_id, tenant=move.tenant_id,
-                source=move.source, destination=move.destination, term=term.number,
-            )  # fmt: skip
+                return
+            recording.came({}, (f"move/{begun.move_id}",))
+        metrics.PLAN_MOVES.labels("begun").inc()
+        log.info(
+            "plan_move_begun", plan=plan.plan_id, wave=move.wave, move=begun.move_id, tenant=move.tenant_id,
+            source=move.source, destination=move.destination, term=term.number,
+        )  # fmt: skip
 
     async def _budget(self, plan: Plan, wishes: Wishes) -> Budget | None:
         """What may begin now; None: nothing, whatever it is."""
@@ -218,11 +227,21 @@ class Conductor:
         """What nobody approved expires, and what ended long ago is forgotten."""
         if self._clock.monotonic() - self._kept_at < KEEPING_SECONDS:
             return
-        for plan in await self._plans.expire(term):
-            metrics.PLANS.labels(plan.kind, "expire").inc()
-            log.info("plan_expired", plan=plan.plan_id)
+        await self._expire(term)
         await self._plans.forget(term)
         self._kept_at = self._clock.monotonic()
+
+    async def _expire(self, term: Term) -> None:
+        known, now = await self._plans.plans(unfinished=True, limit=MOST_PLANS), self._clock.now()
+        due = [f"plan/{p.plan_id}" for p in known if p.state == "PROPOSED" and p.expires_at <= now]
+        if not due:
+            return
+        async with self._audit.deciding("expirePlan", due, term=term) as recording:
+            expired = await self._plans.expire(term)
+            recording.came({"plans": len(expired)})
+        for plan in expired:
+            metrics.PLANS.labels(plan.kind, "expire").inc()
+            log.info("plan_expired", plan=plan.plan_id)
 
     async def _is_stale(self, plan: Plan, wave: Sequence[PlanMove], begun: Sequence[PlanMove]) -> bool:
         """A wave is only good for a while. The first one waited for somebody's approval, so before it begins cells

@@ -54,7 +54,18 @@ def answer(told: object) -> dict[str, Any]:
     if not isinstance(told, BaseModel):
         return {}
     found = {name: getattr(told, name, None) for name in ANSWERED}
-    return {name: kept(value) for name, value in found.items() if isinstance(value, str | int)}
+    chosen = getattr(told, "placement", None)
+    return {
+        **{name: kept(value) for name, value in found.items() if isinstance(value, str | int)},
+        **({"placement": _chosen(chosen)} if isinstance(chosen, BaseModel) else {}),
+    }
+
+
+def _chosen(placement: BaseModel) -> dict[str, Any]:
+    """Which cell, and the first reason: the others are in the answer."""
+    reasons = getattr(placement, "reasons", None) or [""]
+    told = {"cell_id": getattr(placement, "cell_id", ""), "score": getattr(placement, "score", None)}
+    return {**{name: kept(value) for name, value in told.items()}, "reason": kept(reasons[0])}
 
 
 def targets(told: object) -> tuple[str, ...]:

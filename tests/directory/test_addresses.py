@@ -1,15 +1,20 @@
 """Which addresses may be registered and connected to."""
 
+import asyncio
 import ipaddress
 import socket
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from directory.errors import BadAddress
+from directory.control.client import CellControl
+from directory.errors import BadAddress, Silent
+from directory.memory import MemoryDirectory
 from directory.resolver import CheckedResolver
 from directory.rules.addresses import check_ip, check_origin
+from tests.directory.examples import new_cell
 
 GOOD = [
     "http://10.0.0.7:8000",
@@ -83,3 +88,66 @@ async def test_a_name_that_cannot_be_looked_up_is_an_error_of_the_network() -> N
         with pytest.raises(OSError, match=r"."):
             await resolver.resolve(name, 80, socket.AF_INET)
     await resolver.close()
+
+
+FORBIDDEN = (
+    *("169.254.169.254", "169.254.1.1", "100.100.100.200", "168.63.129.16", "0.0.0.0"),
+    *("fd00:ec2::254", "fe80::1", "::ffff:169.254.169.254", "ff02::1"),
+)
+CELL = "cell-4.internal.example"
+
+
+def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+    """What names mean from now on."""
+
+    def resolved(_host: object, port: int, *_args: object, **_kwargs: object) -> list[tuple[object, ...]]:
+        found = []
+        for address in addresses:
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            where = (address, port, 0, 0) if ":" in address else (address, port)
+            found.append((family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", where))
+        return found
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+
+
+@pytest.mark.parametrize("address", FORBIDDEN)
+async def test_a_name_that_means_a_forbidden_address_is_refused_at_connecting(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    """A name can be registered, and mean something else later; also as one of several addresses."""
+    assert check_origin(f"http://{CELL}:8000") == f"http://{CELL}:8000"
+    resolver = CheckedResolver()
+    resolve_to(monkeypatch, "10.0.0.7")
+    assert [found["host"] for found in await resolver.resolve(CELL, 8000)] == ["10.0.0.7"]
+    for addresses in ((address,), ("10.0.0.7", address)):
+        resolve_to(monkeypatch, *addresses)
+        with pytest.raises(OSError, match="may not be connected to"):
+            await resolver.resolve(CELL, 8000)
+    await resolver.close()
+
+
+async def test_a_cell_whose_name_turns_into_a_forbidden_address_is_not_called(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The control plane's token is sent nowhere; the cell is silent, as if nobody were there."""
+    connected: list[object] = []
+
+    async def connect(_loop: object, _socket: socket.socket, where: object) -> None:
+        connected.append(where)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_connect", connect)
+    truth = MemoryDirectory()
+    await truth.register_cell(replace(new_cell(), control_address=f"http://{CELL}:8000"))
+    cell, control = await truth.cell("cell-1"), CellControl("control-key-for-tests")
+    for address in FORBIDDEN:
+        resolve_to(monkeypatch, address)
+        with pytest.raises(Silent):
+            await control.cell(cell)
+    assert connected == []
+    resolve_to(monkeypatch, "10.0.0.7")
+    with pytest.raises(Silent):
+        await control.cell(cell)
+    assert connected == [("10.0.0.7", 8000)]
+    await control.close()

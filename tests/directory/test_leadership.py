@@ -1,4 +1,5 @@
-"""The contract of leadership, asked of every implementation: memory, the control database, and a real Consul."""
+"""The contract of leadership, asked of every implementation: memory, the control database, a real Consul, and one
+that has another to spare."""
 
 import asyncio
 import contextlib
@@ -12,6 +13,7 @@ from structlog.testing import capture_logs
 
 from directory.consul_leadership import PREFIX, ConsulLeadership
 from directory.errors import NotLeader, Stale, Unavailable
+from directory.fallback_leadership import FallbackLeadership
 from directory.leadership import Leadership, Lock, Terms
 from directory.leading import KEPT_TIMES, Candidate
 from directory.memory import MemoryDirectory
@@ -50,11 +52,17 @@ class Election:
     resource: str
 
 
+async def _is_free(leadership: Leadership, resource: str) -> bool:
+    return await leadership.leader(resource) is None
+
+
 OUTLIVE = "UPDATE directory.locks SET until = until - make_interval(secs => $1)"
 
 
 @contextlib.asynccontextmanager
-async def _in_postgres(control: ControlDatabase, consul: ConsulServer | None) -> AsyncIterator[Election]:
+async def _in_postgres(
+    control: ControlDatabase, consul: ConsulServer | None, spare: bool = False
+) -> AsyncIterator[Election]:
     pool = await database.open_pool(control.writer_dsn, name="test")
     resource = f"placement/{secrets.token_hex(3)}"
     one: Leadership = PostgresLeadership(pool, LIVES_SECONDS * 30)
@@ -64,16 +72,22 @@ async def _in_postgres(control: ControlDatabase, consul: ConsulServer | None) ->
         await pool.execute(OUTLIVE, LIVES_SECONDS * 30)
 
     async def wait() -> None:
-        async def free() -> bool:
-            return await one.leader(resource) is None
-
-        await eventually(free)
+        await eventually(lambda: _is_free(one, resource))
 
     outlive = shift
     if consul is not None:
         await consul.ready()
         one, other = (ConsulLeadership(consul.url, None, LIVES_SECONDS) for _ in range(2))
         outlive = wait
+    if consul is not None and spare:
+        looking = one
+
+        async def wait_for_both() -> None:
+            await wait()
+            await eventually(lambda: _is_free(looking, resource))
+
+        one, other = (FallbackLeadership(each, PostgresLeadership(pool, LIVES_SECONDS)) for each in (one, other))
+        outlive = wait_for_both
     terms, directory, moves = PostgresTerms(pool), PostgresDirectory(pool), PostgresMoves(pool)
     yield Election(one, other, terms, directory, moves, SystemClock(), outlive, resource)
     await one.close()
@@ -81,26 +95,32 @@ async def _in_postgres(control: ControlDatabase, consul: ConsulServer | None) ->
     await pool.close()
 
 
-def _in_memory() -> Election:
+def _in_memory(*, spare: bool = False) -> Election:
     clock = ManualClock()
     directory, locks = MemoryDirectory(clock), MemoryLeadership(LIVES_SECONDS, clock)
+    one: Leadership = locks
+    other: Leadership = locks
+    if spare:
+        second = MemoryLeadership(LIVES_SECONDS, clock)
+        one, other = (FallbackLeadership(locks, second, clock) for _ in range(2))
 
     async def outlive() -> None:
         clock.advance(LIVES_SECONDS)
 
     return Election(
-        locks, locks, MemoryTerms(directory), directory, MemoryMoves(directory), clock, outlive, "placement"
+        one, other, MemoryTerms(directory), directory, MemoryMoves(directory), clock, outlive, "placement"
     )
 
 
-@pytest.fixture(params=["memory", "postgres", "consul"])
+@pytest.fixture(params=["memory", "memory with a spare", "postgres", "consul", "consul with a spare"])
 async def election(request: pytest.FixtureRequest, control_database: ControlDatabase) -> AsyncIterator[Election]:
     """Of each kind; the terms of those outside memory are the control database's."""
-    if request.param == "memory":
-        yield _in_memory()
+    kind, _, more = str(request.param).partition(" with ")
+    if kind == "memory":
+        yield _in_memory(spare=bool(more))
         return
-    consul = request.getfixturevalue("consul_server") if request.param == "consul" else None
-    async with _in_postgres(control_database, consul) as made:
+    consul = request.getfixturevalue("consul_server") if kind == "consul" else None
+    async with _in_postgres(control_database, consul, bool(more)) as made:
         yield made
 
 

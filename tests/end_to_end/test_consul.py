@@ -238,8 +238,8 @@ async def test_without_consul_everything_goes_on_as_it_was(
 ) -> None:
     """The agent is killed: tenants are served, placed and moved; a placement that starts serves as well.
 
-    Only nobody leads, and who runs is not known. No log repeats itself. When the agent is back, each process is
-    registered again, and says so once.
+    It leads as well, by the lock in the control database. Only who runs is not known. No log repeats itself. When
+    the agent is back, each process is registered again, and says so once.
     """
     await eventually(lambda: _everybody(operator), seconds=START_SECONDS)
     developers = [await operator.tenant_in(f"cell-{n}") for n in (1, 2)]
@@ -255,6 +255,7 @@ async def test_without_consul_everything_goes_on_as_it_was(
         assert (await operator.get("/v1/instances")).status == 503
         moved = await _moved(operator, newcomer, "cell-3")
         assert (await moved.account("second")).status == 201
+        assert await eventually(lambda: _leader(operator), seconds=START_SECONDS)
         await asyncio.sleep(2 * BEAT_SECONDS)  # in which somebody could repeat himself
         for writer in writers:
             await writer.goes_on()

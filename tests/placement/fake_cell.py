@@ -36,7 +36,7 @@ from directory.values import NewCell
 from runtime.site import Site
 
 CONTROL_KEY = "control-key-for-tests"
-Mode = Literal["well", "failing", "hanging"]
+Mode = Literal["well", "failing", "hanging", "redirecting"]
 ONBOARDING = ("PENDING", "account", "publish", "COMPLETED")
 """How far it is at the first, second … look."""
 
@@ -46,7 +46,8 @@ ORDERS = Table("shop.orders", "shop", "orders", "tenant_id", True, (NAME,), ("te
 
 
 class FakeCell:
-    """Serves `directory.control.contract`. `mode` is how it behaves; `told` counts effects.
+    """Serves `directory.control.contract`. `mode` is how it behaves (`redirecting`: to `elsewhere`); `told` counts
+    effects.
 
     `broken` are tenants whose orders fail or hang while the cell is well; `deletions_left` is how many calls a
     deletion needs before the last one. `dies_before` an onboarding: the next one is answered 500, and not begun.
@@ -58,6 +59,7 @@ class FakeCell:
         self.cell_id = cell_id
         self.region = region
         self.mode: Mode = "well"
+        self.elsewhere = ""
         self.fences: dict[str, FenceReport] = {}
         self.tenants: dict[str, TenantReport] = {}
         self.keys: dict[str, dict[str, KeyReport]] = {}
@@ -149,6 +151,8 @@ class FakeCell:
                 return web.json_response({"message": "out of order"}, status=500)
             if self.mode == "hanging":
                 await asyncio.Event().wait()
+            if self.mode == "redirecting":
+                return web.Response(status=302, headers={"Location": f"{self.elsewhere}{request.path_qs}"})
             broken = self.broken.get(request.match_info.get("tenant", ""))
             if broken == "failing":
                 return web.json_response({"message": "this order fails"}, status=500)

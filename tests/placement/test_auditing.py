@@ -133,7 +133,11 @@ async def test_the_log_tells_who_did_what_to_whom(placement: Client, cell: FakeC
         "customer": {"account_id": "main", "namespace_id": "prod", "left_out": ["display_name", "email"]},
         "left_out": ["display_name"],
     }
-    assert by_creation["detail"]["answer"]["state"] == "active"
+    answer = by_creation["detail"]["answer"]
+    assert (answer["state"], answer["placement"]["cell_id"]) == ("active", "cell-1")
+    chosen = made.body["placement"]
+    assert answer["placement"] == {"cell_id": "cell-1", "score": chosen["score"], "reason": chosen["reasons"][0]}
+    assert 0 <= chosen["score"] <= 1
     assert by_creation["begin_time"] <= by_creation["end_time"]
     everything = str(await entries(placement))
     for hidden in ("ann@", "Sons", "for Ann", "ck_", "op_", made.body["api_key"], key.body["api_key"]):
@@ -291,6 +295,20 @@ async def test_placements_own_decisions_carry_their_term() -> None:
         ("plan/p-1",),
     )
     assert entry.detail == {"wave": 2, "why": recording.LEFT_OUT}
+
+
+async def test_a_decision_that_turns_out_otherwise_is_one_entry_by_what_it_became() -> None:
+    """With the reason, and nothing in that which nobody may read."""
+    desk = Desk()
+    for why in ("cell-2 is cordoned", "Bearer op_secret"):
+        async with desk.audit.deciding("beginPlanMove", "tenant/acme", {"wave": 1}) as recording_:
+            recording_.became("refusePlanMove", why)
+    found = await desk.log.entries()
+    assert [(entry.action, entry.outcome) for entry in found] == [("refusePlanMove", "DONE")] * 2
+    assert [entry.detail for entry in reversed(found)] == [
+        {"wave": 1, "why": "cell-2 is cordoned"},
+        {"wave": 1, "why": recording.LEFT_OUT},
+    ]
 
 
 async def test_old_entries_are_forgotten_until_none_is_left() -> None:

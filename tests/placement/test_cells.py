@@ -88,6 +88,22 @@ async def test_addresses_that_may_not_be_connected_to_are_refused(shared: Client
     assert (await shared("GET", "/v1/cells")).body["cells"] == []
 
 
+async def test_a_cell_that_answers_with_a_redirect_is_not_followed(
+    placement: Client, start_cell: StartCell
+) -> None:
+    """Its address was checked, and that of where it sends us was not; it stays as it registered."""
+    made, lured = await start_cell("cell-1"), await start_cell("cell-2")
+    made.mode, made.elsewhere = "redirecting", lured.url
+    answer = await placement("POST", "/v1/cells", made.body())
+    assert (answer.status, answer.body["state"]) == (201, "joining")
+    assert "302" in answer.body["remark"]
+    made.called.clear()
+    await eventually(made.called.is_set)  # placement looks again by itself
+    assert (await placement("GET", "/v1/cells/cell-1")).body["state"] == "joining"
+    assert (await placement.create("acme")).status == 503
+    assert not lured.called.is_set()
+
+
 async def test_a_cell_is_changed_field_by_field(placement: Client, cell: FakeCell) -> None:
     """What is absent stays."""
     answer = await placement("PATCH", "/v1/cells/cell-1", {"capacity_tenants": 7, "tags": ["ssd"]})

@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from directory.audit import AuditEntry
 from directory.errors import NotLeader
 from directory.reservations import Booking, NewReservation, Use
 from directory.rules.planning import StepState
@@ -35,6 +36,33 @@ async def test_an_approved_plan_levels_the_fleet_wave_by_wave(world: World) -> N
     began, now = plan.summary["began"], plan.summary["balances"]
     assert [each["before"] for each in began if each["resource"] == "tenants"] == [3.0]
     assert [each["before"] for each in now if each["resource"] == "tenants"] == [1.0]
+
+
+async def written(world: World, *actions: str) -> list[AuditEntry]:
+    """What the audit log has of these, in the order of their ends."""
+    entries = await world.office.log.entries(limit=1000)
+    return [entry for entry in reversed(entries) if entry.action in actions]
+
+
+async def test_the_audit_log_has_every_move_that_was_begun(world: World) -> None:
+    """One entry each, from the first wave on: who, from where to where, why, and by which plan."""
+    await world.settle("cell-1", *TENANTS)
+    plan = await world.through(await world.approved(Wishes(moves_of_a_wave=4)))
+    entries = await written(world, "beginPlanMove")
+    moves = {move.tenant_id: move for move in await world.office.stage.desk.moves()}
+    steps = {step.tenant_id: step for step in await world.office.plans.moves(plan.plan_id)}
+    assert {entry.detail["wave"] for entry in entries} == {step.wave for step in steps.values()}
+    assert 1 in {entry.detail["wave"] for entry in entries}
+    assert len(entries) == len(moves) == plan.moved == 6
+    for entry in entries:
+        move = moves[entry.targets[0].removeprefix("tenant/")]
+        assert entry.targets == (
+            *(f"tenant/{move.tenant_id}", f"cell/{move.source}", f"cell/{move.destination}"),
+            *(f"plan/{plan.plan_id}", f"move/{move.move_id}"),
+        )
+        assert (entry.actor, entry.outcome) == ("placement", "DONE")
+        assert entry.detail["reason"] == steps[move.tenant_id].reason
+        assert (entry.detail["source"], entry.detail["destination"]) == (move.source, move.destination)
 
 
 async def test_no_more_begin_at_once_than_the_budgets_allow(world: World) -> None:
@@ -92,9 +120,10 @@ async def test_of_two_leaders_the_earlier_one_begins_nothing(world: World) -> No
     with pytest.raises(NotLeader):
         await world.round()
     assert await world.office.stage.desk.moves() == []
+    assert await written(world, "beginPlanMove") == []
     await other.round(later)
     begun = await world.office.stage.desk.moves()
-    assert len(begun) == 2
+    assert len(begun) == len(await written(world, "beginPlanMove")) == 2
     await world.carry()
     with pytest.raises(NotLeader):
         await world.round()
@@ -193,6 +222,12 @@ async def test_a_move_that_the_directory_refuses_is_left_out(world: World) -> No
     steps = await world.office.plans.moves(plan.plan_id, states=("refused",))
     assert steps
     assert all("is cordoned" in step.error for step in steps)
+    entries = await written(world, "beginPlanMove", "refusePlanMove")
+    assert {entry.action for entry in entries} == {"refusePlanMove"}
+    assert sorted(entry.targets[0] for entry in entries) == sorted(f"tenant/{step.tenant_id}" for step in steps)
+    for entry in entries:
+        assert (f"plan/{plan.plan_id}" in entry.targets, entry.outcome) == (True, "DONE")
+        assert "is cordoned" in entry.detail["why"]
     plan = await world.through(plan)
     assert (plan.state, plan.moved) == ("DONE", 2)
 
@@ -352,6 +387,8 @@ async def test_plans_that_nobody_approves_expire(small: World) -> None:
     assert isinstance(small.clock, ManualClock)
     await small.round()
     assert (await small.again(plan)).state == "EXPIRED"
+    [entry] = await written(small, "expirePlan")
+    assert (entry.targets, entry.outcome, entry.detail) == ((f"plan/{plan.plan_id}",), "DONE", {"plans": 1})
 
 
 async def test_who_does_not_lead_does_nothing(small: World) -> None:

@@ -41,7 +41,8 @@ async def test_a_drained_cell_is_emptied_and_said_to_be_empty(world: World) -> N
     await world.round()
     assert len(await world.office.plans.plans()) == 1
     written = await world.office.log.entries()
-    assert [entry.action for entry in reversed(written)] == ["beginDrain", "planWave", "emptyCell", "endPlan"]
+    actions = [entry.action for entry in reversed(written)]
+    assert actions == ["beginDrain", "planWave", *["beginPlanMove"] * 6, "emptyCell", "endPlan"]
     assert {(entry.actor, entry.outcome) for entry in written} == {("placement", "DONE")}
     assert set(written[-1].targets) == {"cell/cell-1", f"plan/{plan.plan_id}"}
 
@@ -206,3 +207,96 @@ async def test_a_tenant_that_moves_already_is_left_to_that_move(small: World) ->
         await small.carry()
         await small.round()
     assert await state_of(small) == "empty"
+
+
+async def empty(world: World, cell_id: str = "cell-1", most: int = 30) -> None:
+    """Rounds and movers, until nobody lives there."""
+    for _ in range(most):
+        await world.round()
+        if await state_of(world, cell_id) == "empty":
+            return
+        await world.carry()
+    raise AssertionError(f"{cell_id} is {await state_of(world, cell_id)}: {await drain_of(world, cell_id)}")
+
+
+async def assert_moved_once(world: World, *tenants: str) -> None:
+    """Each of them, and nobody else."""
+    moved = [move.tenant_id for move in await world.office.stage.desk.moves(limit=1000)]
+    assert sorted(moved) == sorted(tenants)
+
+
+MANY = tuple(f"tenant-{number}" for number in range(12))
+
+
+async def test_a_drain_that_is_paused_rests_and_goes_on_to_the_end_when_it_is_resumed(world: World) -> None:
+    """What was under way arrives meanwhile; nobody is moved twice."""
+    await world.settle("cell-1", *MANY)
+    await world.office.stage.truth.change_cell("cell-1", "drain")
+    for _ in range(2):
+        await world.round()
+    plan = await drain_of(world)
+    await world.office.plans.ask(plan.plan_id, "pause", "ann")
+    begun = len(await world.office.stage.desk.moves())
+    assert 0 < begun < len(MANY)
+    for _ in range(4):
+        await world.carry()
+        await world.round()
+    plan = await drain_of(world)
+    assert (plan.state, plan.moved, await state_of(world)) == ("PAUSED", begun, "draining")
+    assert len(await world.office.stage.desk.moves()) == begun
+    await world.office.plans.ask(plan.plan_id, "resume", "ann")
+    await empty(world)
+    again = await drain_of(world)
+    assert (again.plan_id, again.state, again.moved) == (plan.plan_id, "DONE", len(MANY))
+    await assert_moved_once(world, *MANY)
+
+
+async def test_a_cell_that_was_cordoned_midway_and_is_drained_again_is_emptied(world: World) -> None:
+    """By another plan, once the first has stopped; nobody is moved twice."""
+    await world.settle("cell-1", *MANY)
+    truth = world.office.stage.truth
+    await truth.change_cell("cell-1", "drain")
+    for _ in range(2):
+        await world.round()
+    first = await drain_of(world)
+    await truth.change_cell("cell-1", "cordon")
+    for _ in range(3):
+        await world.round()
+        await world.carry()
+    first = await world.again(first)
+    assert first.state == "STOPPED"
+    assert 0 < first.moved < len(MANY)
+    await world.office.pass_time(1)  # plans are known by their time
+    await truth.change_cell("cell-1", "drain")
+    await empty(world)
+    second = await drain_of(world)
+    assert second.plan_id != first.plan_id
+    assert (second.state, first.moved + second.moved) == ("DONE", len(MANY))
+    await assert_moved_once(world, *MANY)
+
+
+async def test_a_cell_that_is_drained_again_while_the_old_plan_stops_waits_for_it(world: World) -> None:
+    """There is one plan of a cell at a time: the old one lets its moves arrive and stops, the new one does the
+    rest."""
+    await world.settle("cell-1", *MANY)
+    truth = world.office.stage.truth
+    await truth.change_cell("cell-1", "drain")
+    for _ in range(2):
+        await world.round()
+    first, begun = await drain_of(world), len(await world.office.stage.desk.moves())
+    await truth.change_cell("cell-1", "cordon")
+    await world.round()
+    assert (await world.again(first)).state == "STOPPING"
+    await truth.change_cell("cell-1", "drain")
+    for _ in range(3):
+        await world.round()
+    assert (await drain_of(world)).plan_id == first.plan_id
+    assert (await world.again(first)).state == "STOPPING"
+    assert len(await world.office.stage.desk.moves()) == begun
+    await world.office.pass_time(1)  # plans are known by their time
+    await empty(world)
+    second, first = await drain_of(world), await world.again(first)
+    assert second.plan_id != first.plan_id
+    assert (first.state, first.moved) == ("STOPPED", begun)
+    assert (second.state, second.moved) == ("DONE", len(MANY) - begun)
+    await assert_moved_once(world, *MANY)
