@@ -31,10 +31,11 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from directory.rules.capacities import MOST
+from directory.rules.names import NAME
 from directory.rules.plans import check_plan
 from directory.rules.tables import Schema, Table
 from directory.values import Capacity
-from runtime.api.texts import Email, Identifier, Line
+from runtime.api.texts import PRINTABLE, Email, Identifier, Line
 
 PlanName = Annotated[Line, AfterValidator(check_plan)]
 
@@ -203,7 +204,7 @@ class TenantLoad(_Value):
     `storage_bytes` all.
     """
 
-    tenant_id: str
+    tenant_id: str = Field(pattern=NAME)
     cpu_seconds: Counter
     network_bytes: Counter
     requests: Counter
@@ -213,6 +214,12 @@ class TenantLoad(_Value):
     storage_bytes: Counter | None = None
 
 
+def _of_each_once(tenants: list[TenantLoad]) -> list[TenantLoad]:
+    if len({each.tenant_id for each in tenants}) < len(tenants):
+        raise ValueError("each tenant is told of once")
+    return tenants
+
+
 class LoadReport(_Value):
     """What the tenants of a cell took since `start`, which began `age_seconds` ago: a page of them by name.
 
@@ -220,11 +227,11 @@ class LoadReport(_Value):
     `memory_bytes` what the cell's processes take just now. `next_after`: None when nobody follows.
     """
 
-    start: str = Field(min_length=1, max_length=100)
+    start: str = Field(min_length=1, max_length=100, pattern=PRINTABLE)
     age_seconds: Counter
     cpu_seconds: Counter
     memory_bytes: Counter | None = None
-    tenants: list[TenantLoad]
+    tenants: Annotated[list[TenantLoad], AfterValidator(_of_each_once)]
     next_after: str | None = None
 
 
