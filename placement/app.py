@@ -189,6 +189,7 @@ def _background(settings: PlacementSettings, stores: Stores, works: Works) -> Ba
     background.keep("open joining cells", works.cells.open_joining, QUICK)
     background.keep("look at cells", works.cells.look_around)
     background.keep("count loads", works.rooms.step)
+    background.keep("forget reservations", works.rooms.forget)
     background.keep("measure load", works.measuring.step)
     background.keep("carry plans out", works.conductor.step)
     background.keep("forecast", works.forecasts.step)
