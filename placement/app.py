@@ -128,6 +128,7 @@ async def assemble(settings: PlacementSettings) -> Program:
     lifecycle.add(Part("stores", stop=stores.close))
     lifecycle.add(Part("witnesses", stop=works.witnesses.close))
     lifecycle.add(admin_site.part())
+    lifecycle.add(Part("plans", stop=works.conductor.close))
     lifecycle.add(Part("background", background.start, stop=background.stop, start_deadline_seconds=START_SECONDS))
     lifecycle.add(site.part())
     lifecycle.add(announcement(stores.registry, "placement", site, admin_site, health=health))
