@@ -242,6 +242,9 @@ class MemoryMoves:
             del self._directory.moves[move_id]
         return len(old)
 
+    async def missing_upgrade(self) -> int | None:
+        return None
+
     async def fresh_epoch(self) -> int:
         return self._directory.next_epoch()
 

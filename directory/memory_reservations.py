@@ -70,10 +70,10 @@ class MemoryReservations:
             cell = None
         if cell is None or cell.state != "open" or not cell.free_tenants:
             raise CellFull(f"cell {new.cell_id} is full, or not open, or not registered")
-        if len(self._directory.reservations) >= rules.MOST:
+        now = self._clock.now()
+        if sum(kept.until > now for kept in self._directory.reservations.values()) >= rules.MOST:
             raise TooMany(f"there are {rules.MOST} reservations: cancel some, or wait for their end")
         self._directory.take_room(new.cell_id, booking, placed=False)
-        now = self._clock.now()
         name = rules.reservation_id(int(now.timestamp() * 1000), secrets.randbits(50))
         until = now + timedelta(seconds=new.seconds)
         made = Reservation(

@@ -111,6 +111,9 @@ class Moves(Protocol):
         One that another move is the reverse of goes after that one, whether that has ended or not.
         """
 
+    async def missing_upgrade(self) -> int | None:
+        """The first upgrade without which moves cannot be carried; None: the directory has all. Unavailable."""
+
     async def fresh_epoch(self) -> int:
         """Greater than all before."""
 

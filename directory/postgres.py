@@ -13,7 +13,17 @@ from directory.errors import AlreadyExists, Gap, Stale
 from directory.reservations import Booking, Use
 from directory.rules import addresses, capacities, moves, names, rates, states
 from directory.rules.states import CellEvent, TenantEvent
-from directory.transactions import SQL, Transactions, found, get_tenant, lock_tenant, record, repeated, take_place
+from directory.transactions import (
+    SQL,
+    Transactions,
+    fields_of,
+    found,
+    get_tenant,
+    lock_tenant,
+    record,
+    repeated,
+    take_place,
+)
 from directory.values import (
     Assignment,
     Cell,
@@ -142,7 +152,7 @@ class PostgresDirectory:
 
     async def residents(self, after: str = "", limit: int = 5000) -> Sequence[Resident]:
         rows = await self._transactions.rows("list_residents", after, limit)
-        return [Resident(**{**dict(row), "tags": tuple(row["tags"])}) for row in rows]
+        return [Resident(**{**fields_of(Resident, row), "tags": tuple(row["tags"])}) for row in rows]
 
     @repeated
     async def change_tenant(self, tenant_id: str, event: TenantEvent) -> Tenant:

@@ -8,7 +8,7 @@ import asyncpg
 
 from directory.audit import AuditEntry, NewAuditEntry
 from directory.errors import AlreadyExists, NotAllowed
-from directory.transactions import SQL, Transactions, repeated
+from directory.transactions import SQL, Transactions, fields_of, repeated
 from directory.values import Term
 from runtime.database import Pool
 
@@ -57,4 +57,5 @@ class PostgresAudit:
 
 
 def _entry(row: asyncpg.Record) -> AuditEntry:
-    return AuditEntry(**{**dict(row), "targets": tuple(row["targets"]), "detail": json.loads(row["detail"])})
+    fields = fields_of(AuditEntry, row)
+    return AuditEntry(**{**fields, "targets": tuple(row["targets"]), "detail": json.loads(row["detail"])})

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Sequence
 
 from directory.leadership import Lock
-from directory.transactions import SQL, Transactions, found, repeated
+from directory.transactions import SQL, Transactions, fields_of, found, repeated
 from directory.values import Term
 from runtime.database import Pool
 
@@ -69,11 +69,11 @@ class PostgresTerms:
     async def begin(self, resource: str, owner: str) -> Term:
         async with self._transactions.begun() as connection:
             row = await connection.fetchrow(SQL["begin_term"], resource, owner)
-            return Term(**dict(found(row, "term of", resource)))
+            return Term(**fields_of(Term, found(row, "term of", resource)))
 
     async def latest(self, resource: str) -> Term | None:
         row = await self._transactions.row("get_term", resource)
-        return None if row is None else Term(**dict(row))
+        return None if row is None else Term(**fields_of(Term, row))
 
     async def all(self) -> Sequence[Term]:
-        return [Term(**dict(row)) for row in await self._transactions.rows("list_terms")]
+        return [Term(**fields_of(Term, row)) for row in await self._transactions.rows("list_terms")]

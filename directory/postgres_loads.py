@@ -27,7 +27,7 @@ from directory.loads import (
     nothing_usual,
 )
 from directory.rules.periods import PERIODS_A_WEEK, period_of
-from directory.transactions import SQL, Transactions, repeated
+from directory.transactions import SQL, Transactions, fields_of, repeated
 from runtime.database import Pool
 
 ArgumentsT = ParamSpec("ArgumentsT")
@@ -127,17 +127,15 @@ class PostgresLoads:
         row = await self._transactions.row("get_load", tenant_id)
         if row is None:
             return None
-        told = dict(row)
-        mean, variance = told.pop("mean"), told.pop("variance")
-        if mean is None:
-            return Load(**told)
-        return Load(**told, usual=_week(mean), variance=_week(variance))
+        known = row["mean"] is not None
+        weeks = {"usual": _week(row["mean"]), "variance": _week(row["variance"])} if known else {}
+        return Load(**{**fields_of(Load, row), **weeks})
 
     async def cell(self, cell_id: str) -> CellLoad:
         row = await self._transactions.row("sum_loads", cell_id)
         if row is None:
             raise Unavailable("a sum has no row")
-        return CellLoad(**dict(row))
+        return CellLoad(**fields_of(CellLoad, row))
 
 
 def _nullable(values: Sequence[float]) -> list[float | None]:

@@ -21,7 +21,7 @@ from directory.rules.capacities import capped
 from directory.rules.moves import Decision, MoveStep
 from directory.rules.planning import MEASURED
 from directory.rules.plans import TOP_PLANS
-from directory.transactions import SQL, Transactions, found, get_tenant, lock_tenant, repeated
+from directory.transactions import SQL, Transactions, fields_of, found, get_tenant, lock_tenant, repeated
 from directory.values import (
     Move,
     MoveChange,
@@ -36,7 +36,6 @@ from directory.values import (
 )
 from runtime.database import Connection, Pool
 
-FIELDS = frozenset(Move.__dataclass_fields__)
 OPTIONS = frozenset(MoveOptions.__dataclass_fields__)
 JSON = ("epochs", "progress", "proof")
 NOT_MEASURED: Takes = (0.0,) * MEASURED
@@ -88,7 +87,7 @@ class PostgresMoves:
 
     async def recent(self, seconds: float) -> Sequence[Passage]:
         rows = await self._transactions.rows("list_recent_moves", float(seconds))
-        return [Passage(**dict(row)) for row in rows]
+        return [Passage(**fields_of(Passage, row)) for row in rows]
 
     async def flights(self) -> Mapping[str, int]:
         rows = await self._transactions.rows("count_flights", list(rules.LANDED))
@@ -98,7 +97,7 @@ class PostgresMoves:
         async with self._transactions.begun() as connection:
             found(await connection.fetchrow(SQL["get_move"], move_id), "move", move_id)
             rows = await connection.fetch(SQL["list_move_events"], move_id, after, limit)
-        return [MoveEvent(**{**dict(row), "detail": json.loads(row["detail"])}) for row in rows]
+        return [MoveEvent(**{**fields_of(MoveEvent, row), "detail": json.loads(row["detail"])}) for row in rows]
 
     @repeated
     async def ask(self, move_id: str, wish: Wish) -> Move:
@@ -168,6 +167,10 @@ class PostgresMoves:
     async def forget_ended(self, kept_seconds: float, most: int) -> int:
         async with self._transactions.begun() as connection:
             return int(await connection.fetchval(SQL["forget_moves"], float(kept_seconds), most))
+
+    async def missing_upgrade(self) -> int | None:
+        row = await self._transactions.row("get_missing_upgrade")
+        return None if row is None else row["min"]
 
     async def fresh_epoch(self) -> int:
         async with self._transactions.begun() as connection:
@@ -310,7 +313,7 @@ async def _happened(
 
 def _move(row: asyncpg.Record) -> Move:
     """A move as its row says, by the names that this version knows."""
-    fields = {name: value for name, value in row.items() if name in FIELDS}
+    fields = fields_of(Move, row)
     for name in JSON:
         fields[name] = json.loads(row[name])
     options = {name: value for name, value in json.loads(row["options"]).items() if name in OPTIONS}

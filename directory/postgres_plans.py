@@ -16,11 +16,10 @@ from directory.plans import NewPlan, Obstructed, Plan, PlanMove, PlannedMove, Sp
 from directory.rules import moves as move_rules
 from directory.rules import planning as rules
 from directory.rules.planning import PlanEnd, PlanKind, PlanState, PlanWish, StepState
-from directory.transactions import SQL, Transactions, found, repeated
+from directory.transactions import SQL, Transactions, fields_of, found, repeated
 from directory.values import Move, MoveOptions, NewMove, Term
 from runtime.database import Connection, Pool
 
-FIELDS = frozenset(Plan.__dataclass_fields__)
 FORGOTTEN_AT_ONCE = 20
 """Each may have thousands of moves."""
 
@@ -73,7 +72,7 @@ class PostgresPlans:
         async with self._transactions.begun() as connection:
             found(await connection.fetchrow(SQL["get_plan"], plan_id), "plan", plan_id)
             rows = await connection.fetch(SQL["list_plan_moves"], plan_id, after, limit, list(states))
-        return [PlanMove(**{**dict(row), "takes": tuple(row["takes"])}) for row in rows]
+        return [PlanMove(**{**fields_of(PlanMove, row), "takes": tuple(row["takes"])}) for row in rows]
 
     @repeated
     async def ask(self, plan_id: str, wish: PlanWish, by: str, term: Term | None = None) -> Plan:
@@ -266,5 +265,6 @@ def _json(mapping: Mapping[str, Any]) -> str:
 
 
 def _plan(row: asyncpg.Record) -> Plan:
-    fields = {name: value for name, value in row.items() if name in FIELDS}
-    return Plan(**{**fields, "goals": json.loads(row["goals"]), "summary": json.loads(row["summary"])})
+    return Plan(
+        **{**fields_of(Plan, row), "goals": json.loads(row["goals"]), "summary": json.loads(row["summary"])}
+    )

@@ -21,7 +21,7 @@ from directory.reservations import (
     Tally,
 )
 from directory.rules import reservations as rules
-from directory.transactions import SQL, Transactions, found, repeated, take_room
+from directory.transactions import SQL, Transactions, fields_of, found, repeated, take_room
 from runtime import database
 from runtime.database import Pool
 
@@ -98,12 +98,9 @@ class PostgresReservations:
 
 
 def _room(row: asyncpg.Record) -> Room:
-    fields = dict(row)
-    offer, promised, placed, reserved = (fields.pop(name) for name in ("offer", "promised", "placed", "reserved"))
-    # Whoever reads a cell from its row takes no other columns.
-    return Room(transactions.cell(fields), offer, tuple(promised), tuple(placed), tuple(reserved or rules.NOTHING))
+    promised, placed, reserved = (tuple(row[name] or rules.NOTHING) for name in ("promised", "placed", "reserved"))
+    return Room(transactions.cell(row), row["offer"], promised, placed, reserved)
 
 
 def _reservation(row: asyncpg.Record) -> Reservation:
-    fields = dict(row)
-    return Reservation(**{**fields, "takes": tuple(fields["takes"]), "tags": tuple(fields["tags"])})
+    return Reservation(**{**fields_of(Reservation, row), "takes": tuple(row["takes"]), "tags": tuple(row["tags"])})

@@ -83,11 +83,13 @@ class Transactions:
                     await check_term(connection, term)
                 yield connection
 
+    @repeated
     async def row(self, query: str, *parameters: Any) -> asyncpg.Record | None:
         """The first row of a query, in a transaction of its own. Unavailable."""
         async with self.begun() as connection:
             return await connection.fetchrow(SQL[query], *parameters)
 
+    @repeated
     async def rows(self, query: str, *parameters: Any) -> list[asyncpg.Record]:
         """All rows of a query, in a transaction of its own. Unavailable."""
         async with self.begun() as connection:
@@ -178,25 +180,28 @@ async def record(connection: Connection, entry: CellEntry | TenantEntry) -> None
     await connection.execute(SQL["record_change"], wire.encode_entry(entry))
 
 
-def cell(row: asyncpg.Record | Mapping[str, Any]) -> Cell:
+def fields_of(kind: type[Any], row: asyncpg.Record | Mapping[str, Any]) -> dict[str, Any]:
+    """The columns that a value of this kind has: others came by an upgrade for programs that are newer."""
+    return {name: value for name, value in row.items() if name in kind.__dataclass_fields__}
+
+
+def cell(row: asyncpg.Record) -> Cell:
     """A cell as its row says."""
-    fields = dict(row)
-    capacity = {each: fields.pop(f"capacity_{each}") for each in CAPACITY}
-    caps = {each: fields.pop(f"cap_{each}") for each in CAPS}
-    tags = tuple(fields.pop("tags"))
-    return Cell(**fields, tags=tags, capacity=Capacity(**capacity), caps=Caps(**caps))
+    capacity = Capacity(*(row[f"capacity_{each}"] for each in CAPACITY))
+    caps = Caps(*(row[f"cap_{each}"] for each in CAPS))
+    return Cell(**{**fields_of(Cell, row), "tags": tuple(row["tags"]), "capacity": capacity, "caps": caps})
 
 
 def tenant(row: asyncpg.Record) -> Tenant:
     """A tenant as its row says."""
-    fields = dict(row)
-    cell_id, epoch = fields.pop("cell_id"), fields.pop("epoch")
-    assignment = None if cell_id is None else Assignment(row["tenant_id"], cell_id, epoch)
-    limit = rate(fields.pop("requests_per_second"), fields.pop("request_burst"))
-    customer = fields.pop("customer")
-    kept = None if customer is None else Customer(**json.loads(customer))
-    tags = tuple(fields.pop("tags"))
-    return Tenant(**fields, assignment=assignment, rate=limit, customer=kept, tags=tags)
+    cell_id, customer = row["cell_id"], row["customer"]
+    made = {
+        "assignment": None if cell_id is None else Assignment(row["tenant_id"], cell_id, row["epoch"]),
+        "rate": rate(row["requests_per_second"], row["request_burst"]),
+        "customer": None if customer is None else Customer(**fields_of(Customer, json.loads(customer))),
+        "tags": tuple(row["tags"]),
+    }
+    return Tenant(**{**fields_of(Tenant, row), **made})
 
 
 def rate(per_second: float | None, burst: int | None) -> Rate | None:

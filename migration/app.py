@@ -77,6 +77,7 @@ async def assemble(settings: MigrationSettings) -> Program:
 
     health = Health()
     health.add("directory", directory_answers)
+    health.add("directory schema", mover.check)
     admin_site = Site(
         "migration admin",
         admin.application(health, settings),

@@ -23,6 +23,7 @@ from migration.errors import Obstacle, Superseded, Unavailable
 from migration.pacing import Paces
 from runtime import logs
 from runtime.backoff import Backoff
+from runtime.health import Unhealthy
 from runtime.tasks import Tasks
 
 log = logs.get("migration.mover")
@@ -63,6 +64,10 @@ class Mover:
         self._lease_seconds, self._look_seconds, self._keep_seconds = lease_seconds, look_seconds, keep_seconds
         self._owner = f"{socket.gethostname()[:40]}-{secrets.token_hex(3)}"
         self._tasks = Tasks()
+        self._lacking: int | None = None
+        """The upgrade of the directory that it waits for."""
+        self._fits = False
+        """Whether the directory was seen to have all that is needed: what an upgrade brought stays."""
         self._carried: set[str] = set()
         self._failures: dict[str, int] = {}
         """By move, how often in a row it could not be carried on."""
@@ -87,8 +92,17 @@ class Mover:
         if carried:
             log.info("moves_left", moves=len(carried))
 
+    async def check(self) -> str | None:
+        """For `/health/ready`."""
+        if self._lacking is not None:
+            raise Unhealthy(_waits_for(self._lacking))
+        return None
+
     async def _look(self) -> None:
         await self._free.wait()
+        if not self._fits and not await self._is_fit():
+            await asyncio.sleep(self._look_seconds)
+            return
         move = await self._moves.claim(self._owner, self._lease_seconds, self._most_of_a_cell)
         if move is None:
             await asyncio.sleep(self._look_seconds * random.uniform(0.7, 1.0))  # noqa: S311 jitter
@@ -98,6 +112,16 @@ class Mover:
         if len(self._carried) >= self._most:
             self._free.clear()
         self._tasks.spawn(f"move {move.move_id}", self._carry(move))
+
+    async def _is_fit(self) -> bool:
+        """Whether the directory has what moves need: without it one could be neither ended nor undone."""
+        lacking = await self._moves.missing_upgrade()
+        if lacking is not None and lacking != self._lacking:
+            log.warning("moves_not_claimed", reason=_waits_for(lacking))
+        if lacking is None and self._lacking is not None:
+            log.info("directory_upgraded")
+        self._lacking, self._fits = lacking, lacking is None
+        return self._fits
 
     async def _forget(self) -> None:
         """Whoever comes first removes what is due; the others find nothing."""
@@ -197,3 +221,10 @@ class Mover:
                 return
             else:
                 carrier.heed(move)
+
+
+def _waits_for(upgrade: int) -> str:
+    return (
+        f"the directory's schema is older than this mover needs: it lacks upgrade {upgrade:04d}, "
+        "and no move is claimed before a placement of this version has applied it"
+    )

@@ -148,20 +148,60 @@ class Demands:
         return await asyncio.to_thread(reckoned) if len(tenants) > AT_ONCE // 20 else reckoned()
 
     async def _all(self) -> Loads:
-        pages = [await self._loads.page()]
-        while len(pages[-1].tenants) == kept.MOST_AT_ONCE:
-            pages.append(await self._loads.page(pages[-1].tenants[-1]))
-        recent = np.concatenate([page.recent for page in pages])
-        missing = np.full((len(recent), len(RESOURCES) - _SHARED), np.nan)
+        filling, page = _Filling(len(self._known.tenants) + kept.MOST_AT_ONCE), await self._loads.page()
+        while True:
+            if filling.lacks(page):
+                await asyncio.to_thread(filling.grow)
+            filling.add(page)
+            if len(page.tenants) < kept.MOST_AT_ONCE:
+                return filling.loads()
+            page = await self._loads.page(page.tenants[-1])
+
+
+class _Filling:
+    """Loads that come page by page, each copied once: of a million tenants they take more than a gigabyte.
+
+    There is room for as many as there were, and some more; room that nobody wrote to costs no memory.
+    """
+
+    def __init__(self, room: int) -> None:
+        self._tenants: list[str] = []
+        self._at: datetime | None = None
+        week = (PERIODS_A_WEEK, _SHARED)
+        self._mean, self._variance = (np.empty((room, *week), dtype=np.float32) for _ in range(2))
+        self._recent, self._bytes = np.empty((room, len(RESOURCES))), np.empty(room)
+
+    def lacks(self, page: kept.Page) -> bool:
+        """Room for it."""
+        return len(self._tenants) + len(page.tenants) > len(self._bytes)
+
+    def grow(self) -> None:
+        """For twice as many, and a page at least; that copies all that came, so in a thread."""
+        self._mean, self._variance = self._larger(self._mean), self._larger(self._variance)
+        self._recent, self._bytes = self._larger(self._recent), self._larger(self._bytes)
+
+    def add(self, page: kept.Page) -> None:
+        """The next ones by name."""
+        some = slice(len(self._tenants), len(self._tenants) + len(page.tenants))
+        self._mean[some], self._variance[some] = page.mean, page.variance
+        self._recent[some, :_SHARED], self._recent[some, _SHARED:] = page.recent, np.nan
+        self._bytes[some] = page.bytes
+        self._tenants.extend(page.tenants)
+        self._at = max((at for at in (self._at, page.at) if at is not None), default=None)
+
+    def loads(self) -> Loads:
+        """All that came."""
+        some = slice(len(self._tenants))
         return Loads(
-            [name for page in pages for name in page.tenants],
-            Measured(
-                np.concatenate([page.mean for page in pages]), np.concatenate([page.variance for page in pages])
-            ),
-            np.concatenate([recent, missing], axis=1),
-            np.concatenate([page.bytes for page in pages]),
-            max((page.at for page in pages if page.at is not None), default=None),
+            self._tenants,
+            Measured(self._mean[some], self._variance[some]),
+            *(self._recent[some], self._bytes[some], self._at),
         )
+
+    def _larger(self, known: NDArray[FloatT]) -> NDArray[FloatT]:
+        larger = np.empty((2 * len(known) + kept.MOST_AT_ONCE, *known.shape[1:]), dtype=known.dtype)
+        larger[: len(self._tenants)] = known[: len(self._tenants)]
+        return larger
 
 
 def of_one(load: kept.Load | None) -> Loads:

@@ -31,6 +31,8 @@ log = logs.get("placement.forecasts")
 ROUND_SECONDS = 1.0
 """Between two looks whether this placement leads, and whether a fleet that was empty still is."""
 RECORD_SECONDS = 3600.0
+AGAIN_SECONDS = 60.0
+"""After a try in which the whole fleet was gathered in vain."""
 SHOW_SECONDS = 300.0
 """Between two updates of the metrics page."""
 BELIEVED_SECONDS = 1.0
@@ -93,6 +95,7 @@ class Forecasts:
         self._loads = loads
         self._clock = clock or SystemClock()
         self._recorded: tuple[Term, float] | None = None
+        self._again_at = -math.inf
         self._shown_at = -math.inf
         self._latest: tuple[float, Outlooks] | None = None
         self._looking = asyncio.Lock()
@@ -109,8 +112,11 @@ class Forecasts:
 
     async def record(self, term: Term) -> bool:
         """What all pools use now; False when there is none. NotLeader; Unavailable."""
+        cells = await self._directory.cells()
+        if not any(pools(cells, {})):
+            return False  # of these nobody's load counts, and to gather it is much work
         loads = {} if self._loads is None else await self._loads.by_cell()
-        found = pools(await self._directory.cells(), loads)
+        found = pools(cells, loads)
         uses = [told(pool, pool.used) for pool in found if pool.used is not None]
         if uses:
             await self._uses.record(uses, term)
@@ -126,6 +132,8 @@ class Forecasts:
             return self._latest[1]
 
     def _is_due(self, term: Term, now: float) -> bool:
+        if now < self._again_at:
+            return False
         return self._recorded is None or self._recorded[0] != term or now >= self._recorded[1] + RECORD_SECONDS
 
     async def _record_in(self, term: Term) -> bool:
@@ -134,6 +142,9 @@ class Forecasts:
         except NotLeader as error:
             log.info("use_not_recorded", reason=str(error))
             return True  # whoever leads does it
+        except Exception:
+            self._again_at = self._clock.monotonic() + AGAIN_SECONDS
+            raise
 
     async def _foretold(self) -> Outlooks:
         day, kept = await self._uses.today(), await self._uses.latest(WINDOW_DAYS)

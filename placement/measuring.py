@@ -21,6 +21,8 @@ from runtime.clock import Clock, SystemClock
 log = logs.get("placement.measuring")
 AT_ONCE = 20
 """Cells that are asked at the same time."""
+WRITERS = 3
+"""Of those, write at the same time: requests need the directory's connections, too."""
 CELL_SECONDS = 30.0
 """For all pages of one cell."""
 FOLLOW_SECONDS = 5.0
@@ -47,6 +49,7 @@ class Measuring:
         self._directory, self._loads, self._control = directory, loads, control
         self._seconds, self._leads = seconds, leads
         self._clock = clock or SystemClock()
+        self._writers = asyncio.Semaphore(WRITERS)
         self._ended_at: float | None = None
         metrics.LOAD_AGE.set_function(self._age)
 
@@ -93,7 +96,8 @@ class Measuring:
             async with asyncio.timeout(CELL_SECONDS):
                 for _ in range(MOST_PAGES):
                     report = await self._control.load(cell, after)
-                    await self._loads.measure(measuring.reading(cell.cell_id, report), self._clock.now())
+                    async with self._writers:
+                        await self._loads.measure(measuring.reading(cell.cell_id, report), self._clock.now())
                     known += len(report.tenants)
                     if report.next_after is None or report.next_after <= after:
                         break
@@ -102,6 +106,9 @@ class Measuring:
             return 0  # somebody else's program, or an older one: it does not measure
         except (DirectoryError, TimeoutError) as error:
             log.info("load_not_told", cell=cell.cell_id, reason=str(error) or type(error).__name__)
+        except Exception:
+            # Whatever is odd about one cell, all others are asked.
+            log.exception("load_broke", cell=cell.cell_id)
         return known
 
     def _age(self) -> float:

@@ -37,7 +37,9 @@ COUNT_SECONDS = 5.0
 COUNT_SHARE = 0.1
 """Of the time at most is spent counting, so in a large fleet it is counted less often."""
 FORGET_AT_ONCE = 500
-"""Reservations that are over, removed after each count."""
+"""Reservations that are over, removed in one transaction."""
+FORGET_SECONDS = 5.0
+"""Between two looks for such, once all are removed."""
 
 
 @dataclass(slots=True, eq=False)
@@ -158,10 +160,9 @@ class Rooms:
     # Counting
 
     async def step(self) -> None:
-        """Count what tenants take, remove reservations that are over, and rest until the next time."""
+        """Count what tenants take, and rest until the next time."""
         began = self._clock.monotonic()
         await self.count()
-        await self._reservations.forget_expired(FORGET_AT_ONCE)
         took = self._clock.monotonic() - began
         metrics.COUNT_SECONDS.set(took)
         await self._clock.sleep(max(COUNT_SECONDS, took / COUNT_SHARE))
@@ -170,3 +171,9 @@ class Rooms:
         """What the tenants of each cell take, by what was measured. Unavailable."""
         self._counted = await weigh(self._reservations, self._demands, self._clock.now())
         self.outdate()
+
+    async def forget(self) -> None:
+        """Remove all reservations that are over, and rest until the next time. Unavailable."""
+        while await self._reservations.forget_expired(FORGET_AT_ONCE) >= FORGET_AT_ONCE:
+            pass
+        await self._clock.sleep(FORGET_SECONDS)

@@ -56,7 +56,12 @@ UNREACHABLE = (
 )
 """What asyncpg raises when the server is away, starting, stopping, full, or not prepared. Border code translates
 these."""
-CLASHES = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+CLASHES = (
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    # An upgrade has added a column to what a statement selects; asyncpg forgets how it was prepared.
+    asyncpg.InvalidCachedStatementError,
+)
 """Nobody's mistake: the same transaction succeeds when it runs again."""
 BUSY = (
     asyncpg.QueryCanceledError,

@@ -31,10 +31,11 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from directory.rules.capacities import MOST
+from directory.rules.names import NAME
 from directory.rules.plans import check_plan
 from directory.rules.tables import Schema, Table
 from directory.values import Capacity
-from runtime.api.texts import Email, Identifier, Line
+from runtime.api.texts import PRINTABLE, Email, Identifier, Line
 
 PlanName = Annotated[Line, AfterValidator(check_plan)]
 
@@ -206,7 +207,7 @@ class TenantLoad(_Value):
 
     model_config = ConfigDict(extra="ignore")
 
-    tenant_id: str
+    tenant_id: str = Field(pattern=NAME)
     cpu_seconds: Counter
     network_bytes: Counter
     requests: Counter
@@ -215,6 +216,12 @@ class TenantLoad(_Value):
     job_seconds: Counter
     row_bytes: Counter | None = None
     storage_bytes: Counter | None = None
+
+
+def _of_each_once(tenants: list[TenantLoad]) -> list[TenantLoad]:
+    if len({each.tenant_id for each in tenants}) < len(tenants):
+        raise ValueError("each tenant is told of once")
+    return tenants
 
 
 class LoadReport(_Value):
@@ -227,11 +234,11 @@ class LoadReport(_Value):
 
     model_config = ConfigDict(extra="ignore")
 
-    start: str = Field(min_length=1, max_length=100)
+    start: str = Field(min_length=1, max_length=100, pattern=PRINTABLE)
     age_seconds: Counter
     cpu_seconds: Counter
     memory_bytes: Counter | None = None
-    tenants: list[TenantLoad]
+    tenants: Annotated[list[TenantLoad], AfterValidator(_of_each_once)]
     next_after: str | None = None
 
 

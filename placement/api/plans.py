@@ -28,6 +28,8 @@ log = logs.get("placement.plans")
 
 EXPIRES_SECONDS = 3600.0
 """The fleet is another after a while, so a plan that nobody has approved is of no use then."""
+WAIT_SECONDS = 20.0
+"""For others' plans to be made: whoever asks is told rather than kept waiting."""
 _PLAN_ID = re.compile(PLAN_ID.removesuffix("$") + r"\Z")
 USUAL = Wishes()
 Ratio = Annotated[float, Field(ge=1, le=100, allow_inf_nan=False)]
@@ -309,7 +311,7 @@ class PlanHandlers:
         """From what is known now; a plan in which nobody moves is one, too."""
         body: NewPlanBody = call.body
         wishes = body.goals.value()
-        made = await self._maker.make(wishes, body.cell_id)
+        made = await self._maker.make(wishes, body.cell_id, wait_seconds=WAIT_SECONDS)
         new = NewPlan(
             body.kind, body.cell_id, goals=wishes.goals(), summary=made.summary, expires_seconds=EXPIRES_SECONDS
         )

@@ -4,8 +4,10 @@ Nothing is remembered here that matters: a step reads what the directory says, d
 the last one. A move of a plan begins in one transaction with the plan's own record of it, so none is begun twice.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
+from typing import Any
 
 from directory.errors import NotAllowed, NotFound, NotLeader, Stale, Unavailable
 from directory.leading import Candidate
@@ -25,6 +27,7 @@ from placement.planning.wishes import Wishes
 from placement.rules.pacing import Budget, beginning
 from runtime import logs
 from runtime.clock import Clock, SystemClock
+from runtime.tasks import Tasks
 
 log = logs.get("placement.planning.conducting")
 
@@ -33,6 +36,8 @@ BUSY_SECONDS = 0.5
 """Between two steps, while there is a plan."""
 KEEPING_SECONDS = 60.0
 """Between two looks at what is to be forgotten."""
+PATIENCE_SECONDS = 5.0
+"""A plan that takes longer to be made is made beside the rounds, so that moves of others go on."""
 REST_SECONDS = 30.0
 """Before a plan that waits for room is made again."""
 RESTS = 5.0
@@ -67,6 +72,13 @@ class Conductor:
         self._clock = clock or SystemClock()
         self._rests: dict[str, float] = {}
         self._kept_at = float("-inf")
+        self._tasks = Tasks()
+        self._making: tuple[Plan | None, asyncio.Task[Exception | None]] | None = None
+        """The one plan that is being made, which may take longer than a round."""
+
+    async def close(self) -> None:
+        """End what goes on beside the rounds."""
+        await self._tasks.close()
 
     async def step(self) -> None:
         """One round, and the rest until the next. Unavailable."""
@@ -82,25 +94,46 @@ class Conductor:
         """Each plan one step further; whether there is any to carry out. NotLeader; Unavailable."""
         await self._keep(term)
         await self._drains.look(term)
-        await self._automatic.look(term)
+        if self._making is not None:
+            await self._guarded(self._making[0], self._made())
+        await self._guarded(None, self._make(None, lambda: self._automatic.look(term)))
         plans = [p for p in await self._plans.plans(unfinished=True, limit=MOST_PLANS) if p.state in ACTIVE]
         self._rests = {p.plan_id: self._rests[p.plan_id] for p in plans if p.plan_id in self._rests}
         for plan in plans:
-            try:
-                await self.advance(plan, term)
-            except (NotLeader, Unavailable):
-                raise
-            except (Stale, NotAllowed) as changed:
-                # Somebody asked for something else meanwhile: the next round sees what.
-                log.info("plan_changed_meanwhile", plan=plan.plan_id, reason=str(changed))
-            except NotSolved as error:
-                self._rest(plan)
-                log.warning("plan_not_made", plan=plan.plan_id, reason=str(error))
-            except Exception:
-                # The others go on, and this one is tried again.
-                self._rest(plan)
-                log.exception("plan_broke", plan=plan.plan_id)
+            await self._guarded(plan, self.advance(plan, term))
         return bool(plans)
+
+    async def _guarded(self, plan: Plan | None, step: Awaitable[None]) -> None:
+        """Whatever goes wrong about one plan, the others go on. NotLeader; Unavailable."""
+        name = "" if plan is None else plan.plan_id
+        try:
+            await step
+        except (NotLeader, Unavailable):
+            raise
+        except (Stale, NotAllowed) as changed:
+            # Somebody asked for something else meanwhile: the next round sees what.
+            log.info("plan_changed_meanwhile", plan=name, reason=str(changed))
+        except NotSolved as error:
+            self._rest(name)
+            log.warning("plan_not_made", plan=name, reason=str(error))
+        except Exception:
+            # The others go on, and this one is tried again.
+            self._rest(name)
+            log.exception("plan_broke", plan=name)
+
+    async def _make(self, plan: Plan | None, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """What makes a plan, unless one is being made. Beyond PATIENCE_SECONDS it goes on beside the rounds."""
+        if self._making is None:
+            self._making = plan, self._tasks.spawn("make a plan", _outcome(work()))
+            await asyncio.wait({self._making[1]}, timeout=PATIENCE_SECONDS)
+            await self._made()
+
+    async def _made(self) -> None:
+        """Raises what the making of the plan came to, once it has ended."""
+        if self._making is not None and self._making[1].done():
+            (_, task), self._making = self._making, None
+            if (error := task.result()) is not None:
+                raise error
 
     async def advance(self, known: Plan, term: Term) -> None:
         """One step. Stale; NotAllowed; NotLeader; NotSolved; Unavailable."""
@@ -120,7 +153,7 @@ class Conductor:
         elif wave and not await self._is_stale(plan, wave, begun):
             await self._begin(plan, wishes, wave, len(begun), term)
         elif not begun and self._rests.get(plan.plan_id, 0.0) <= self._clock.monotonic():
-            await self._next(plan, wishes, term)
+            await self._make(plan, lambda: self._next(plan, wishes, term))
 
     async def _withdraw(self, plan: Plan, wishes: Wishes, term: Term) -> None:
         """Moves that nothing comes of end, so that the plan can go on with these tenants some other way."""
@@ -186,7 +219,7 @@ class Conductor:
         if plan.kind == "balance" and plan.automatic and await self._automatic.left() is None:
             return
         if plan.cell_id is not None and not (await self._directory.cell(plan.cell_id)).tenants:
-            self._rest(plan)
+            self._rest(plan.plan_id)
             await self._plans.note(plan.plan_id, {**plan.summary, "moves": 0}, waits_for({}), term)
             return
         began = self._clock.monotonic()
@@ -210,7 +243,7 @@ class Conductor:
             await self._end(plan, "done", "", term)
             return
         # A drain ends when its cell is empty: until then it waits, for room or for ways back to be over.
-        self._rest(plan, took_seconds)
+        self._rest(plan.plan_id, took_seconds)
         await self._plans.note(plan.plan_id, summary, waits_for(summary), term)
 
     async def _end(self, plan: Plan, event: PlanEnd, error: str, term: Term) -> None:
@@ -255,10 +288,18 @@ class Conductor:
         offers = await self._maker.offers()
         return any(move.offer not in (0, offers.get(move.destination)) for move in wave)
 
-    def _rest(self, plan: Plan, took_seconds: float = 0.0) -> None:
+    def _rest(self, plan_id: str, took_seconds: float = 0.0) -> None:
         """Of a large fleet plans take a while to be made, and requests come first."""
         rest_seconds = max(REST_SECONDS, RESTS * took_seconds)
-        self._rests[plan.plan_id] = self._clock.monotonic() + rest_seconds
+        self._rests[plan_id] = self._clock.monotonic() + rest_seconds
+
+
+async def _outcome(work: Coroutine[Any, Any, None]) -> Exception | None:
+    try:
+        await work
+    except Exception as error:
+        return error
+    return None
 
 
 def waits_for(summary: dict[str, object]) -> str:

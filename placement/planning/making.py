@@ -1,10 +1,11 @@
 """Makes plans: gathers the fleet, and has it solved within a deadline. Nothing is written anywhere."""
 
 import asyncio
+import contextlib
 import pickle
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
 
 from directory.errors import NotFound, Unavailable
 from directory.moves import Moves
@@ -23,6 +24,8 @@ log = logs.get("placement.planning.making")
 
 GRACE_SECONDS = 30.0
 """Beyond the search's own deadline: for a process to start, programs to end, and reasons to be told."""
+WAIT_SECONDS = 300.0
+"""At most, until others' plans are made; those who ask in person wait less."""
 MOST_MEASURED = 20
 """Earlier moves that tell how long moves take."""
 Solver = Callable[[Task], Awaitable[Made]]
@@ -73,9 +76,16 @@ class Maker:
         self._solver, self._silent, self._clock = solver, silent, clock or SystemClock()
         self._one = asyncio.Lock()
 
-    async def make(self, wishes: Wishes, drained: str | None = None, *, going_on: bool = False) -> Made:
+    async def make(
+        self,
+        wishes: Wishes,
+        drained: str | None = None,
+        *,
+        going_on: bool = False,
+        wait_seconds: float = WAIT_SECONDS,
+    ) -> Made:
         """The plan for the balance, or for draining one cell. NotFound; NotSolved; Unavailable."""
-        async with self._one:
+        async with self._alone(wait_seconds):
             began = self._clock.monotonic()
             fleet = await gather(
                 self._directory,
@@ -103,6 +113,20 @@ class Maker:
     async def offers(self) -> Mapping[str, int]:
         """Which of its offers each cell makes now; with another number it is not what was planned with."""
         return {room.cell.cell_id: room.offer for room in await self._reservations.rooms()}
+
+    @contextlib.asynccontextmanager
+    async def _alone(self, wait_seconds: float) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(wait_seconds):
+                await self._one.acquire()
+        except TimeoutError:
+            raise NotSolved(
+                f"another plan is being made, for more than {wait_seconds:g} s already: try again in a while"
+            ) from None
+        try:
+            yield
+        finally:
+            self._one.release()
 
     async def _measured(self) -> Sequence[Measured]:
         """How long earlier moves took. Nothing is known of them: what is usual is believed."""

@@ -8,8 +8,9 @@ from dataclasses import astuple, replace
 import pytest
 
 from directory import postgres
-from directory.errors import BadReservation, CellFull, DirectoryError, NotFound, Stale
+from directory.errors import BadReservation, CellFull, DirectoryError, NotFound, Stale, TooMany
 from directory.reservations import Booking, Homes, NewReservation, Room, Use
+from directory.rules import reservations as rules
 from directory.values import CellChange, NewMove
 from runtime import database, schema
 from runtime.embedded.postgres import PostgresServer
@@ -165,6 +166,22 @@ async def test_a_reservation_ends_by_itself(stage: Stage) -> None:
     assert not (await stage.room.reservation(made[0].reservation_id)).holds
     assert [await stage.room.forget_expired(2) for _ in range(3)] == [2, 1, 0]
     assert [each.reservation_id for each in await stage.room.reservations()] == [lasting.reservation_id]
+
+
+async def test_only_reservations_that_hold_fill_the_limit(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many are over and wait to be removed."""
+    monkeypatch.setattr(rules, "MOST", 2)
+    await open_cell(stage.truth)
+    seen = await room(stage)
+    for seconds in (60, 3600):
+        await stage.room.reserve(NewReservation("cell-1", seconds), booking(seen))
+    with pytest.raises(TooMany):
+        await stage.room.reserve(NewReservation("cell-1", 60), booking(seen))
+    await stage.pass_time(61)
+    await stage.room.reserve(NewReservation("cell-1", 60), booking(seen))
+    assert len(await stage.room.reservations()) == 3
+    with pytest.raises(TooMany):
+        await stage.room.reserve(NewReservation("cell-1", 60), booking(seen))
 
 
 async def test_a_cancelled_reservation_is_gone(stage: Stage) -> None:

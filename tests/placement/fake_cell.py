@@ -52,7 +52,7 @@ class FakeCell:
     `broken` are tenants whose orders fail or hang while the cell is well; `deletions_left` is how many calls a
     deletion needs before the last one. `dies_before` an onboarding: the next one is answered 500, and not begun.
     `is_old`: it is of before anybody asked what a tenant holds. `loads` are what tenants took since
-    `start_of_loads`, `age_seconds` ago; None: it does not measure.
+    `start_of_loads`, `age_seconds` ago; None: it does not measure. `odd_load`: it tells that instead.
     """
 
     def __init__(self, cell_id: str, region: str = "eu") -> None:
@@ -69,6 +69,7 @@ class FakeCell:
         self.is_old = False
         self.loads: dict[str, TenantLoad] | None = None
         self.start_of_loads = "first"
+        self.odd_load: dict[str, Any] | None = None
         self.age_seconds = 0.0
         self.memory_bytes: float | None = None
         self.called = asyncio.Event()
@@ -325,6 +326,8 @@ class FakeCell:
         )
 
     async def _load(self, request: web.Request) -> web.Response:
+        if self.odd_load is not None:
+            return web.json_response(self.odd_load)
         if self.loads is None:
             return _missing()
         after = request.query["after"]

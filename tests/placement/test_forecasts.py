@@ -1,6 +1,7 @@
 """When the fleet is full: written down by the leader, told to whoever asks."""
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -10,12 +11,13 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY, generate_latest
 
+from directory.errors import Unavailable
 from directory.leading import Candidate
 from directory.memory import MemoryDirectory
 from directory.memory_leadership import MemoryLeadership, MemoryTerms
 from directory.memory_uses import MemoryUses
 from directory.values import Capacity, NewCell
-from placement.forecasts import Forecasts, Outlooks, show
+from placement.forecasts import AGAIN_SECONDS, ROUND_SECONDS, Forecasts, Outlooks, show
 from placement.rules.filling import Loads
 from placement.settings import PlacementSettings
 from runtime import database
@@ -39,8 +41,13 @@ class Measured:
 
     def __init__(self) -> None:
         self.loads: Loads = {}
+        self.asked = 0
+        self.away = False
 
     async def by_cell(self) -> Loads:
+        self.asked += 1
+        if self.away:
+            raise Unavailable("not now")
         return self.loads
 
 
@@ -212,6 +219,35 @@ async def test_the_leader_alone_writes_and_once_an_hour(fleet: Fleet) -> None:
         await asyncio.sleep(0)
     assert await told(1)
     await tasks.close()
+
+
+async def test_the_whole_fleet_is_gathered_only_for_pools_and_seldom_in_vain(fleet: Fleet) -> None:
+    """Of dedicated cells nobody's load counts; and while it cannot be gathered, others need the machine."""
+    await fleet.cell("cell-1", dedicated_to="bank")
+    leader = Candidate(MemoryLeadership(1e9, fleet.clock), fleet.terms, "placement", "one", fleet.clock)
+    forecasts = Forecasts(fleet.directory, fleet.uses, leader, 14, fleet.loads, fleet.clock)
+    await leader.step()
+
+    async def steps(count: int) -> int:
+        for _ in range(count):
+            stepping = asyncio.ensure_future(forecasts.step())
+            while not stepping.done():
+                await asyncio.sleep(0.001)
+                fleet.clock.advance(ROUND_SECONDS)
+            with contextlib.suppress(Unavailable):
+                await stepping
+        return fleet.loads.asked
+
+    assert await steps(5) == 0
+    fleet.loads.away = True
+    await fleet.cell("cell-2")
+    assert await steps(5) == 1
+    fleet.clock.advance(AGAIN_SECONDS)
+    assert await steps(5) == 2
+    fleet.loads.away = False
+    fleet.clock.advance(AGAIN_SECONDS)
+    assert await steps(5) == 3
+    assert [one.use.used for one in await fleet.uses.latest(1)] == [0]
 
 
 async def test_the_metrics_page_tells_days_until_full(fleet: Fleet) -> None:

@@ -5,17 +5,19 @@ import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
+import asyncpg
 import pytest
 
 from directory.control.client import CellControl
 from directory.control.contract import LoadReport
-from directory.loads import Load
+from directory.loads import Load, Reading
 from directory.memory import MemoryDirectory
 from directory.memory_loads import MemoryLoads
 from directory.rules.periods import part_of_week, period_of
 from placement import metrics
-from placement.measuring import Measuring
+from placement.measuring import WRITERS, Measuring
 from placement.rules import measuring
 from runtime.clock import ManualClock
 from tests.directory.examples import new_tenant
@@ -117,6 +119,66 @@ async def test_who_is_away_or_does_not_measure_is_left_out(stage: Stage) -> None
     await stage.measuring().round()
     assert metrics.LOAD_UNMEASURED._value.get() == 2
     assert (await stage.known("zeta")).cell_id == "cell-2"
+
+
+ODD = {"cpu_seconds": 0, "network_bytes": 0, "requests": 0, "database_seconds": 0, "job_seconds": 0}
+BEGUN: dict[str, Any] = {"start": "a", "age_seconds": 1, "cpu_seconds": 0, "tenants": []}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        BEGUN | {"tenants": [ODD | {"tenant_id": "acme"}, ODD | {"tenant_id": "acme"}]},
+        BEGUN | {"start": "a\0b"},
+        BEGUN | {"tenants": [ODD | {"tenant_id": "ac\0me"}]},
+        BEGUN | {"tenants": [ODD | {"tenant_id": "Acme"}]},
+    ],
+)
+async def test_a_cell_that_tells_what_cannot_be_keeps_nobody_from_being_measured(
+    stage: Stage, odd: dict[str, Any]
+) -> None:
+    """It is left out as one that does not answer."""
+    await stage.live("acme")
+    await stage.live("zeta", cell_id="cell-2")
+    stage.cells["cell-1"].odd_load = odd
+    stage.cells["cell-2"].takes("zeta", 1)
+    await stage.measuring().round()
+    assert await stage.loads.load("acme") is None
+    assert (await stage.known("zeta")).cell_id == "cell-2"
+    assert metrics.LOAD_UNMEASURED._value.get() == 1
+
+
+class Choosy(MemoryLoads):
+    """One that breaks about a cell, and counts who writes at once."""
+
+    at_once = most_at_once = 0
+
+    async def measure(self, reading: Reading, at: datetime) -> int:
+        if reading.cell_id == "cell-1":
+            raise asyncpg.CardinalityViolationError("twice the same")
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await asyncio.sleep(0.001)
+        self.at_once -= 1
+        return await super().measure(reading, at)
+
+
+async def test_whatever_goes_wrong_about_one_cell_the_round_ends_with_all_others(stage: Stage) -> None:
+    """And few write at once, for requests need connections, too."""
+    stage.loads = Choosy(stage.directory)
+    names = [f"cell-{number}" for number in range(3, 11)]
+    for name in names:
+        stage.cells[name] = await FakeCell(name).start()
+        await stage.directory.register_cell(stage.cells[name].new())
+        await stage.directory.change_cell(name, "prove")
+    for name in ("cell-1", *names):
+        await stage.live(f"tenant-{name}", cell_id=name)
+        stage.cells[name].takes(f"tenant-{name}", 1)
+    await stage.measuring().round()
+    for name in names:
+        assert (await stage.known(f"tenant-{name}")).cell_id == name
+    assert await stage.loads.load("tenant-cell-1") is None
+    assert 1 < stage.loads.most_at_once <= WRITERS
 
 
 async def test_a_part_of_the_week_is_learnt_when_it_has_ended(stage: Stage) -> None:

@@ -31,6 +31,7 @@ from placement.weighing import Scales
 from runtime.api.problem import ApiError
 from runtime.clock import ManualClock
 from tests.directory.test_loads import reading
+from tests.waiting import eventually
 
 GIB = 2**30
 MONDAY = datetime(2026, 6, 1, 9, tzinfo=UTC)
@@ -337,3 +338,20 @@ async def test_what_a_tenant_was_measured_to_take_leaves_less_for_others() -> No
     found = await rooms.choose(Wanted("premium"))
     assert isinstance(found, Nowhere)
     assert "over its limit of cpu" in found.reasons[0]
+
+
+async def test_all_reservations_that_are_over_are_removed_whatever_becomes_of_the_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A few in one transaction, until none is left."""
+    monkeypatch.setattr("placement.rooms.FORGET_AT_ONCE", 2)
+    fleet = Fleet()
+    await fleet.open(cell("cell-1"))
+    rooms, chooser = fleet.placement()
+    for seconds in (10, 10, 10, 10, 10, 3600):
+        await chooser.reserve(Wanted(), seconds)
+    fleet.clock.advance(11)
+    forgetting = asyncio.ensure_future(rooms.forget())
+    await eventually(lambda: len(fleet.truth.reservations) == 1)
+    fleet.clock.advance(60)
+    await forgetting

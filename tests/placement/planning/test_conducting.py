@@ -10,7 +10,10 @@ from directory.errors import NotLeader
 from directory.reservations import Booking, NewReservation, Use
 from directory.rules.planning import StepState
 from directory.values import Caps, CellChange, NewTenant
+from placement.errors import NotSolved
 from placement.planning import conducting
+from placement.planning.making import at_once
+from placement.planning.solving import Made, Task, solve
 from placement.planning.wishes import Wishes
 from runtime.clock import ManualClock
 from runtime.tasks import Tasks
@@ -377,6 +380,71 @@ async def test_one_plan_that_breaks_does_not_hold_the_others_up(
     await small.round()
     assert len(await small.office.stage.desk.moves()) > 0
     assert (await small.again(balance)).state == "APPROVED"
+
+
+async def test_while_one_plan_is_made_moves_of_another_are_begun_and_watched(
+    small: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a large fleet that takes a minute, and others' tenants must not wait for it."""
+    monkeypatch.setattr(conducting, "PATIENCE_SECONDS", 0.01)
+    await small.settle("cell-1", *TENANTS)
+    await small.settle("cell-3", "leaving")
+    balance = await small.approved()
+    solved, asked = asyncio.Event(), 0
+
+    async def slow(task: Task) -> Made:
+        nonlocal asked
+        if task.drained is not None:
+            asked += 1
+            await solved.wait()
+        return solve(task)
+
+    monkeypatch.setattr(small.maker, "_solver", slow)
+    await small.office.stage.truth.change_cell("cell-3", "drain")
+    await small.round()
+    assert len(await small.office.stage.desk.moves(unfinished=True)) > 0
+    await small.carry()
+    await small.round()
+    assert (await small.again(balance)).moved > 0
+    [drain] = await small.office.plans.plans(kind="drain")
+    assert asked == 1
+    assert await small.office.plans.moves(drain.plan_id) == []
+    solved.set()
+    assert small.conductor._making is not None
+    await small.conductor._making[1]
+    assert (await small.office.plans.moves(drain.plan_id))[0].tenant_id == "leaving"
+    await small.round()
+    assert "leaving" in [move.tenant_id for move in await small.office.stage.desk.moves(unfinished=True)]
+    await small.conductor.close()
+
+
+async def test_what_is_wrong_about_a_plan_that_took_long_is_found_by_the_next_round(
+    small: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It rests, and is made again."""
+    monkeypatch.setattr(conducting, "PATIENCE_SECONDS", 0.01)
+    await small.settle("cell-3", "leaving")
+    solved = asyncio.Event()
+
+    async def vain(_task: Task) -> Made:
+        await solved.wait()
+        raise NotSolved("no plan was found")
+
+    monkeypatch.setattr(small.maker, "_solver", vain)
+    await small.office.stage.truth.change_cell("cell-3", "drain")
+    await small.round()
+    solved.set()
+    assert small.conductor._making is not None
+    await small.conductor._making[1]
+    monkeypatch.setattr(small.maker, "_solver", at_once)
+    await small.round()
+    assert await small.office.stage.desk.moves() == []
+    assert isinstance(small.clock, ManualClock)
+    small.clock.advance(conducting.REST_SECONDS)
+    for _ in range(2):
+        await small.round()
+    assert [move.tenant_id for move in await small.office.stage.desk.moves()] == ["leaving"]
+    await small.conductor.close()
 
 
 async def test_plans_that_nobody_approves_expire(small: World) -> None:

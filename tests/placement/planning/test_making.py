@@ -85,6 +85,25 @@ async def test_one_plan_is_made_at_a_time(small: World) -> None:
         await maker.make(Wishes(), "cell-9")
 
 
+async def test_who_asks_for_a_plan_while_another_is_made_is_told_so(small: World) -> None:
+    """In time; and the next one is made as ever."""
+    await small.settle("cell-1", *TENANTS)
+    solved = asyncio.Event()
+
+    async def solver(task: Task) -> solving.Made:
+        await solved.wait()
+        return solve(task)
+
+    stage = small.office.stage
+    maker = Maker(stage.truth, stage.desk, small.demands, solver=solver, clock=small.clock)
+    first = asyncio.ensure_future(maker.make(Wishes(exact=False)))
+    await asyncio.sleep(0)
+    with pytest.raises(NotSolved, match="another plan is being made"):
+        await maker.make(Wishes(exact=False), wait_seconds=0.01)
+    solved.set()
+    assert len((await first).moves) == len((await maker.make(Wishes(exact=False), wait_seconds=0.01)).moves) == 6
+
+
 async def test_a_plan_promises_what_it_brings_and_costs(small: World) -> None:
     """Balance before and after, bytes, time by what earlier moves took, and what is not known."""
     small.demands.cpus, small.demands.size = dict.fromkeys(TENANTS[:6], 1.0), 5e6
