@@ -256,6 +256,14 @@ class Conductor:
             failed=ended.failed, reason=error, term=term.number,
         )  # fmt: skip
 
+    async def _keep(self, term: Term) -> None:
+        """What nobody approved expires, and what ended long ago is forgotten."""
+        if self._clock.monotonic() - self._kept_at < KEEPING_SECONDS:
+            return
+        await self._expire(term)
+        await self._plans.forget(term)
+        self._kept_at = self._clock.monotonic()
+
     async def _expire(self, term: Term) -> None:
         known, now = await self._plans.plans(unfinished=True, limit=MOST_PLANS), self._clock.now()
         due = [f"plan/{p.plan_id}" for p in known if p.state == "PROPOSED" and p.expires_at <= now]

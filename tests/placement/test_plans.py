@@ -1,5 +1,6 @@
 """Operators make plans, read them, approve of them, and see them carried out; the same for drains."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -78,6 +79,17 @@ async def test_a_plan_is_made_read_approved_and_carried_out(
     metrics = (await placement("GET", f"{placement.admin_url}/metrics")).body
     assert 'cellway_placement_plan_moves_total{outcome="begun"} ' in metrics
     assert 'cellway_placement_ratio{resource="tenants"} ' in metrics
+
+
+async def test_whoever_asks_for_a_plan_while_another_is_made_is_told_so_in_time(
+    placement: Client, uneven: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That it is no fault of theirs, and may be asked for again."""
+    monkeypatch.setattr("placement.api.plans.WAIT_SECONDS", 0.0)
+    answers = await asyncio.gather(*(placement("POST", "/v1/plans", FAST) for _ in range(2)))
+    [told] = [answer for answer in answers if answer.status != 201]
+    assert (told.status, told.body["retryable"]) == (503, True)
+    assert "another plan is being made" in told.body["message"]
 
 
 async def test_a_drained_cell_shows_how_far_it_is_until_it_is_empty(
