@@ -138,6 +138,7 @@ async def test_a_plan_is_paused_resumed_and_stopped(placement: Client, uneven: N
     assert "possible: approve" in refused.body["message"]
     for verb, state in {"approve": "APPROVED", "pause": "PAUSED"}.items():
         assert (await placement("POST", f"{path}:{verb}")).body["state"] == state
+    # While it is paused nobody ends it, however long the other one takes to be made.
     other = await made(placement)
     refused = await placement("POST", f"/v1/plans/{other['plan_id']}:approve")
     assert (refused.status, plan["plan_id"] in refused.body["message"]) == (409, True)
