@@ -20,7 +20,7 @@ from directory.transactions import SQL, Transactions, found, repeated
 from directory.values import Move, MoveOptions, NewMove, Term
 from runtime.database import Connection, Pool
 
-FIELDS = frozenset(Plan.__dataclass_fields__)
+FIELDS, STEP_FIELDS = frozenset(Plan.__dataclass_fields__), frozenset(PlanMove.__dataclass_fields__)
 FORGOTTEN_AT_ONCE = 20
 """Each may have thousands of moves."""
 
@@ -73,7 +73,9 @@ class PostgresPlans:
         async with self._transactions.begun() as connection:
             found(await connection.fetchrow(SQL["get_plan"], plan_id), "plan", plan_id)
             rows = await connection.fetch(SQL["list_plan_moves"], plan_id, after, limit, list(states))
-        return [PlanMove(**{**dict(row), "takes": tuple(row["takes"])}) for row in rows]
+        return [
+            PlanMove(**{name: row[name] for name in STEP_FIELDS} | {"takes": tuple(row["takes"])}) for row in rows
+        ]
 
     @repeated
     async def ask(self, plan_id: str, wish: PlanWish, by: str, term: Term | None = None) -> Plan:
