@@ -2,7 +2,9 @@
 
 Whoever locks several things locks them in this order, so that nobody waits in a circle:
 
-    term ─▶ plan ─▶ its move ─▶ tenant ─▶ move ─▶ cells, by name ─▶ rooms ─▶ reservations ─▶ assignment
+    term ─▶ plan ─▶ its move ─▶ tenant ─▶ move ─▶ cells, by name ─▶ rooms ─▶ reservations ─▶ the stream's head
+
+An assignment is locked by whoever has its tenant.
 """
 
 import contextlib
