@@ -38,7 +38,9 @@ BEGIN
 END
 $$
 """
-OF_PLACEMENT = {"take_room", "use_reservation", "get_reservation", "use_room", "check_term"}
+OF_PLACEMENT = {
+    "take_room", "use_reservation", "get_reservation", "promise_room", "get_offer", "sum_taken", "check_term",
+}
 """What no mover does."""
 
 

@@ -95,7 +95,7 @@ async def test_who_asks_for_a_plan_while_another_is_made_is_told_so(small: World
         return solve(task)
 
     stage = small.office.stage
-    maker = Maker(stage.truth, stage.desk, small.demands, solver=solver, clock=small.clock)
+    maker = Maker(stage.truth, stage.room, stage.desk, small.demands, solver=solver, clock=small.clock)
     first = asyncio.ensure_future(maker.make(Wishes(exact=False)))
     await asyncio.sleep(0)
     with pytest.raises(NotSolved, match="another plan is being made"):
