@@ -19,7 +19,7 @@ from directory.errors import Unavailable
 from directory.loads import MEASURED
 from directory.rules.periods import PERIODS_A_WEEK, part_of_week, period_of
 from directory.rules.plans import PLANS, plan_of
-from placement.balancing.demand import TIMES, Measured, at_times, prior, surging
+from placement.balancing.demand import TIMES, Measured, at_times, prior, so_far, surging
 from placement.balancing.resources import RESOURCES, Flags, Floats, Integers, columns
 from runtime import logs
 from runtime.clock import Clock, SystemClock
@@ -54,6 +54,8 @@ class Loads:
     recent: Floats
     bytes: Floats
     at: datetime | None
+    seconds: Floats | None = None
+    """For how long each was measured, as far as nothing is usual for it yet; None: nobody was."""
 
     @classmethod
     def nothing(cls) -> "Loads":
@@ -161,6 +163,7 @@ class Demands:
             np.concatenate([recent, missing], axis=1),
             np.concatenate([page.bytes for page in pages]),
             max((page.at for page in pages if page.at is not None), default=None),
+            np.concatenate([page.seconds for page in pages]),
         )
 
 
@@ -174,7 +177,8 @@ def of_one(load: kept.Load | None) -> Loads:
     for number, value in enumerate((load.cpus, load.memory_bytes, load.storage_bytes, load.network_bits)):
         recent[0, number] = np.nan if value is None else value
     carried = np.nan if load.row_bytes is None else load.row_bytes
-    return Loads([load.tenant_id], Measured(weeks, wavers), recent, np.array([carried]), load.measured_at)
+    seconds = np.array([load.measured_seconds])
+    return Loads([load.tenant_id], Measured(weeks, wavers), recent, np.array([carried]), load.measured_at, seconds)
 
 
 def expected(
@@ -203,8 +207,10 @@ def expected(
 def _expected(loads: Loads, rows: Integers, priors: Floats, part: int) -> Floats:
     shared = priors[:, :_SHARED]
     usual = Measured(_taken(loads.usual.mean, rows), np.nan_to_num(_taken(loads.usual.variance, rows)))
-    level = np.maximum(usual.expected(shared), LEAST_SHARE * shared[:, None, :])
-    recent = np.nan_to_num(_taken(loads.recent, rows)[:, :_SHARED])
+    recent = _taken(loads.recent, rows)[:, :_SHARED]
+    seconds = np.zeros(len(rows)) if loads.seconds is None else np.nan_to_num(_taken(loads.seconds, rows))
+    level = np.maximum(usual.expected(so_far(shared, recent, seconds)), LEAST_SHARE * shared[:, None, :])
+    recent = np.nan_to_num(recent)
     recent[recent <= SURGING_SHARE * shared] = 0.0
     whole = np.broadcast_to(priors[:, None, :], (len(rows), PERIODS_A_WEEK, len(RESOURCES))).copy()
     whole[:, :, :_SHARED] = surging(level, recent, part)
