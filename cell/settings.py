@@ -57,6 +57,9 @@ class CellSettings(Settings):
     )
     lease_seconds: float = Field(default=30.0, ge=1.0, description="after it, a silent worker's job is taken over")
     sweep_seconds: float = Field(default=2.0, ge=0.1, description="how often forgotten jobs are looked for")
+    load_seconds: float = Field(
+        default=15.0, ge=0.5, le=60.0, description="how often each process hands over what tenants took from it"
+    )
     hint_again_seconds: float = Field(
         default=15.0, ge=0.1, description="how long a sent hint may take to be heeded"
     )

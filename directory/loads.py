@@ -9,7 +9,8 @@ Cells tell counters that only grow, from a `start` on; a row keeps those that it
 start, or of another cell, are where counting begins. Rates add up in the part of the week that goes on
 (`rules.periods`); whoever finds that it has ended puts them into what is usual then, in one step.
 
-Rates are smoothed over SMOOTHED_SECONDS: what a tenant took *lately*.
+Rates are smoothed over SMOOTHED_SECONDS: what a tenant took *lately*. Of who is new and was measured for less than
+that, it is the mean of all that time: its first minute counts no more than the others.
 """
 
 from collections.abc import Sequence
@@ -98,6 +99,8 @@ class Load:
     database_share: float | None
     database_bits: float | None
     job_share: float | None
+    measured_seconds: float = 0.0
+    """Of the part of the week that goes on: for how long it was measured."""
     usual: Weeks | None = field(repr=False, compare=False, default=None)
     variance: Weeks | None = field(repr=False, compare=False, default=None)
 
@@ -126,11 +129,15 @@ class CellLoad:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some tenants by name. `recent` is tenants × MEASURED, `bytes` what a move carries; NaN where not known."""
+    """Some tenants by name. `recent` is tenants × MEASURED, `bytes` what a move carries; NaN where not known.
+
+    `seconds`: for how long each was measured in the part of the week that goes on.
+    """
 
     tenants: Sequence[str]
     recent: Floats
     bytes: Floats
+    seconds: Floats
     mean: Weeks
     variance: Weeks
     at: datetime | None

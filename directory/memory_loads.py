@@ -78,7 +78,8 @@ class MemoryLoads:
         if follows and not self._is_news(row, reading.age_seconds, told, at):
             return False
         if follows:
-            row.load = _followed(row, told, max(1.0, reading.age_seconds - row.age_seconds), period)
+            passed, is_new = max(1.0, reading.age_seconds - row.age_seconds), tenant_id not in self._weeks
+            row.load = _followed(row, told, passed, period, is_new=is_new)
         row.load = replace(
             row.load,
             cell_id=reading.cell_id,
@@ -151,6 +152,7 @@ class MemoryLoads:
         ).reshape(len(loads), 4)
         return Page(
             *(names, recent, np.array([_number(load.row_bytes) for load in loads], dtype=float)),
+            np.array([self._rows[name].seconds for name in names], dtype=float),
             *self._usual(names),
             at=max((load.measured_at for load in loads), default=None),
         )
@@ -160,8 +162,8 @@ class MemoryLoads:
         row = self._rows.get(tenant_id)
         if row is None:
             return None
-        known = self._weeks.get(tenant_id)
-        return row.load if known is None else replace(row.load, usual=known[0].copy(), variance=known[1].copy())
+        known, load = self._weeks.get(tenant_id), replace(row.load, measured_seconds=row.seconds)
+        return load if known is None else replace(load, usual=known[0].copy(), variance=known[1].copy())
 
     async def cell(self, cell_id: str) -> CellLoad:
         self._forget()
@@ -199,9 +201,11 @@ class MemoryLoads:
             self._weeks.pop(name, None)
 
 
-def _followed(row: _Row, told: _Counters, passed: float, period: int) -> Load:
+def _followed(row: _Row, told: _Counters, passed: float, period: int, *, is_new: bool) -> Load:
     """The row with what was taken since; and its load."""
     weight = 1 - math.exp(-passed / SMOOTHED_SECONDS)
+    if is_new and row.seconds < SMOOTHED_SECONDS:
+        weight = max(weight, passed / (row.seconds + passed))
     taken = {
         each.name: max(0.0, getattr(told, each.name) - getattr(row.counters, each.name)) / passed
         for each in fields(_Counters)

@@ -119,6 +119,7 @@ class PostgresLoads:
         return Page(
             [row["tenant_id"] for row in rows],
             *(recent, _array([row["row_bytes"] for row in rows])),
+            np.array([row["period_seconds"] for row in rows], dtype=float),
             *(_weeks(rows, "mean"), _weeks(rows, "variance", empty=0.0)),
             max((row["measured_at"] for row in rows), default=None),
         )

@@ -35,12 +35,13 @@ from placement.checks.doctor import Doctor
 from placement.choosing import Chooser
 from placement.creation import Creation
 from placement.decisions import Decisions
-from placement.demands import Demands
+from placement.demands import FRESH_SECONDS, Demands
 from placement.forecasts import Forecasts, GatheredLoads
 from placement.measuring import Measuring
 from placement.planning.automatic import Automatic, Limits
 from placement.planning.conducting import Conductor
 from placement.planning.making import Maker
+from placement.planning.wishes import Wishes
 from placement.pointing import Pointing
 from placement.reach import Reach
 from placement.readiness import Readiness
@@ -137,7 +138,7 @@ async def assemble(settings: PlacementSettings) -> Program:
 
 def _works(settings: PlacementSettings, stores: Stores) -> Works:
     directory, control = stores.directory, stores.control
-    reach, demands = Reach(), Demands(stores.loads)
+    reach, demands = Reach(), Demands(stores.loads, fresh_seconds=min(FRESH_SECONDS, settings.load_seconds))
     candidate = leader.candidate(stores.leadership, stores.terms)
     carrier = Carrier(directory, control, reach)
     publisher = Publisher(directory, stores.feed)
@@ -180,9 +181,13 @@ def _conductor(
         moves=settings.automatic_moves_a_day,
         bytes=settings.automatic_bytes_a_day,
         quiet=hours_of(settings.automatic_quiet),
+        reverse_seconds=settings.reverse_seconds,
     )
     automatic = Automatic(stores.plans, maker, limits, audit)
-    return Conductor(stores.directory, stores.moves, stores.plans, maker, candidate, automatic, audit)
+    drains = Wishes(reverse_seconds=settings.reverse_seconds)
+    return Conductor(
+        stores.directory, stores.moves, stores.plans, maker, candidate, automatic, audit, drains=drains
+    )
 
 
 def _background(settings: PlacementSettings, stores: Stores, works: Works) -> Background:

@@ -19,7 +19,7 @@ from directory.errors import Unavailable
 from directory.loads import MEASURED
 from directory.rules.periods import PERIODS_A_WEEK, part_of_week, period_of
 from directory.rules.plans import PLANS, plan_of
-from placement.balancing.demand import TIMES, Measured, at_times, prior, surging
+from placement.balancing.demand import TIMES, Measured, at_times, prior, so_far, surging
 from placement.balancing.resources import RESOURCES, Flags, Floats, Integers, columns
 from runtime import logs
 from runtime.clock import Clock, SystemClock
@@ -54,6 +54,8 @@ class Loads:
     recent: Floats
     bytes: Floats
     at: datetime | None
+    seconds: Floats | None = None
+    """For how long each was measured, as far as nothing is usual for it yet; None: nobody was."""
 
     @classmethod
     def nothing(cls) -> "Loads":
@@ -169,7 +171,8 @@ class _Filling:
         self._at: datetime | None = None
         week = (PERIODS_A_WEEK, _SHARED)
         self._mean, self._variance = (np.empty((room, *week), dtype=np.float32) for _ in range(2))
-        self._recent, self._bytes = np.empty((room, len(RESOURCES))), np.empty(room)
+        self._recent = np.empty((room, len(RESOURCES)))
+        self._bytes, self._seconds = np.empty(room), np.empty(room)
 
     def lacks(self, page: kept.Page) -> bool:
         """Room for it."""
@@ -179,13 +182,14 @@ class _Filling:
         """For twice as many, and a page at least; that copies all that came, so in a thread."""
         self._mean, self._variance = self._larger(self._mean), self._larger(self._variance)
         self._recent, self._bytes = self._larger(self._recent), self._larger(self._bytes)
+        self._seconds = self._larger(self._seconds)
 
     def add(self, page: kept.Page) -> None:
         """The next ones by name."""
         some = slice(len(self._tenants), len(self._tenants) + len(page.tenants))
         self._mean[some], self._variance[some] = page.mean, page.variance
         self._recent[some, :_SHARED], self._recent[some, _SHARED:] = page.recent, np.nan
-        self._bytes[some] = page.bytes
+        self._bytes[some], self._seconds[some] = page.bytes, page.seconds
         self._tenants.extend(page.tenants)
         self._at = max((at for at in (self._at, page.at) if at is not None), default=None)
 
@@ -195,7 +199,7 @@ class _Filling:
         return Loads(
             self._tenants,
             Measured(self._mean[some], self._variance[some]),
-            *(self._recent[some], self._bytes[some], self._at),
+            *(self._recent[some], self._bytes[some], self._at, self._seconds[some]),
         )
 
     def _larger(self, known: NDArray[FloatT]) -> NDArray[FloatT]:
@@ -214,7 +218,8 @@ def of_one(load: kept.Load | None) -> Loads:
     for number, value in enumerate((load.cpus, load.memory_bytes, load.storage_bytes, load.network_bits)):
         recent[0, number] = np.nan if value is None else value
     carried = np.nan if load.row_bytes is None else load.row_bytes
-    return Loads([load.tenant_id], Measured(weeks, wavers), recent, np.array([carried]), load.measured_at)
+    seconds = np.array([load.measured_seconds])
+    return Loads([load.tenant_id], Measured(weeks, wavers), recent, np.array([carried]), load.measured_at, seconds)
 
 
 def expected(
@@ -243,8 +248,10 @@ def expected(
 def _expected(loads: Loads, rows: Integers, priors: Floats, part: int) -> Floats:
     shared = priors[:, :_SHARED]
     usual = Measured(_taken(loads.usual.mean, rows), np.nan_to_num(_taken(loads.usual.variance, rows)))
-    level = np.maximum(usual.expected(shared), LEAST_SHARE * shared[:, None, :])
-    recent = np.nan_to_num(_taken(loads.recent, rows)[:, :_SHARED])
+    recent = _taken(loads.recent, rows)[:, :_SHARED]
+    seconds = np.zeros(len(rows)) if loads.seconds is None else np.nan_to_num(_taken(loads.seconds, rows))
+    level = np.maximum(usual.expected(so_far(shared, recent, seconds)), LEAST_SHARE * shared[:, None, :])
+    recent = np.nan_to_num(recent)
     recent[recent <= SURGING_SHARE * shared] = 0.0
     whole = np.broadcast_to(priors[:, None, :], (len(rows), PERIODS_A_WEEK, len(RESOURCES))).copy()
     whole[:, :, :_SHARED] = surging(level, recent, part)

@@ -4,6 +4,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from directory.rules.moves import MOST_REVERSE_SECONDS
 from placement.rules import roles
 from placement.rules.pacing import hours_of
 from runtime.settings import Port, SecretList, SecretStr, Settings
@@ -58,6 +59,12 @@ class PlacementSettings(Settings):
         default=60, ge=1, le=3600, description="how often cells are asked what their tenants take"
     )
 
+    reverse_seconds: float = Field(
+        default=3600,
+        ge=0,
+        le=MOST_REVERSE_SECONDS,
+        description="how long moves of drains, and those begun by itself, keep their way back",
+    )
     automatic: bool = Field(default=False, description="levels load by itself: plans approve of themselves")
     automatic_seconds: float = Field(
         default=300, ge=10, le=86_400, description="between two looks whether load should be levelled"

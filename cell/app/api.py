@@ -117,6 +117,6 @@ def _with_control(shared: Shared, control_pool: Pool, pepper: bytes, work: Work)
 async def _start_api_tasks(shared: Shared, state: SchemaState, notices: Notices, app_pool: Pool) -> None:
     shared.tasks.keep("schema", state.settle, Backoff(initial_seconds=0.2, cap_seconds=2.0))
     shared.tasks.keep("hints", shared.hinter.run)
-    shared.tasks.keep("loads", shared.loads.repeat)
+    shared.tasks.keep("loads", lambda: shared.loads.repeat(shared.settings.load_seconds))
     shared.tasks.keep("connections", partial(keep_warm, app_pool))
     shared.tasks.keep("notices", notices.follow, Backoff(initial_seconds=0.2, cap_seconds=2.0))

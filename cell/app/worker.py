@@ -82,7 +82,7 @@ async def assemble_worker(settings: CellSettings) -> Worker:
     async def start_tasks() -> None:
         shared.tasks.keep("schema", state.settle, Backoff(initial_seconds=0.2, cap_seconds=2.0))
         shared.tasks.keep("hints", shared.hinter.run)
-        shared.tasks.keep("loads", shared.loads.repeat)
+        shared.tasks.keep("loads", lambda: shared.loads.repeat(settings.load_seconds))
         shared.tasks.keep("sweep", lambda: sweep.repeat(settings.sweep_seconds))
         shared.tasks.keep("expiry", lambda: expiry.repeat(EXPIRY_SECONDS))
         shared.tasks.keep("prepared", lambda: prepare(app_pool, PREPARING_SECONDS))

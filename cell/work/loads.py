@@ -25,7 +25,6 @@ from runtime import logs
 
 log = logs.get("cell.loads")
 REDIS_SECONDS = 2.0
-HAND_OVER_SECONDS = 15.0
 DAY_SECONDS = 24 * 3600
 KEPT_SECONDS = DAY_SECONDS + 3600
 PROCESS_SECONDS = 90.0
@@ -71,7 +70,7 @@ class LoadSums:
     def __repr__(self) -> str:
         return f"<LoadSums of {self._meter!r}>"
 
-    async def repeat(self, seconds: float = HAND_OVER_SECONDS) -> None:
+    async def repeat(self, seconds: float) -> None:
         """Hand over once, after the rest."""
         await asyncio.sleep(seconds)
         await self.hand_over()

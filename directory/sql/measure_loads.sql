@@ -2,8 +2,9 @@
 -- Nothing counts twice: a row takes only what is younger, from the same start. The first counters of a start, or of
 -- another cell, are where counting begins. A part of the week that has ended is left alone until it was closed, for
 -- counters go on meanwhile. Who does nothing, and did nothing, is written only now and then. Rates stay above 1e-12,
--- because Postgres refuses what gets too small for it. What passes to and from the database is null where a cell does
--- not say it, and begins when it does.
+-- because Postgres refuses what gets too small for it. Of who was never measured for as long as rates are smoothed over,
+-- they are the mean of all that time: nothing was closed yet. What passes to and from the database is null where a cell
+-- does not say it, and begins when it does.
 INSERT INTO directory.loads AS l
     (tenant_id, cell_id, start, age_seconds, cpu_seconds, network_bytes, requests, database_seconds, job_seconds,
      database_bytes, memory_bytes, storage_bytes, row_bytes, period, measured_at)
@@ -48,7 +49,10 @@ SET (cell_id, start, age_seconds, cpu_seconds, network_bytes, requests, database
         SELECT follows,
                NOT follows OR (l.period_seconds > 0 AND l.period <= excluded.period + 1) AS kept,
                CASE WHEN follows AND passed <= $14 THEN passed ELSE 0 END AS seconds,
-               1 - exp(-least(passed / $15::float8, 100)) AS weight,
+               CASE WHEN l.period_seconds < $15::float8
+                     AND NOT EXISTS (SELECT FROM directory.usual_loads u WHERE u.tenant_id = l.tenant_id)
+                    THEN greatest(1 - exp(-least(passed / $15::float8, 100)), passed / (l.period_seconds + passed))
+                    ELSE 1 - exp(-least(passed / $15::float8, 100)) END AS weight,
                greatest(excluded.cpu_seconds - l.cpu_seconds, 0) / passed AS cpus,
                greatest(excluded.network_bytes - l.network_bytes, 0) * 8 / passed AS bits,
                greatest(excluded.requests - l.requests, 0) / passed AS requests,

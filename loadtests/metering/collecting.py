@@ -17,7 +17,7 @@ from typing import Any
 from cell.app.api import Api, assemble_api
 from cell.load import Meter
 from cell.settings import CellSettings
-from cell.work.loads import HAND_OVER_SECONDS, LoadSums
+from cell.work.loads import LoadSums
 from directory import postgres
 from directory.control.client import CellControl
 from directory.control.token import control_token
@@ -30,6 +30,7 @@ from runtime.embedded.postgres import PostgresServer
 from runtime.embedded.redis import RedisServer
 
 TENANTS, PAGE = 5000, 1000
+HAND_OVER_SECONDS: float = CellSettings.model_fields["load_seconds"].default
 REPEATS = 5
 CELL, REGION = "cell-1", "eu"
 NEWS_SECONDS = 1.2

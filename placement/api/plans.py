@@ -109,7 +109,9 @@ class Promise(Output):
 
     cells: int = 0
     tenants: int = 0
-    unmeasured: int = Field(default=0, description="tenants reckoned with as their plans let expect")
+    unmeasured: int = Field(
+        default=0, description="tenants that are new, of whom no part of a week was measured yet"
+    )
     moves: int = Field(default=0, description="that are left, of all waves")
     bytes: float = 0.0
     waves: int = 0

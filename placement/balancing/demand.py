@@ -27,6 +27,8 @@ TIMES = (NIGHTS, DAYS, EVENINGS, WEEKENDS)
 """What has columns of its own; hours of Monday to Friday in UTC: 0 to 8, 8 to 16, 16 to 24."""
 SURGE = 1.5
 """From so many times the usual on it is a surge: less is the wavering of a day."""
+NEW_SECONDS = 600.0
+"""After so long of measurement a new tenant's plan counts half, after twice as long a quarter, and so on."""
 DEFAULT_Z = 1.0
 """How many deviations above its mean a tenant is reckoned with. Those of a cell's tenants rarely meet."""
 
@@ -93,6 +95,15 @@ def at_times(expected: Floats) -> Floats:
             time = number - int(np.flatnonzero(wide.resource == resource)[0])
             found[:, number] = expected[:, time == TIME_OF, resource].mean(axis=1)
     return found  # type: ignore[no-any-return]
+
+
+def so_far(prior: Floats, recent: Floats, seconds: Floats) -> Floats:
+    """tenants × resources, of whom nothing is usual yet: the longer they were measured, the less counts `prior`.
+
+    But never less than they took lately (NaN: not known, as is what was measured for no time at all).
+    """
+    share = np.exp2(-seconds / NEW_SECONDS)[:, None]
+    return np.where(np.isnan(recent), prior, np.maximum(share * prior + (1 - share) * recent, recent))
 
 
 def surging(expected: Floats, recent: Floats, bucket: int) -> Floats:

@@ -113,7 +113,9 @@ def rebalance(
         remarks.append(f"some cells stay above their limits of {', '.join(over)}: the fleet needs room")
     if fleet.unmeasured:
         named = ", ".join([*fleet.unmeasured[:MOST_NAMED], *(["…"] if len(fleet.unmeasured) > MOST_NAMED else [])])
-        remarks.append(f"{len(fleet.unmeasured)} tenants are reckoned with as their plans let expect: {named}")
+        remarks.append(
+            f"{len(fleet.unmeasured)} tenants are new: what they took lately counts, else their plans: {named}"
+        )
     return _plan(fleet, layout, homeless, ideal, least, remarks)
 
 

@@ -38,6 +38,8 @@ class Limits:
     moves: int = 200
     bytes: float | None = None
     quiet: Sequence[Hours] = ()
+    reverse_seconds: float = 3600.0
+    """How long each move keeps its way back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ class Automatic:
         known = await self._plans.plans(kind="balance", unfinished=True)
         if any(plan.state in ACTIVE for plan in known) or await self.left() is None:
             return
-        wishes, began = Wishes(exact=False), self._clock.monotonic()
+        wishes = Wishes(exact=False, reverse_seconds=self._limits.reverse_seconds)
+        began = self._clock.monotonic()
         try:
             made = await self._maker.make(wishes)
         except NotSolved as error:

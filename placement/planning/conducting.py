@@ -64,10 +64,12 @@ class Conductor:
         automatic: Automatic,
         audit: Audit,
         clock: Clock | None = None,
+        drains: Wishes | None = None,
     ) -> None:
+        """`drains`: what is wished for in plans of cells that drain."""
         self._directory, self._moves, self._plans, self._maker = directory, moves, plans, maker
         self._candidate, self._automatic = candidate, automatic
-        self._drains = Drains(directory, moves, plans, audit, clock)
+        self._drains = Drains(directory, moves, plans, audit, clock, drains)
         self._audit = audit
         self._clock = clock or SystemClock()
         self._rests: dict[str, float] = {}

@@ -32,9 +32,16 @@ class Drains:
     """What the leader does for cells that drain, beside carrying out their plans."""
 
     def __init__(
-        self, directory: Directory, moves: Moves, plans: Plans, audit: Audit, clock: Clock | None = None
+        self,
+        directory: Directory,
+        moves: Moves,
+        plans: Plans,
+        audit: Audit,
+        clock: Clock | None = None,
+        wishes: Wishes | None = None,
     ) -> None:
         self._directory, self._moves, self._plans, self._audit = directory, moves, plans, audit
+        self._wishes = wishes or Wishes()
         self._clock = clock or SystemClock()
 
     async def look(self, term: Term) -> None:
@@ -53,7 +60,7 @@ class Drains:
         if cell.tenants == 0 and not await self._moves.moves(cell_id=cell.cell_id, unfinished=True, limit=1):
             await self._empty(cell, plan, term)
         elif plan is None and not await self._rests(cell):
-            new = NewPlan("drain", cell.cell_id, goals=Wishes().goals(), approved_by=OPERATOR)
+            new = NewPlan("drain", cell.cell_id, goals=self._wishes.goals(), approved_by=OPERATOR)
             async with self._audit.deciding("beginDrain", f"cell/{cell.cell_id}", term=term) as recording:
                 made = await self._plans.propose(new, [], term)
                 recording.came({}, (f"plan/{made.plan_id}",))

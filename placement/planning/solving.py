@@ -119,7 +119,7 @@ def _summary(
     fleet = plan.fleet
     remarks = list(plan.remarks) if task.drained is None else []
     if task.drained is not None and fleet.unmeasured:
-        remarks.append(f"{len(fleet.unmeasured)} tenants are reckoned with as their plans let expect")
+        remarks.append(f"{len(fleet.unmeasured)} tenants are new: what they took lately counts, else their plans")
     remarks += untold(fleet)
     if stuck:
         remarks.append(f"{stuck} moves find no room on their way yet: they come in a later wave")

@@ -128,9 +128,26 @@ async def test_bytes_of_the_database_are_known_from_cells_that_count_them(stage:
 async def test_rates_are_smoothed(stage: Stage) -> None:
     """A minute says little; what was before it counts as much as the time constant gives it."""
     await stage.live("acme")
-    for age, cpu_seconds in ((0, 0.0), (60, 60.0), (120, 60.0)):
+    for age, cpu_seconds in ((0, 0.0), (SMOOTHED_SECONDS, 900.0), (SMOOTHED_SECONDS + 60, 900.0)):
         await stage.loads.measure(reading(age, cpu_seconds=cpu_seconds), MONDAY + timedelta(seconds=age))
     assert (await stage.known()).cpus == pytest.approx(math.exp(-60 / SMOOTHED_SECONDS))
+
+
+async def test_rates_of_who_is_new_are_the_mean_of_all_that_was_measured(stage: Stage) -> None:
+    """The first minute counts no more than the others, until a part of the week was closed."""
+    await stage.live("acme")
+    for age, cpu_seconds in ((0, 0.0), (20, 20.0), (30, 20.0), (120, 60.0)):
+        await stage.loads.measure(reading(age, cpu_seconds=cpu_seconds), MONDAY)
+    found = await stage.known()
+    assert found.cpus == pytest.approx(0.5)
+    assert found.measured_seconds == 120
+    assert (await stage.loads.page()).seconds == pytest.approx([120])
+    now = period_of(MONDAY) + 1
+    ended = await stage.loads.ended(now)
+    await stage.loads.close(ended, ended.mean, ended.variance, now)
+    await stage.loads.measure(reading(180, cpu_seconds=60), beginning(now))
+    assert (await stage.known()).cpus == pytest.approx(0.5 * math.exp(-60 / SMOOTHED_SECONDS))
+    assert (await stage.known()).measured_seconds == 60
 
 
 async def test_what_comes_twice_or_late_counts_once(stage: Stage) -> None:

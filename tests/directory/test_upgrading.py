@@ -39,7 +39,13 @@ END
 $$
 """
 OF_PLACEMENT = {
-    "take_room", "use_reservation", "get_reservation", "promise_room", "get_offer", "sum_taken", "check_term",
+    "take_room",
+    "use_reservation",
+    "get_reservation",
+    "promise_room",
+    "get_offer",
+    "sum_taken",
+    "check_term",
 }
 """What no mover does."""
 

@@ -109,7 +109,8 @@ async def control_database(reused_database: ControlDatabase) -> ControlDatabase:
     return reused_database
 
 
-StartPlacement = Callable[[], Awaitable[Client]]
+StartPlacement = Callable[..., Awaitable[Client]]
+"""With more settings, by their names without the prefix, if some are wished for."""
 StartCell = Callable[..., Awaitable[FakeCell]]
 
 
@@ -119,8 +120,10 @@ async def start_placement(control_database: ControlDatabase, redis_url: str) -> 
     started: list[Program] = []
     async with aiohttp.ClientSession() as session:
 
-        async def start() -> Client:
-            program = await assemble(PlacementSettings.load(environment(control_database, redis_url)))
+        async def start(**more: str) -> Client:
+            told = environment(control_database, redis_url)
+            told |= {f"CELLWAY_PLACEMENT_{name}": value for name, value in more.items()}
+            program = await assemble(PlacementSettings.load(told))
             await program.lifecycle.start()
             started.append(program)
             return Client(session, program)

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from directory.errors import Unavailable
 from directory.loads import MOST_AT_ONCE, Ended, Page, nothing_usual
@@ -24,13 +26,26 @@ MONDAY = datetime(2026, 6, 1, 9, tzinfo=UTC)
 WIDE = columns(TIMES)
 
 
-def loads_of(tenants: Sequence[str], mean: Sequence[float], recent: Sequence[float] | None = None) -> Loads:
+def loads_of(
+    tenants: Sequence[str], mean: Sequence[float], recent: Sequence[float] | None = None, seconds: float = 0.0
+) -> Loads:
     """All of them take the same in all parts of the week."""
     weeks = nothing_usual(len(tenants))
     weeks[:] = mean
     lately = np.full((len(tenants), len(RESOURCES)), np.nan)
     lately[:, :4] = mean if recent is None else recent
-    return Loads(tenants, Measured(weeks, np.zeros_like(weeks)), lately, np.full(len(tenants), 7.0), MONDAY)
+    carried, known = np.full(len(tenants), 7.0), np.full(len(tenants), float(seconds))
+    return Loads(tenants, Measured(weeks, np.zeros_like(weeks)), lately, carried, MONDAY, known)
+
+
+def new(cpus: float, seconds: float, plan: str = "standard") -> float:
+    """CPUs that a tenant is reckoned with which was measured for so long, and of which nothing is usual yet."""
+    loads = loads_of(["acme"], [math.nan] * 4, [cpus, math.nan, math.nan, math.nan], seconds)
+    found = expected(loads, ["acme"], [plan], MONDAY)[0]
+    cpu = found[WIDE.resource == RESOURCES.index("cpu")]
+    assert cpu == pytest.approx(cpu[0])
+    assert of(found, "memory") == pytest.approx(prior(plan)[1])
+    return float(cpu[0])
 
 
 def of(row: np.ndarray[tuple[int], np.dtype[np.float64]], name: str) -> float:
@@ -87,6 +102,49 @@ def test_who_surges_is_reckoned_with_at_once() -> None:
     assert of(expected(fresh, ["acme"], ["standard"], MONDAY)[0], "cpu") == pytest.approx(2.0)
 
 
+def test_the_longer_somebody_new_was_measured_the_less_counts_its_plan() -> None:
+    """Half after ten minutes, next to nothing after two hours; who sleeps is still reckoned with a little."""
+    plan = float(prior("standard")[0])
+    assert new(0.01, 0) == pytest.approx(plan)
+    assert new(0.01, 600) == pytest.approx((plan + 0.01) / 2)
+    assert new(0.01, 7200) == pytest.approx(0.01, rel=0.01)
+    assert new(0.0, 86_400) == pytest.approx(LEAST_SHARE * plan)
+
+
+def test_whoever_new_takes_more_than_its_plan_lets_expect_is_reckoned_with_that_at_once() -> None:
+    """However little more: that a surge is so many times the usual is for those of whom something is usual."""
+    plan = float(prior("standard")[0])
+    assert new(1.1 * plan, 5) == pytest.approx(1.1 * plan)
+    assert new(40 * plan, 5) == pytest.approx(40 * plan)
+    usual = loads_of(["acme"], [plan, 1e8, 1e9, 1e6], [1.1 * plan, 1e8, 1e9, 1e6], 600)
+    assert of(expected(usual, ["acme"], ["standard"], MONDAY)[0], "cpu") == pytest.approx(plan)
+
+
+@given(
+    st.sampled_from(["standard", "premium"]),
+    st.floats(0, 64),
+    st.floats(0, 64),
+    st.floats(0, 20_000),
+    st.floats(0, 20_000),
+)
+def test_of_who_is_new_what_was_measured_counts_the_more_the_longer(
+    plan: str, cpus: float, more: float, seconds: float, longer: float
+) -> None:
+    """Between what was measured and what the plan lets expect, never below either what was or the least share."""
+    usual = float(prior(plan)[0])
+    found = new(cpus, seconds, plan)
+    assert max(cpus, LEAST_SHARE * usual) <= found * (1 + 1e-9)
+    assert found <= max(cpus, usual) * (1 + 1e-9)
+    assert new(cpus, seconds + longer, plan) <= found * (1 + 1e-9)
+    assert new(cpus + more, seconds, plan) >= found * (1 - 1e-9)
+
+
+@given(st.floats(0, 64), st.floats(0, 20_000), st.floats(0, 1))
+def test_nothing_jumps_from_one_measurement_to_the_next(cpus: float, seconds: float, passed: float) -> None:
+    """In a second a tenant's plan loses less than an eight hundredth of its weight."""
+    assert abs(new(cpus, seconds + passed) - new(cpus, seconds)) <= passed * prior("standard")[0] / 800 + 1e-12
+
+
 def test_many_are_reckoned_with_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same as all at once."""
     names = [f"tenant-{number:03}" for number in range(50)]
@@ -112,6 +170,8 @@ async def test_demands_are_read_whole_and_kept_for_a_while() -> None:
     found = await demands.read()
     assert found.tenants == names
     assert found.recent.shape == (len(names), len(RESOURCES))
+    assert found.seconds is not None
+    assert found.seconds.tolist() == [0.0] * len(names)
     assert (found.recent[:, RESOURCES.index("storage")] == 4).all()
     assert found.at == MONDAY
 

@@ -125,7 +125,7 @@ def test_a_drain_does_not_wait_for_measurements() -> None:
     present = fleet(cells, [holds(100)] * 2, [row(5)] * 2, [0, 1])
     plan = rebalance(replace(present, unmeasured=["tenant-0"]))
     assert plan.where.tolist() == [1, 1]
-    assert plan.remarks[-1] == "1 tenants are reckoned with as their plans let expect: tenant-0"
+    assert plan.remarks[-1] == "1 tenants are new: what they took lately counts, else their plans: tenant-0"
 
 
 def test_a_cordoned_cell_keeps_what_it_has() -> None:

@@ -44,6 +44,27 @@ async def test_a_hot_cell_is_levelled_by_itself_and_a_level_fleet_left_alone(sma
     assert len(await small.office.plans.plans()) == 1
 
 
+async def test_what_is_level_enough_is_left_alone_by_itself(small: World) -> None:
+    """At 1.12 nobody moves however often it looks; above 1.15 somebody does."""
+    homes = {"cell-1": TENANTS[:3], "cell-2": TENANTS[3:6], "cell-3": TENANTS[6:]}
+    for cell_id, tenants in homes.items():
+        await small.settle(cell_id, *tenants)
+    await small.give_capacity(20.0, *homes)
+    hot = dict(zip(TENANTS, [1.12, 1.12, 1.12, *[0.94] * 6], strict=True))
+    small.demands.cpus = hot
+    automatic(small)
+    for _ in range(4):
+        await small.round()
+        await small.office.pass_time(301)
+    assert await small.office.plans.plans() == []
+    assert (await small.proposed(Wishes(exact=False))).summary["peak_before"] == pytest.approx(1.12)
+    small.demands.cpus = hot | dict.fromkeys(TENANTS[:3], 1.3)
+    await small.round()
+    plan = next(plan for plan in await small.office.plans.plans() if plan.automatic)
+    assert (await small.through(plan)).state == "DONE"
+    assert plan.summary["peak_before"] == pytest.approx(3.9 / ((3.9 + 6 * 0.94) / 3))
+
+
 async def test_what_it_does_can_be_paused_and_stopped(small: World) -> None:
     """Like any other plan; and no other one begins beside it."""
     automatic(small)

@@ -116,6 +116,8 @@ async def test_a_plan_promises_what_it_brings_and_costs(small: World) -> None:
     assert summary["bytes"] == pytest.approx(5e6 * len(made.moves))
     assert (summary["peak_before"], summary["measured_moves"]) == (3.0, 0)
     assert summary["peak_after"] < 1.1
+    # Six equal tenants in three cells, and three whom nothing is known to take: all of it can be level.
+    assert summary["gap"] == pytest.approx(summary["peak_after"] - 1.0, abs=0.01)
     assert summary["waves"] == max(move.wave for move in made.moves) > 1
     # Of each wave of two, both at once: the usual ten seconds and one for its bytes.
     assert summary["seconds"] == pytest.approx(11.0 * summary["waves"], rel=0.01)
@@ -123,7 +125,10 @@ async def test_a_plan_promises_what_it_brings_and_costs(small: World) -> None:
     assert slow.summary["seconds"] == pytest.approx(3600.0 * len(slow.moves))
     cpu = next(each for each in summary["balances"] if each["resource"] == "cpu on days")
     assert (cpu["before"], cpu["use"]) == (3.0, 0.25)
-    assert any("3 tenants are reckoned with as their plans let expect" in remark for remark in summary["remarks"])
+    assert any(
+        "3 tenants are new: what they took lately counts, else their plans" in remark
+        for remark in summary["remarks"]
+    )
 
 
 async def test_of_a_large_plan_a_part_is_kept(small: World, monkeypatch: pytest.MonkeyPatch) -> None:
