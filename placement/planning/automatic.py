@@ -65,7 +65,7 @@ class Automatic:
         known = await self._plans.plans(kind="balance", unfinished=True)
         if any(plan.state in ACTIVE for plan in known) or await self.left() is None:
             return
-        wishes, began = Wishes(exact=False), self._clock.monotonic()
+        wishes, began = Wishes.by_itself(), self._clock.monotonic()
         try:
             made = await self._maker.make(wishes)
         except NotSolved as error:

@@ -76,7 +76,7 @@ async def test_who_moves_is_at_home_where_it_goes_and_held_at_the_other_end(smal
 
 
 async def test_who_moved_lately_cools_down(small: World) -> None:
-    """For a day, unless told otherwise."""
+    """For three days, unless told otherwise."""
     stage = small.office.stage
     await small.settle("cell-1", "acme")
     await stage.desk.plan(NewMove("acme", "cell-2", MoveOptions()))
