@@ -88,7 +88,7 @@ demo-rebalance: $(VENV)/installed-dev compile ## A fleet out of balance is level
 bench-placement: $(VENV)/installed-dev $(VENV)/peers/installed ## Choosing a cell, levelling a million tenants, beside CP-SAT and a greedy rebalancer
 	$(BIN)/python -m loadtests.placement --peers $(VENV)/peers
 
-simulate: $(VENV)/installed-dev ## A week of load, planned for every hour; draws all cells over time into loadtests/results
+simulate: $(VENV)/installed-dev ## A week of load, levelled as the service does by itself; draws all cells over time into loadtests/results
 	$(BIN)/python -m loadtests.placement.week
 
 autobahn: $(VENV)/installed-dev compile ## WebSocket cases of Autobahn, straight and through the router (PYTHON2=python2.7; ALL=1 for slow ones)

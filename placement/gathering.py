@@ -26,8 +26,8 @@ from placement.balancing.resources import RESOURCES, TENANTS, Columns, Floats, c
 from placement.balancing.sites import SERVING, Needs, Site, Sites
 from placement.demands import Demand
 
-COOL_DOWN_SECONDS = 86_400.0
-"""Who moved is not moved again sooner than that, only to level load."""
+COOL_DOWN_SECONDS = 3 * 86_400.0
+"""Who moved is not moved again sooner than that, only to level load: what is new of load is learnt within days."""
 PAGE = 5000
 """Residents at once: some milliseconds in which nobody else is served."""
 MOST_NAMED = 3

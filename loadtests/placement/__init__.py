@@ -6,6 +6,9 @@
 - `optima`     small fleets, beside what is proved to be the best
 - `greedy`     a rebalancer as shard managers have it: the fullest gives to the emptiest, by one number
 - `peer`       OR-tools' solver on the same fleet, in a process that can be killed
-- `week`       seven days of load, planned for every quarter of an hour; `make simulate`
+- `large`      what the service does for a large fleet: gathering, reckoning, solving with reasons, rooms
+- `week`       seven days of load, and what the service does about it by itself; `make simulate`
+- `world`      that load, and what placement learns of it
+- `service`    placement's own loop over directories in memory, and movers that take time
 - `picture`    load of cells over time, as SVG
 """

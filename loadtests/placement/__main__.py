@@ -33,7 +33,9 @@ from placement.balancing.planning import ideals, peak, rebalance
 from placement.balancing.resources import LEVELLED, Floats, Integers
 
 RESULT = Path(__file__).parents[1] / "results" / "placement.json"
-PARTS = ("choose", "plan_10k", "plan_1m", "peers", "optima")
+MEASURED = ("choose", "rooms", "plan_10k", "plan_1m", "service_1m")
+"""Each in a process of its own."""
+PARTS = (*MEASURED, "peers", "optima")
 Arranged = tuple[Integers | None, float]
 """Where everybody lives then, None when nothing was found; after how many seconds."""
 DEADLINE_SECONDS = 600.0
@@ -48,23 +50,26 @@ GOALS: Mapping[str, tuple[str, float]] = {
     "choose_p50_ms": ("<=", 1.0),
     "choose_p99_ms": ("<=", 3.0),
     "plan_10k_seconds": ("<=", 2.0),
-    "plan_10k_gap": ("<=", 0.0201),
+    "plan_10k_gap": ("<=", 0.02),
     "plan_1m_seconds": ("<=", 60.0),
     "plan_1m_gib": ("<=", 4.0),
     "max_over_mean": ("<=", 1.1),
     "optima_worst_ratio": ("<=", optima.FAR),
 }
 METHOD = (
-    "Fleets: log-normal tenants whose CPU, memory, storage and network depend on each other only in part, thrown "
-    "into cells by log-normal weights, 60 % of the capacity in use; limits leave room for the loss of one cell. "
-    "Seconds are of `rebalance` with its linear programs, one thread, waves apart; GiB is the largest resident "
-    "set of the process, the fleet included. The gap is to a bound from linear programs in which tenants are "
-    "divisible, resource by resource; max_over_mean is the worst cell's ratio in any resource after the plan, of "
-    "both sizes. Peers plan for the same fleet for the same time: CP-SAT (two workers, our present layout as its "
-    "hint, building its model counts, starting Python does not; it knows no caps), and a greedy rebalancer by one "
-    "number for each tenant. "
-    "Optima: small random fleets, beside the optimum that scipy.optimize.milp proves. others_cores is what other "
-    "programs used meanwhile."
+    "Fleets: log-normal tenants whose CPU, memory, storage and network depend on each other only in part, thrown"
+    " into cells by log-normal weights, 60 % of the capacity in use; limits leave room for the loss of one cell."
+    " Seconds are of `rebalance` with its linear programs, one thread, waves apart; GiB is the largest resident "
+    "set of the process, the fleet included. rooms and service_1m are what the service does, without goals: a "
+    "cell chosen from the picture that placement keeps, of cells of which nobody has told any load; and a plan "
+    "for tenants that a directory makes page by page as they are read (that counts), reckoned with by measured "
+    "weeks, solved in a process of its own as the service does it, with reasons; its GiB are of either process. "
+    "The gap is to a bound from linear programs in which tenants are divisible, resource by resource; "
+    "max_over_mean is the worst cell's ratio in any resource after the plan, of both sizes. Peers plan for the "
+    "same fleet for the same time: CP-SAT (two workers, our present layout as its hint, building its model "
+    "counts, starting Python does not; it knows no caps), and a greedy rebalancer by one number for each tenant."
+    " Optima: small random fleets, beside the optimum that scipy.optimize.milp proves. others_cores is what "
+    "other programs used meanwhile."
 )
 
 
@@ -178,7 +183,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     peers = options.peers.absolute()
     if "peers" in options.only:
         require(peers)
-    for name in ("choose", "plan_10k", "plan_1m"):
+    for name in MEASURED:
         if name in options.only:
             found |= part(name)
             print({key: value for key, value in found.items() if key.startswith(name)}, flush=True)

@@ -1,6 +1,6 @@
 """One part of the measurements, in a process of its own.
 
-python -m loadtests.placement.measure choose|plan_10k|plan_1m
+python -m loadtests.placement.measure choose|rooms|plan_10k|plan_1m|service_1m
 """
 
 import gc
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from loadtests.placement.instances import CELL, GIB, fleet_of_cells, uneven
+from loadtests.placement.large import roomy, served
 from placement.balancing.choosing import Candidate, choose
 from placement.balancing.goals import Goals
 from placement.balancing.planning import peak, rebalance
@@ -81,8 +82,10 @@ def planned(name: str, tenants: int, cells: int, goals: Goals) -> dict[str, Any]
 
 PARTS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "choose": chosen,
+    "rooms": lambda: roomy(CHOICES, 1000),
     "plan_10k": lambda: planned("plan_10k", 10_000, 50, Goals(start=1.0, stop=STOP)),
     "plan_1m": lambda: planned("plan_1m", 1_000_000, 1_000, Goals()),
+    "service_1m": lambda: served("service_1m", 1_000_000, 1_000),
 }
 
 if __name__ == "__main__":

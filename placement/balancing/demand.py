@@ -103,17 +103,21 @@ def so_far(prior: Floats, recent: Floats, seconds: Floats) -> Floats:
     But never less than they took lately (NaN: not known, as is what was measured for no time at all).
     """
     share = np.exp2(-seconds / NEW_SECONDS)[:, None]
-    return np.where(np.isnan(recent), prior, np.maximum(share * prior + (1 - share) * recent, recent))
+    blended = np.maximum(share * prior + (1 - share) * recent, recent)
+    found: Floats = np.where(np.isnan(recent), prior, blended)
+    return found
 
 
 def surging(expected: Floats, recent: Floats, bucket: int) -> Floats:
     """What is expected; of who takes far more now than it does at this hour, so much more at all hours.
 
-    But never more than it takes now: the hours since it began are learnt already.
+    But never more than it takes now, or at its busiest hour that is learnt: those since it began are learnt
+    already. So at night as much is expected of the day as the day before has shown, and not less.
     """
     usual = expected[:, bucket]
     times = np.divide(recent, usual, out=np.ones_like(recent), where=recent > SURGE * usual)
-    return np.maximum(expected, np.minimum(expected * times[:, None, :], recent[:, None, :]))
+    most = np.maximum(recent, expected.max(axis=1))
+    return np.maximum(expected, np.minimum(expected * times[:, None, :], most[:, None, :]))
 
 
 def bucket_of(hour_of_week: float) -> int:

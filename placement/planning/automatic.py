@@ -5,7 +5,7 @@ kept of it. Otherwise it is a plan like any other, to be seen, paused and stoppe
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from directory.errors import NotAllowed, NotFound
 from directory.plans import NewPlan, Plans
@@ -71,7 +71,7 @@ class Automatic:
         known = await self._plans.plans(kind="balance", unfinished=True)
         if any(plan.state in ACTIVE for plan in known) or await self.left() is None:
             return
-        wishes = Wishes(exact=False, reverse_seconds=self._limits.reverse_seconds)
+        wishes = replace(Wishes.by_itself(), reverse_seconds=self._limits.reverse_seconds)
         began = self._clock.monotonic()
         try:
             made = await self._maker.make(wishes)

@@ -6,6 +6,7 @@ from typing import Any
 
 from directory.values import MoveOptions
 from placement.balancing.goals import Goals
+from placement.gathering import COOL_DOWN_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,8 @@ class Wishes:
     """Nobody moves to level load while no cell is above it."""
     stop: float = 1.08
     """What a cell is brought down to."""
+    most: float = Goals().most
+    """A cell in between is brought down to this while others are levelled; at `start` it is left alone."""
     seconds: float = 20.0
     """For the search, at most; then the best that was found is the plan."""
     exact: bool = True
@@ -30,7 +33,7 @@ class Wishes:
     """None: as much as comes."""
     reverse_seconds: float = 3600.0
     """How long each move keeps its way back."""
-    cool_down_seconds: float = 86_400.0
+    cool_down_seconds: float = COOL_DOWN_SECONDS
     """Who moved is not moved again sooner, only to level load."""
     patience_seconds: float = 600.0
     """A move that is paused, or that something is wrong with, for so long is left to itself."""
@@ -46,9 +49,19 @@ class Wishes:
         return asdict(self)
 
     def ratios(self, *, going_on: bool) -> Goals:
-        """`going_on`: what was begun above `start` is brought down to `stop`, and not left half-way."""
-        most = max(self.stop, min(Goals().most, self.start))
-        return Goals(start=most if going_on else self.start, stop=self.stop, most=most)
+        """`going_on`: what was begun above `start` is not left before it is half-way to `stop`, or at `most`."""
+        most = max(self.stop, min(self.most, self.start))
+        half_way = max(self.stop, min(most, (self.start + self.stop) / 2))
+        return Goals(start=half_way if going_on else self.start, stop=self.stop, most=most)
+
+    @classmethod
+    def by_itself(cls) -> "Wishes":
+        """Of plans that approve of themselves: soon there is another one, so what need not move stays for now.
+
+        Estimates waver. If each cell a little above `stop` were brought down with one that is above `start`, plans
+        would never end.
+        """
+        return cls(most=cls().start, exact=False)
 
     def options(self) -> MoveOptions:
         """Of each move."""

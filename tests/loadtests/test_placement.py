@@ -25,7 +25,7 @@ def test_a_thousand_tenants_are_levelled_close_to_the_bound() -> None:
     fleet = uneven(1000, 10)
     for exact in (True, False):
         plan = rebalance(fleet, Goals(start=1.0, stop=1.02), Effort(exact=exact))
-        assert plan.gap <= 0.021
+        assert round(plan.gap, 4) <= 0.02
         assert (plan.after <= fleet.limits * (1 + 1e-6)).all()
 
 
@@ -50,7 +50,7 @@ def test_a_peer_that_is_not_there_is_no_figure(tmp_path: Path) -> None:
 def test_a_goal_that_is_missed_is_told_and_one_that_was_not_measured_is_not() -> None:
     """With the figure."""
     assert bench.missed({"choose_p50_ms": 1.0, "plan_10k_gap": 0.05}) == [
-        "plan_10k_gap is 0.05, and should be <= 0.0201"
+        "plan_10k_gap is 0.05, and should be <= 0.02"
     ]
 
 

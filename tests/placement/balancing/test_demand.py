@@ -56,6 +56,18 @@ def test_a_surge_counts_at_all_hours_at_once() -> None:
     assert (surging(expected, np.full((1, 7), 40.0), 0) == 40).all()
 
 
+def test_a_surge_at_night_expects_of_the_day_what_the_last_one_has_shown() -> None:
+    """Otherwise a tenant that has grown since yesterday would look small each night, and large each noon."""
+    usual = np.tile([4.0, 10.0], BUCKETS // 2)  # nights and days
+    learnt = Measured.nothing(1)
+    for part, value in enumerate(usual):
+        learnt.observe(part, ONE, np.full((1, 7), value), np.zeros((1, 7)))
+    learnt.observe(1, ONE, np.full((1, 7), 600.0), np.zeros((1, 7)))
+    grown = surging(learnt.expected(np.zeros((1, 7))), np.full((1, 7), 240.0), 2)
+    assert (grown[0, 2::2] == 240).all()
+    assert (grown[0, 3::2] == 600).all()
+
+
 def test_who_was_never_measured_is_reckoned_with_its_plan() -> None:
     """And is named."""
     nothing = Measured.nothing(1)

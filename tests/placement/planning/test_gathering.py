@@ -91,7 +91,7 @@ async def test_what_is_reserved_is_held_until_it_is_over(world: World) -> None:
 
 
 async def test_who_moved_lately_cools_down(small: World) -> None:
-    """For a day, unless told otherwise."""
+    """For three days, unless told otherwise."""
     stage = small.office.stage
     await small.settle("cell-1", "acme")
     await stage.desk.plan(NewMove("acme", "cell-2", MoveOptions()))
