@@ -117,7 +117,7 @@ def surging(expected: Floats, recent: Floats, bucket: int) -> Floats:
     usual = expected[:, bucket]
     times = np.divide(recent, usual, out=np.ones_like(recent), where=recent > SURGE * usual)
     most = np.maximum(recent, expected.max(axis=1))
-    return np.maximum(expected, np.minimum(expected * times[:, None, :], most[:, None, :]))
+    return np.maximum(expected, np.minimum(expected * times[:, None, :], most[:, None, :]))  # type: ignore[no-any-return]
 
 
 def bucket_of(hour_of_week: float) -> int:
