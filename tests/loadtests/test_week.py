@@ -58,7 +58,7 @@ async def test_loads_are_learnt_as_the_directory_keeps_them() -> None:
         await loads.measure(
             Reading(
                 *("cell-1", "start", number * seconds, tenants, counted[:, 0].tolist(), counted[:, 1].tolist()),
-                *(nothing, nothing, nothing, taken[:, 1].tolist(), taken[:, 2].tolist(), nothing),
+                *(nothing, nothing, nothing, taken[:, 1].tolist(), taken[:, 2].tolist(), nothing, nothing),
             ),
             clock.now(),
         )
