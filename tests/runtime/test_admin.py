@@ -102,9 +102,9 @@ async def test_metrics_are_in_the_format_of_prometheus(page: aiohttp.ClientSessi
 @pytest.fixture
 def lines() -> Iterator[io.StringIO]:
     """What the process logs, with the logs' set-up put back afterwards."""
-    stream = io.StringIO()
+    stream, before = io.StringIO(), structlog.get_config()
     yield stream
-    structlog.reset_defaults()
+    structlog.configure(**before)
     structlog.contextvars.clear_contextvars()
 
 

@@ -94,9 +94,10 @@ def in_memory(
     run: Callable[[], Coroutine[Any, Any, None]], loop_factory: Callable[[], MemoryLoop] = MemoryLoop
 ) -> None:
     """Run it in a loop whose network is memory, and quietly."""
+    before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
         with asyncio.Runner(loop_factory=loop_factory) as runner:
             runner.run(run())
     finally:
-        structlog.reset_defaults()
+        structlog.configure(**before)
