@@ -206,8 +206,8 @@ async def test_a_decision_that_was_on_its_way_while_its_leader_was_frozen_is_ref
             await eventually(lambda: _gave_up(one))
             other.process.send_signal(signal.SIGCONT)
             await eventually(lambda: state("empty"), seconds=FOLLOWED_SECONDS)
-            emptied = [line["term"] for line in (*_lines(one), *_lines(other)) if line["event"] == "cell_emptied"]
-            assert len(emptied) == 2
+            # It may have been stopped between the decision and the line that tells of it.
+            emptied = await eventually(lambda: _emptied(one, other))
             assert min(emptied) == second
 
 
@@ -218,6 +218,13 @@ async def _foretold(control: ControlDatabase) -> bool:
         return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM directory.fleet_use)"))
     finally:
         await connection.close()
+
+
+def _emptied(*placements: Placement) -> list[int]:
+    """The terms of both times that the cell was emptied; nothing before the second was told."""
+    lines = [line for placement in placements for line in _lines(placement)]
+    terms = [int(line["term"]) for line in lines if line["event"] == "cell_emptied"]
+    return terms if len(terms) == 2 else []
 
 
 def _gave_up(placement: Placement) -> bool:

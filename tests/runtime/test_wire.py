@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import uvloop
+
 from runtime.wire import Wire
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -50,6 +52,24 @@ async def test_bytes_both_ways_are_counted_since_the_last_time() -> None:
         for many in (1, 200_000):
             await say(many)
         assert (wire.passed(), wire.passed()) == (3 * 200_001, 0)
+    assert wire.passed() is None
+
+
+def test_of_a_closed_connection_nothing_is_known_in_the_loop_of_our_programs_either() -> None:
+    """uvloop's sockets say so with an error of their own."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_closed())
+
+
+async def _closed() -> None:
+    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+    async with connected(server, lambda: asyncio.open_connection(*server.sockets[0].getsockname())) as (
+        say,
+        transport,
+    ):
+        wire = Wire(transport)
+        await say(5)
+        assert wire.passed() == 15
     assert wire.passed() is None
 
 

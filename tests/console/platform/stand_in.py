@@ -36,7 +36,8 @@ class Pages(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.body()
         name = body["cell_id"]
-        if self.headers["Authorization"] != f"Bearer {os.environ['CELLWAY_PLACEMENT_OPERATOR_TOKENS']}":
+        token = os.environ["CELLWAY_PLACEMENT_OPERATOR_TOKENS"].rpartition(":")[2]
+        if self.headers["Authorization"] != f"Bearer {token}":
             self.answer(401, {})
         elif name in cells():
             self.answer(409, {"code": "already_exists"})
