@@ -33,7 +33,7 @@ class Wire:
         try:
             sent, received = _BYTES(self._ask(_TCP, _TCP_INFO, _TOLD), _AT)
         except (OSError, ValueError, struct.error):
-            return None  # it is no TCP, or closed, which uvloop's sockets call a ValueError; or an old kernel says less
+            return None  # it is no TCP, or closed (a ValueError in uvloop); or an old kernel says less
         seen: int = sent + received
         passed = seen - self._seen
         self._seen = seen
