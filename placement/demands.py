@@ -7,7 +7,7 @@ what its plan lets expect; so is each resource of which nothing is known.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from directory import loads as kept
 from directory.errors import Unavailable
 from directory.loads import MEASURED
-from directory.rules.periods import PERIODS_A_WEEK, part_of_week, period_of
+from directory.rules.periods import PERIODS_A_WEEK, part_of_week, period_of, through
 from directory.rules.plans import PLANS, plan_of
 from placement.balancing.demand import TIMES, Measured, at_times, prior, so_far, surging
 from placement.balancing.resources import RESOURCES, Flags, Floats, Integers, columns
@@ -238,14 +238,14 @@ def expected(
     if revenue is not None:
         priors[:, REVENUE] = revenue
     found = np.zeros((len(rows), len(_WIDE)))
-    part = part_of_week(period_of(now.astimezone(UTC)))
+    part, share = part_of_week(period_of(now)), through(now)
     for start in range(0, len(rows), AT_ONCE):
         some = slice(start, start + AT_ONCE)
-        found[some] = _expected(loads, rows[some], priors[some], part)
+        found[some] = _expected(loads, rows[some], priors[some], part, share)
     return found
 
 
-def _expected(loads: Loads, rows: Integers, priors: Floats, part: int) -> Floats:
+def _expected(loads: Loads, rows: Integers, priors: Floats, part: int, share: float) -> Floats:
     shared = priors[:, :_SHARED]
     usual = Measured(_taken(loads.usual.mean, rows), np.nan_to_num(_taken(loads.usual.variance, rows)))
     recent = _taken(loads.recent, rows)[:, :_SHARED]
@@ -254,7 +254,7 @@ def _expected(loads: Loads, rows: Integers, priors: Floats, part: int) -> Floats
     recent = np.nan_to_num(recent)
     recent[recent <= SURGING_SHARE * shared] = 0.0
     whole = np.broadcast_to(priors[:, None, :], (len(rows), PERIODS_A_WEEK, len(RESOURCES))).copy()
-    whole[:, :, :_SHARED] = surging(level, recent, part)
+    whole[:, :, :_SHARED] = surging(level, recent, part, share)
     return at_times(whole)
 
 

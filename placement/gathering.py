@@ -209,6 +209,12 @@ def as_if_drained(fleet: Fleet, cell_id: str) -> Fleet:
     return replace(fleet, sites=Sites(sites), pinned=fleet.pinned | (fleet.home != cell))
 
 
+def left_to_drains(fleet: Fleet) -> Fleet:
+    """The same with everybody pinned who lives in a cell that drains: each drain has a plan of its own."""
+    draining = np.array([site.state == "draining" for site in fleet.sites.sites], dtype=np.bool_)
+    return replace(fleet, pinned=fleet.pinned | draining[fleet.home]) if draining.any() else fleet
+
+
 def untold(fleet: Fleet) -> list[str]:
     """What is not levelled although tenants take it, because some open cell does not say what it can hold."""
     pooled = fleet.sites.pools >= 0

@@ -13,6 +13,11 @@ def period_of(moment: datetime) -> int:
     return int(moment.timestamp() // PERIOD_SECONDS)
 
 
+def through(moment: datetime) -> float:
+    """Which share of its part of the week is over at that moment: from 0 to 1."""
+    return moment.timestamp() % PERIOD_SECONDS / PERIOD_SECONDS
+
+
 def part_of_week(period: int) -> int:
     """0 is Monday from midnight on, in UTC."""
     return (period + _MONDAY) % PERIODS_A_WEEK

@@ -19,7 +19,8 @@ from placement.balancing.resources import RESOURCES, TENANTS, VARYING, Flags, Fl
 HOURS = 168
 BUCKET_HOURS = 4
 BUCKETS = HOURS // BUCKET_HOURS
-"""Parts of the week: six of each day."""
+DAYS_A_WEEK, PARTS_A_DAY = 7, 24 // BUCKET_HOURS
+"""Parts of the week, and those of each day."""
 ALPHA = 0.3
 """What the latest week counts: after three weeks two thirds are of these."""
 NIGHTS, DAYS, EVENINGS, WEEKENDS = "on nights", "on days", "on evenings", "on weekends"
@@ -32,7 +33,7 @@ NEW_SECONDS = 600.0
 DEFAULT_Z = 1.0
 """How many deviations above its mean a tenant is reckoned with. Those of a cell's tenants rarely meet."""
 
-TIME_OF = np.array([bucket % 6 // 2 if bucket < 5 * 6 else 3 for bucket in range(BUCKETS)])
+TIME_OF = np.array([bucket % PARTS_A_DAY // 2 if bucket < 5 * PARTS_A_DAY else 3 for bucket in range(BUCKETS)])
 """Which of TIMES each part of the week belongs to."""
 
 PRIORS: Mapping[str, tuple[float, float, float, float]] = {
@@ -108,16 +109,36 @@ def so_far(prior: Floats, recent: Floats, seconds: Floats) -> Floats:
     return found
 
 
-def surging(expected: Floats, recent: Floats, bucket: int) -> Floats:
+def surging(expected: Floats, recent: Floats, bucket: int, through: float = 0.5) -> Floats:
     """What is expected; of who takes far more now than it does at this hour, so much more at all hours.
 
-    But never more than it takes now, or at its busiest hour that is learnt: those since it began are learnt
-    already. So at night as much is expected of the day as the day before has shown, and not less.
+    `through` is the share of that part of the week that is over. Near its ends usual is what lies between this part
+    and its neighbour on most days: the flanks of a day are no surge.
+
+    Never more is expected than the tenant takes now, or at its busiest hour that is learnt: those since it began
+    are learnt already. So at night as much is expected of the day as the day before has shown, and not less.
     """
-    usual = expected[:, bucket]
-    times = np.divide(recent, usual, out=np.ones_like(recent), where=recent > SURGE * usual)
-    most = np.maximum(recent, expected.max(axis=1))
-    return np.maximum(expected, np.minimum(expected * times[:, None, :], most[:, None, :]))  # type: ignore[no-any-return]
+    rows = np.flatnonzero((recent > SURGE * expected[:, bucket]).any(axis=1))
+    found = expected.copy()
+    level, now = expected[rows], recent[rows]
+    usual = level[:, bucket] * _flank(level, bucket, through)
+    times = np.divide(now, usual, out=np.ones_like(now), where=(now > SURGE * usual) & (usual > 0))
+    most = np.maximum(now, level.max(axis=1))
+    found[rows] = np.maximum(level, np.minimum(level * times[:, None, :], most[:, None, :]))
+    return found
+
+
+def _flank(expected: Floats, bucket: int, through: float) -> Floats:
+    """tenants × resources: how what is usual at this moment is to what is usual for its part of the week.
+
+    By the median of all days: some may have been learnt since a surge began.
+    """
+    days = np.median(expected.reshape(len(expected), DAYS_A_WEEK, PARTS_A_DAY, expected.shape[2]), axis=1)
+    part = bucket % PARTS_A_DAY
+    neighbour = (part + (1 if through >= 0.5 else -1)) % PARTS_A_DAY
+    ratio = np.divide(days[:, neighbour], days[:, part], out=np.ones_like(days[:, part]), where=days[:, part] > 0)
+    flank: Floats = 1 + abs(through - 0.5) * (ratio - 1)
+    return flank
 
 
 def bucket_of(hour_of_week: float) -> int:

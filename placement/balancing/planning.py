@@ -108,7 +108,7 @@ def rebalance(
         ceilings = fleet.limits
     if not remarks and worst <= goals.start and np.isfinite(ideal).any():
         remarks.append(f"level enough: the worst ratio is {worst:.2f}, and levelling begins above {goals.start:g}")
-    trim(layout, ceilings)
+    trim(layout, np.minimum(ceilings, ideal * max(goals.start, peak(layout.load, ideal))))
     if over := _over_limits(layout):
         remarks.append(f"some cells stay above their limits of {', '.join(over)}: the fleet needs room")
     if fleet.unmeasured:

@@ -1,7 +1,7 @@
 """A fleet → the moves that it needs, in waves, with reasons and what they promise. No I/O."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,10 +12,10 @@ from directory.rules.planning import MOST_MOVES
 from placement.balancing import explaining
 from placement.balancing.fleet import Fleet
 from placement.balancing.goals import Effort, Goals
-from placement.balancing.planning import Plan, ideals, rebalance
+from placement.balancing.planning import Plan, rebalance
 from placement.balancing.resources import RESOURCES
 from placement.balancing.waves import Pace, in_waves
-from placement.gathering import as_if_drained, untold
+from placement.gathering import as_if_drained, left_to_drains, untold
 from placement.planning.wishes import Wishes
 from placement.rules.pacing import Budget, Stretch, seconds_of
 from placement.rules.predicting import Measured, predict
@@ -27,8 +27,6 @@ A_LOT = 10**12
 """Bytes; how long they take tells how long one takes."""
 FEW, MANY, FEW_KICKS = 150, 600, 5
 """Steps of annealing: about a second of them, and some more where somebody waits; ways out of dead ends."""
-FAR = 1e9
-"""No ratio is above it, and nobody uses so much of what there is: nothing is levelled."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +56,10 @@ def solve(task: Task) -> Made:
         return time.monotonic() - began > task.wishes.seconds
 
     if task.drained is None:
-        plan = rebalance(task.fleet, task.wishes.ratios(going_on=task.going_on), _effort(task), expired)
+        goals = task.wishes.ratios(going_on=task.going_on)
+        plan = rebalance(left_to_drains(task.fleet), goals, _effort(task), expired)
     else:
-        plan = _drained(task.fleet, task.drained, _effort(task), expired)
+        plan = _drained(task.fleet, task.drained, task.wishes, _effort(task), expired)
     return _told(task, plan, cut_short=expired())
 
 
@@ -71,11 +70,9 @@ def _effort(task: Task) -> Effort:
     return Effort(kicks=FEW_KICKS, annealing=FEW) if task.going_on else Effort(annealing=MANY)
 
 
-def _drained(fleet: Fleet, cell_id: str, effort: Effort, expired: Any) -> Plan:
-    """Homes for everybody there; what others take is not looked at, but for the room that they leave."""
-    alone = as_if_drained(fleet, cell_id)
-    plan = rebalance(alone, Goals(start=FAR, floor=FAR), effort, expired)
-    return replace(plan, ideal=ideals(alone, plan.before, Goals().floor))
+def _drained(fleet: Fleet, cell_id: str, wishes: Wishes, effort: Effort, expired: Callable[[], bool]) -> Plan:
+    """Homes for everybody there, so that others need not be moved afterwards: nobody else is, to level load."""
+    return rebalance(as_if_drained(fleet, cell_id), Goals(start=wishes.stop, stop=wishes.stop), effort, expired)
 
 
 def _told(task: Task, plan: Plan, *, cut_short: bool) -> Made:

@@ -68,6 +68,23 @@ def test_a_surge_at_night_expects_of_the_day_what_the_last_one_has_shown() -> No
     assert (grown[0, 3::2] == 600).all()
 
 
+def test_the_flanks_of_a_day_are_no_surge() -> None:
+    """Where a part of the week meets a busier one, usual is what lies between: also for what lags behind."""
+    expected = np.tile(np.array([6.0, 12.0])[None, :, None], (1, BUCKETS // 2, 7))
+    for part, through in ((0, 0.98), (0, 0.02)):
+        assert (surging(expected, np.full((1, 7), 10.0), part, through) == expected).all()
+    assert (surging(expected, np.full((1, 7), 10.0), 0, 0.5)[0, 0] == 10).all()
+
+
+def test_a_surge_is_seen_where_parts_of_the_week_meet() -> None:
+    """Also when the part before was learnt since it began; and it is as large as it is, wherever the flank is."""
+    expected = np.tile(np.array([4.0, 8.0])[None, :, None], (1, BUCKETS // 2, 7))
+    expected[:, 1] = 800.0
+    grown = surging(expected, np.full((1, 7), 600.0), 2, 0.0)
+    assert (grown[0, 2::2] == 400).all()
+    assert (grown[0, 3::2] == 800).all()
+
+
 def test_who_was_never_measured_is_reckoned_with_its_plan() -> None:
     """And is named."""
     nothing = Measured.nothing(1)
