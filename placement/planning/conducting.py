@@ -13,6 +13,7 @@ from directory.errors import NotAllowed, NotFound, NotLeader, Stale, Unavailable
 from directory.leading import Candidate
 from directory.moves import Moves
 from directory.plans import Plan, PlanMove, Plans
+from directory.rules.moves import LANDED
 from directory.rules.planning import ACTIVE, PlanEnd
 from directory.truth import Directory
 from directory.values import Term
@@ -48,6 +49,8 @@ MOST_VAIN = 3
 """Waves in succession that have moved nobody; then the plan fails, with the last reason."""
 MOST_PLANS = 2000
 """That have not ended: one for the balance, one for each cell that drains, and what is proposed."""
+MOST_LOOKED_AT, MOST_NAMED = 50, 3
+"""Of the moves that a plan has left to themselves, when it ends."""
 HOUR, DAY = 3600.0, 86_400.0
 
 
@@ -152,6 +155,9 @@ class Conductor:
         if plan.vain >= MOST_VAIN and not begun:
             why = f"{plan.vain} waves in succession have moved nobody: {plan.error or 'nothing went wrong'}"
             await self._end(plan, "fail", why, term)
+        elif plan.automatic and not begun and (over := await self._automatic.over()):
+            # It would wait for hours, and be in the way of whatever an operator wants meanwhile.
+            await self._end(plan, "done", over, term)
         elif wave and not await self._is_stale(plan, wave, begun):
             await self._begin(plan, wishes, wave, len(begun), term)
         elif not begun and self._rests.get(plan.plan_id, 0.0) <= self._clock.monotonic():
@@ -218,8 +224,6 @@ class Conductor:
 
     async def _next(self, plan: Plan, wishes: Wishes, term: Term) -> None:
         """The next wave, with what really happened; or the end."""
-        if plan.kind == "balance" and plan.automatic and await self._automatic.left() is None:
-            return
         if plan.cell_id is not None and not (await self._directory.cell(plan.cell_id)).tenants:
             self._rest(plan.plan_id)
             await self._plans.note(plan.plan_id, {**plan.summary, "moves": 0}, waits_for({}), term)
@@ -249,6 +253,7 @@ class Conductor:
         await self._plans.note(plan.plan_id, summary, waits_for(summary), term)
 
     async def _end(self, plan: Plan, event: PlanEnd, error: str, term: Term) -> None:
+        error = "; ".join(each for each in (error, await self._left(plan)) if each)
         told = {"event": event, "moved": plan.moved, "failed": plan.failed, "why": error}
         async with self._audit.deciding("endPlan", f"plan/{plan.plan_id}", told, term):
             ended = await self._plans.end(plan.plan_id, event, error, term)
@@ -257,6 +262,22 @@ class Conductor:
             "plan_ended", plan=plan.plan_id, kind=plan.kind, state=ended.state, moved=ended.moved,
             failed=ended.failed, reason=error, term=term.number,
         )  # fmt: skip
+
+    async def _left(self, plan: Plan) -> str:
+        """Which moves are nobody's once it has ended: left to themselves, and not over. Empty: none."""
+        left = await self._plans.moves(plan.plan_id, states=("left",), limit=MOST_LOOKED_AT)
+        on_their_way = [each for each in left if await self._is_under_way(each)]
+        if not on_their_way:
+            return ""
+        named = ", ".join(f"{each.move_id} of {each.tenant_id}" for each in on_their_way[:MOST_NAMED])
+        more = f" and {len(on_their_way) - MOST_NAMED} more" if len(on_their_way) > MOST_NAMED else ""
+        return f"left to themselves, and may arrive yet: {named}{more}"
+
+    async def _is_under_way(self, left: PlanMove) -> bool:
+        try:
+            return (await self._moves.move(left.move_id)).phase not in LANDED
+        except NotFound:
+            return False
 
     async def _keep(self, term: Term) -> None:
         """What nobody approved expires, and what ended long ago is forgotten."""
