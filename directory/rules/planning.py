@@ -101,8 +101,9 @@ def told(phase: MovePhase | None, *, stuck: bool) -> StepEvent | None:
 def carried(expected: float, state: StepState, progress: Mapping[str, Any]) -> float:
     """Bytes of one move of a plan: those that were copied, once it has ended and where that is known."""
     copied = progress.get("bytes_copied")
-    known = isinstance(copied, int | float) and not isinstance(copied, bool)
-    return max(0.0, float(copied)) if known and state in ("moved", "failed") else expected
+    if state not in ("moved", "failed") or isinstance(copied, bool) or not isinstance(copied, int | float):
+        return expected
+    return max(0.0, float(copied))
 
 
 def is_tried_in_vain(phase: MovePhase, wish: Wish, *, waited: bool) -> bool:

@@ -73,7 +73,11 @@ async def test_a_search_whose_starter_is_dead_ends_by_itself(small: World) -> No
     await small.settle("cell-1", *TENANTS)
     order, began = pickle.dumps(await task_of(small, Wishes(seconds=0.01))), time.monotonic()
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", HANGS, stdin=PIPE, stdout=PIPE)
-    await asyncio.wait_for(process.communicate(order), 30)
+    try:
+        await asyncio.wait_for(process.communicate(order), 30)
+    finally:
+        if process.returncode is None:
+            process.kill()
     assert process.returncode == -signal.SIGALRM
     assert time.monotonic() - began < 30
 
