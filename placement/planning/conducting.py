@@ -76,6 +76,8 @@ class Conductor:
         self._audit = audit
         self._clock = clock or SystemClock()
         self._rests: dict[str, float] = {}
+        self._waited: dict[str, float] = {}
+        """When a plan was last waited for in vain, as for a row that somebody locks: then others go first."""
         self._kept_at = float("-inf")
         self._tasks = Tasks()
         self._making: tuple[Plan | None, asyncio.Task[Exception | None]] | None = None
@@ -104,7 +106,8 @@ class Conductor:
         await self._guarded(None, self._make(None, lambda: self._automatic.look(term)))
         plans = [p for p in await self._plans.plans(unfinished=True, limit=MOST_PLANS) if p.state in ACTIVE]
         self._rests = {p.plan_id: self._rests[p.plan_id] for p in plans if p.plan_id in self._rests}
-        for plan in plans:
+        self._waited = {p.plan_id: self._waited[p.plan_id] for p in plans if p.plan_id in self._waited}
+        for plan in sorted(plans, key=lambda p: self._waited.get(p.plan_id, float("-inf"))):
             await self._guarded(plan, self.advance(plan, term))
         return bool(plans)
 
@@ -113,7 +116,10 @@ class Conductor:
         name = "" if plan is None else plan.plan_id
         try:
             await step
-        except (NotLeader, Unavailable):
+        except NotLeader:
+            raise
+        except Unavailable:
+            self._waited[name] = self._clock.monotonic()
             raise
         except (Stale, NotAllowed) as changed:
             # Somebody asked for something else meanwhile: the next round sees what.

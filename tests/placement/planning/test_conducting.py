@@ -1,15 +1,16 @@
 """The leader carries plans out: in waves, within budgets, once each, whoever dies in between."""
 
 import asyncio
+import contextlib
 from collections import Counter
 
 import pytest
 
 from directory.audit import AuditEntry
-from directory.errors import NotLeader
+from directory.errors import NotLeader, Unavailable
 from directory.reservations import Booking, NewReservation, Use
 from directory.rules.planning import StepState
-from directory.values import Caps, CellChange, MoveOptions, NewMove, NewTenant
+from directory.values import Caps, CellChange, Move, MoveOptions, NewMove, NewTenant, Term
 from placement.errors import NotSolved
 from placement.planning import conducting
 from placement.planning.making import at_once
@@ -290,6 +291,31 @@ async def test_a_move_that_was_started_by_hand_is_no_part_of_a_plan_that_stops(w
     assert (plan.state, plan.moved, plan.error) == ("STOPPED", len(begun), "")
     there = await stage.desk.move(by_hand.move_id)
     assert (there.phase, there.wish) == ("COPYING", "run")
+
+
+async def test_a_plan_that_is_waited_for_in_vain_does_not_keep_others_from_their_turn(
+    small: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when somebody has locked the row of one of its tenants: each round ends there, and the next begins with
+    the others."""
+    await small.settle("cell-1", *TENANTS)
+    await small.settle("cell-3", "leaving")
+    await small.office.stage.truth.change_cell("cell-3", "drain")
+    await small.conductor._drains.look(small.term)
+    await small.office.pass_time(1)  # the latest plan comes first
+    balance = await small.approved()
+    begin = small.office.plans.begin
+
+    async def locked(plan_id: str, number: int, options: MoveOptions, term: Term) -> Move:
+        if plan_id == balance.plan_id:
+            raise Unavailable("the control database cannot do it now")
+        return await begin(plan_id, number, options, term)
+
+    monkeypatch.setattr(small.office.plans, "begin", locked)
+    for _ in range(4):
+        with contextlib.suppress(Unavailable):
+            await small.round()
+    assert [move.tenant_id for move in await small.office.stage.desk.moves()] == ["leaving"]
 
 
 async def test_a_cell_that_closes_has_the_moves_into_it_cancelled_and_the_rest_planned_anew(world: World) -> None:
