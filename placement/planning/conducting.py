@@ -16,7 +16,7 @@ from directory.plans import Plan, PlanMove, Plans
 from directory.rules.moves import LANDED
 from directory.rules.planning import ACTIVE, PlanEnd
 from directory.truth import Directory
-from directory.values import Term
+from directory.values import Move, Term
 from placement import metrics
 from placement.auditing import Audit
 from placement.errors import NotSolved
@@ -50,7 +50,7 @@ MOST_VAIN = 3
 MOST_PLANS = 2000
 """That have not ended: one for the balance, one for each cell that drains, and what is proposed."""
 MOST_LOOKED_AT, MOST_NAMED = 50, 3
-"""Of the moves that a plan has left to themselves, when it ends."""
+"""Of the moves that a plan has left to themselves, when it ends; of those that a drain waits for."""
 HOUR, DAY = 3600.0, 86_400.0
 
 
@@ -232,7 +232,7 @@ class Conductor:
         """The next wave, with what really happened; or the end."""
         if plan.cell_id is not None and not (await self._directory.cell(plan.cell_id)).tenants:
             self._rest(plan.plan_id)
-            await self._plans.note(plan.plan_id, {**plan.summary, "moves": 0}, waits_for({}), term)
+            await self._plans.note(plan.plan_id, {**plan.summary, "moves": 0}, await self._waits(plan, {}), term)
             return
         began = self._clock.monotonic()
         made = await self._maker.make(wishes, plan.cell_id, going_on=_has_begun(plan))
@@ -256,7 +256,13 @@ class Conductor:
             return
         # A drain ends when its cell is empty: until then it waits, for room or for ways back to be over.
         self._rest(plan.plan_id, took_seconds)
-        await self._plans.note(plan.plan_id, summary, waits_for(summary), term)
+        await self._plans.note(plan.plan_id, summary, await self._waits(plan, summary), term)
+
+    async def _waits(self, plan: Plan, summary: dict[str, object]) -> str:
+        """Of a drain. Whose moves they are does not matter: the plan's, left ones, or started by hand."""
+        return waits_for(
+            summary, await self._moves.moves(cell_id=plan.cell_id, unfinished=True, limit=MOST_NAMED + 1)
+        )
 
     async def _end(self, plan: Plan, event: PlanEnd, error: str, term: Term) -> None:
         error = "; ".join(each for each in (error, await self._left(plan)) if each)
@@ -331,12 +337,14 @@ async def _outcome(work: Coroutine[Any, Any, None]) -> Exception | None:
     return None
 
 
-def waits_for(summary: dict[str, object]) -> str:
+def waits_for(summary: dict[str, object], moves: Sequence[Move]) -> str:
     """Why nobody can be moved out of a cell just now."""
     why = summary.get("homeless_why")
     if isinstance(why, list) and why:
         return f"waits for room: {why[0]}" + (f", and {len(why) - 1} others" if len(why) > 1 else "")
-    return "waits for moves from or to the cell to end, and for their ways back to be over"
+    told = ", ".join(f"{move.move_id} of {move.tenant_id} is {move.phase}" for move in moves[:MOST_NAMED])
+    named = f": {told}{' and more' if len(moves) > MOST_NAMED else ''}" if told else ""
+    return f"waits for moves from or to the cell to end, and for their ways back to be over{named}"
 
 
 def _has_begun(plan: Plan) -> bool:

@@ -277,6 +277,21 @@ async def test_a_tenant_that_moves_already_is_left_to_that_move(small: World) ->
     assert await state_of(small) == "empty"
 
 
+async def test_a_drain_says_for_which_moves_it_waits(world: World) -> None:
+    """Also one that was started by hand, which no plan cancels: it is the operator's."""
+    await world.settle("cell-3", "acme")
+    stage = world.office.stage
+    by_hand = await stage.desk.plan(NewMove("acme", "cell-1", MoveOptions()))
+    await stage.truth.change_cell("cell-1", "drain")
+    for _ in range(2):
+        await world.round()
+    waits = (await drain_of(world)).error
+    assert waits.endswith(f"ways back to be over: {by_hand.move_id} of acme is PLANNED"), waits
+    assert (await stage.desk.move(by_hand.move_id)).wish == "run"
+    await stage.desk.ask(by_hand.move_id, "cancel")
+    await empty(world)
+
+
 async def empty(world: World, cell_id: str = "cell-1", most: int = 30) -> None:
     """Rounds and movers, until nobody lives there."""
     for _ in range(most):
