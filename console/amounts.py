@@ -3,6 +3,7 @@
 import re
 
 from console.errors import Usage
+from directory.rules.capacities import MOST
 
 NONE = "none"
 _TIMES = {
@@ -50,3 +51,10 @@ def said(number: float | None, unit: str = "") -> str:
     while number >= step and of + 1 < len(names):
         number, of = number / step, of + 1
     return f"{number:,.4g} {names[of]}{unit}"
+
+
+def paid(revenue: float) -> float:
+    """What a tenant pays a month. Usage."""
+    if not 0 <= revenue <= MOST:  # so written, it refuses NaN too
+        raise Usage(f"--revenue is 0 to {MOST:,.0f}")
+    return revenue

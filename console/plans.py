@@ -71,6 +71,25 @@ def status(plan: Document) -> str:
     return told
 
 
+def halted(plan: Document, under_way: Sequence[Document], left: Sequence[Document]) -> list[str]:
+    """What goes on though a plan is paused or stopped, and what to do about it."""
+    if plan["approve_time"] is None:
+        return []
+    told = ["No move of it is under way."]
+    if under_way:
+        then = f"; then the plan is STOPPED: cellway plan watch {plan['plan_id']}"
+        what = "This move is under way, and goes" if len(under_way) == 1 else "These moves are under way, and go"
+        told = [f"{what} on to the end{then if plan['state'] == 'STOPPING' else ''}."]
+    told += [
+        f"{move['move_id']} of {move['tenant_id']} was left to itself, and may arrive yet: let it, or say "
+        f"cellway moves cancel {move['move_id']}"
+        for move in left
+    ]
+    if under_way or left:
+        told.append("Who has arrived stays there: cellway moves reverse takes one back.")
+    return [*told, "Moves that were started by hand are not part of it, and go on."]
+
+
 def drained(found: Document) -> str:
     """One line for whoever follows a drain."""
     parts = [f"{found['cell_id']} is {found['state']}", f"{_many(found['tenants_left'], 'tenant')} left"]

@@ -114,15 +114,16 @@ class MemoryPlans:
         self._directory.check_term(term)
         plan = self._kept(plan_id)
         for number, step in self._steps[plan_id].items():
-            state, error = self._told(step, patience_seconds)
+            state, error = self._told(step, patience_seconds, stops=plan.state == "STOPPING")
             if state is None:
                 continue
-            self._steps[plan_id][number] = replace(step, state=state, error=error)
-            moved = state == "moved"
+            kept, moved = self._directory.moves.get(step.move_id), state == "moved"
+            carried = rules.carried(step.bytes, state, {} if kept is None else kept.move.progress)
+            self._steps[plan_id][number] = replace(step, state=state, error=error, bytes=carried)
             plan = replace(
                 plan,
                 moved=plan.moved + moved,
-                moved_bytes=plan.moved_bytes + step.bytes * moved,
+                moved_bytes=plan.moved_bytes + carried * moved,
                 failed=plan.failed + (not moved),
                 error=plan.error if moved or not error else rules.clip(error),
                 updated_at=self._clock.now(),
@@ -130,17 +131,19 @@ class MemoryPlans:
         self._plans[plan_id] = plan
         return plan
 
-    def _told(self, step: PlanMove, patience_seconds: float) -> tuple[StepState | None, str]:
+    def _told(self, step: PlanMove, patience_seconds: float, *, stops: bool) -> tuple[StepState | None, str]:
         if step.state != "begun" or step.begun_at is None:
             return None, ""
         kept = self._directory.moves.get(step.move_id)
         if kept is None:
             return rules.stepped(step.state, "give_up"), "the move is known no longer"
-        move, since = kept.move, max(kept.phase_at, step.begun_at)
-        rests = since <= self._clock.now() - timedelta(seconds=patience_seconds)
+        move, before = kept.move, self._clock.now() - timedelta(seconds=patience_seconds)
+        rests = max(kept.phase_at, step.begun_at) <= before
+        uncarried = stops and max(move.updated_at, step.begun_at) <= before
         vain = rules.is_tried_in_vain(move.phase, move.wish, waited=self._waited(kept, patience_seconds))
-        event = rules.told(move.phase, stuck=vain or (rests and bool(move.paused or move.error)))
-        error = move.error or step.error or (rules.IN_VAIN if vain and event == "leave" else "")
+        event = rules.told(move.phase, stuck=vain or uncarried or (rests and bool(move.paused or move.error)))
+        why = "" if event != "leave" else rules.IN_VAIN if vain else rules.UNCARRIED
+        error = move.error or step.error or why
         return None if event is None else rules.stepped(step.state, event), error
 
     def _waited(self, kept: KeptMove, seconds: float) -> bool:

@@ -86,7 +86,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class PlanMove:
-    """One move of a plan; `number` counts from 1. `move_id` is that of the directory, empty before it is begun."""
+    """One move of a plan; `number` counts from 1. `move_id` is that of the directory, empty before it is begun.
+
+    `bytes` is what is expected to be carried; of one that has ended: what was, where that is known.
+    """
 
     plan_id: str
     number: int
@@ -116,7 +119,7 @@ class Obstructed:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What was begun within some time."""
+    """What was begun within some time: as expected, and of what has ended by now, as it was."""
 
     moves: int
     bytes: float
@@ -161,10 +164,11 @@ class Plans(Protocol):
         """Stop the drain of a cell that is drained no longer. NotFound; NotAllowed; NotLeader."""
 
     async def watch(self, plan_id: str, patience_seconds: float, term: Term) -> Plan:
-        """Learn what became of the moves that were begun, and count them.
+        """Learn what became of the moves that were begun, and count them, with the bytes that they have copied.
 
         One that is paused, or that something is wrong with, for `patience_seconds` is left to itself; so is one
-        that was READY so long ago, and has not switched. NotFound; NotLeader.
+        that was READY so long ago, and has not switched; and of a plan that stops, one that nobody has carried
+        for so long. NotFound; NotLeader.
         """
 
     async def obstructed(self, plan_id: str, patience_seconds: float) -> Sequence[Obstructed]:

@@ -202,15 +202,18 @@ class PostgresMoves:
             return await _stepped(connection, move, step, phase, MoveChange(epochs={name: fresh}))
 
 
-async def planned(connection: Connection, new: NewMove, measured: Takes = NOT_MEASURED, offer: int = 0) -> Move:
+async def planned(
+    connection: Connection, new: NewMove, measured: Takes = NOT_MEASURED, offer: int = 0, source: str = ""
+) -> Move:
     """The move, in a transaction that is begun already. As `Moves.plan`.
 
-    `measured`: what it takes beside caps; `offer`: by which its destination was chosen, 0: by any.
+    `measured`: what it takes beside caps; `offer`: by which its destination was chosen, 0: by any. `source`: a
+    cell whose state must not change until the transaction ends.
     """
     await lock_tenant(connection, new.tenant_id)
     old = None if new.reverses is None else _move(await _locked(connection, new.reverses))
     # Nobody is let in between the look at the caps and the promise.
-    await connection.execute(SQL["lock_cells"], [new.destination])
+    await connection.execute(SQL["lock_cells"], [new.destination, *([source] if source else [])])
     tenant, refusals = await _considered(connection, new, old)
     for refusal in refusals:
         raise refusal

@@ -99,6 +99,7 @@ class PostgresPlans:
             ended = await connection.fetch(
                 *(SQL["watch_plan_moves"], plan_id, list(rules.ARRIVED), list(rules.GONE_BACK)),
                 *(float(patience_seconds), list(move_rules.BEFORE_FENCING), rules.IN_VAIN),
+                *(row["state"] == "STOPPING", rules.UNCARRIED),
             )
             if not ended:
                 return _plan(row)
@@ -140,9 +141,10 @@ class PostgresPlans:
         async with self._transactions.begun(term) as connection:
             step = await _waiting(connection, plan_id, number)
             new = NewMove(step["tenant_id"], step["destination"], options, step["reason"])
-            source = found(await connection.fetchrow(SQL["get_cell"], step["source"]), "cell", step["source"])
             measured = tuple(step["takes"][: rules.MEASURED])
-            move = await postgres_moves.planned(connection, new, measured, step["offer"])
+            move = await postgres_moves.planned(connection, new, measured, step["offer"], step["source"])
+            # Both cells' rows are locked by now: who says later that this one was lost, says it after the move.
+            source = found(await connection.fetchrow(SQL["get_cell"], step["source"]), "cell", step["source"])
             rules.check_source(move.tenant_id, step["source"], move.source, source["state"])
             await connection.execute(SQL["set_plan_move_begun"], plan_id, number, move.move_id)
             return move

@@ -231,7 +231,9 @@ def _endpoints(settings: PlacementSettings, stores: Stores, works: Works) -> Seq
         *ForecastHandlers(works.forecasts).endpoints(),
         *LeaderHandlers(stores.leadership, stores.terms).endpoints(),
         *AuditHandlers(stores.entries, tokens).endpoints(),
-        *CheckHandlers(Doctor(directory, stores.feed, control, led, witnesses, chooser)).endpoints(),
+        *CheckHandlers(
+            Doctor(directory, stores.feed, control, led, witnesses, chooser, works.forecasts)
+        ).endpoints(),
     ]
 
 

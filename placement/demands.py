@@ -99,11 +99,15 @@ class Loads:
 
 @dataclass(frozen=True)
 class Demand:
-    """What tenants are expected to take, tenants × columns(TIMES); what moving them carries; who was measured."""
+    """What tenants are expected to take, tenants × columns(TIMES); what moving them carries; who was measured.
+
+    `told`: of whom any cell has ever told anything; None: nobody knows.
+    """
 
     expected: Floats
     bytes: Floats
     measured: Flags
+    told: Flags | None = None
 
 
 class Demands:
@@ -144,7 +148,8 @@ class Demands:
         def reckoned() -> Demand:
             found, carried = expected(loads, tenants, plans, now), loads.carried(tenants)
             held = found[:, _WIDE.resource == STORAGE][:, 0]
-            return Demand(found, np.where(np.isnan(carried), held, carried), loads.known(tenants))
+            told = loads.rows(tenants) >= 0
+            return Demand(found, np.where(np.isnan(carried), held, carried), loads.known(tenants), told)
 
         # Arrays of a few are done sooner than a thread is begun.
         return await asyncio.to_thread(reckoned) if len(tenants) > AT_ONCE // 20 else reckoned()

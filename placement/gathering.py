@@ -162,8 +162,17 @@ def _fleet(
         columns=WIDE,
         offers=[room.offer for room in rooms],
         unmeasured=names[~demand.measured].tolist(),
+        unheard=_unheard(cells, people, demand),
     )
     return under_way(settled, people.numbers, passages)
+
+
+def _unheard(cells: Sequence[Cell], people: _People, demand: Demand) -> list[str]:
+    if demand.told is None:
+        return []
+    home = np.array(people.home, dtype=np.int64)
+    live, told = (np.bincount(some, minlength=len(cells)) for some in (home, home[demand.told]))
+    return [cells[number].cell_id for number in np.flatnonzero((live > 0) & (told == 0)).tolist()]
 
 
 def _site(cell: Cell, avoid: Set[str]) -> Site:
@@ -224,6 +233,20 @@ def untold(fleet: Fleet) -> list[str]:
         if missing := np.flatnonzero(pooled & ~np.isfinite(fleet.capacity[:, column])).tolist():
             where.setdefault(tuple(missing), []).append(name)
     return [_untold(fleet, cells, resources) for cells, resources in where.items()]
+
+
+def unheard(fleet: Fleet) -> list[str]:
+    """Cells whose tenants are reckoned with what their plans let expect, because nobody measures them."""
+    if not fleet.unheard:
+        return []
+    told = set(fleet.unheard)
+    lives = np.array([name in told for name in fleet.sites.names], dtype=np.bool_)[fleet.home]
+    names = ", ".join(fleet.unheard[:MOST_NAMED])
+    more = f" and {len(fleet.unheard) - MOST_NAMED} more" if len(fleet.unheard) > MOST_NAMED else ""
+    return [
+        f"{names}{more}: no load was ever told of the {int(lives.sum()):,} tenants there, who count as their "
+        "plans let expect; an adopted service tells none"
+    ]
 
 
 def _untold(fleet: Fleet, cells: Sequence[int], resources: Sequence[str]) -> str:

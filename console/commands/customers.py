@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from console import output
+from console.amounts import paid
 from console.calls import Placement, Service, quoted
 from console.commands.options import HERE, PATIENCE_SECONDS, Json, Root, Tenant
 from console.errors import EXIT_CODES, Later, NotFound, NotRunning, Refused
@@ -50,6 +51,10 @@ def onboard(
     plan: Annotated[str, typer.Option(help="The plan: standard or premium.")] = "standard",
     trial_days: Annotated[int, typer.Option(min=0, max=365, help="How long it is free; 0: pays at once.")] = 14,
     region: Annotated[str | None, typer.Option(help="Only cells of this region, for a new tenant.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", help="Only cells that have this tag; may be said again.")
+    ] = None,
+    revenue: Annotated[float | None, typer.Option(help="What it pays a month.")] = None,
     attempt: Annotated[int, typer.Option(min=1, max=999, help="Count up after it was rolled back.")] = 1,
     idempotency_key: Annotated[
         str | None, typer.Option(help="The same again within a day gives the same tenant and key.")
@@ -60,7 +65,8 @@ def onboard(
 ) -> None:
     """Make a customer of a tenant, which is created if there is none: account, subscription, first namespace.
 
-    The same command again is the same work. A new tenant's first API key is shown this once.
+    The same command again is the same work. A new tenant's first API key is shown this once. Tags and revenue of a
+    tenant that is there already are replaced when they are said; it is not moved by that.
     """
     customer = {
         "email": email,
@@ -71,17 +77,18 @@ def onboard(
         "trial_days": trial_days or None,
     }
     body = {"tenant_id": tenant, "display_name": display_name or tenant, "plan": plan, "region": region}
+    wishes = {"tags": tag, "revenue": None if revenue is None else paid(revenue)}
+    place = {name: wish for name, wish in wishes.items() if wish is not None}
     order = {**customer, "attempt": attempt}
     where = Whereabouts(root)
     with ExitStack() as held:
         placement = held.enter_context(Placement(where.placement()))
         began = time.monotonic()
         if idempotency_key is None and _is_there(placement, tenant):
-            found = _ordered(placement, tenant, order)
+            found = _ordered(placement, tenant, {**order, **place})
         else:
-            made = placement.patiently(
-                "/v1/tenants", {**body, "customer": customer}, PATIENCE_SECONDS, idempotency_key
-            )
+            asked = {**body, **place, "customer": customer}
+            made = placement.patiently("/v1/tenants", asked, PATIENCE_SECONDS, idempotency_key)
             found = Onboarded(tenant, made["cell_id"], made["operation"], made["api_key"])
         try:
             if wait:

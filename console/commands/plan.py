@@ -10,7 +10,7 @@ from console import output
 from console.calls import Placement, quoted
 from console.commands.moves import seconds_of
 from console.commands.options import HERE, Json, Limit, Root, Yes, confirm, placement
-from console.errors import EXIT_CODES, Later, NotRunning, Refused
+from console.errors import EXIT_CODES, Later, NotFound, NotRunning, Refused
 
 app = typer.Typer(
     help="Level the fleet: see who should move and why, approve, follow, pause, stop.", epilog=EXIT_CODES
@@ -20,6 +20,9 @@ MOVE_COLUMNS = ("NUMBER", "WAVE", "TENANT", "FROM", "TO", "BYTES", "STATE", "MOV
 LOOK_SECONDS = 0.5
 MAKING_SECONDS = 180.0
 """For a fleet to be read and searched: a million tenants take a minute."""
+WAY_COLUMNS = ("MOVE", "TENANT", "FROM", "TO")
+MOST_LEFT = 50
+"""Moves that were left to themselves, of which is asked whether they go on."""
 SHOWN_MOVES = 1000
 """That are read for a picture; `--moves` reads all."""
 
@@ -111,20 +114,21 @@ def approve(name: Name = "", yes: Yes = False, root: Root = HERE, json: Json = F
 
 @app.command(epilog=EXIT_CODES)
 def pause(name: Name = "", root: Root = HERE, json: Json = False) -> None:
-    """Begin no further moves for now; those that are under way go on."""
-    _ask(root, name, "pause", json)
+    """Begin no further moves for now; those that are under way, which are told, arrive."""
+    _halt(root, name, "pause", json)
 
 
 @app.command(epilog=EXIT_CODES)
 def resume(name: Name = "", root: Root = HERE, json: Json = False) -> None:
     """Go on with a paused plan."""
-    _ask(root, name, "resume", json)
+    with placement(root) as service:
+        _brief(service.call("POST", f"{_path(service, name)}:resume"), json)
 
 
 @app.command(epilog=EXIT_CODES)
 def stop(name: Name = "", root: Root = HERE, json: Json = False) -> None:
-    """Begin no further moves, for good; those that are under way arrive, and nothing is moved back."""
-    _ask(root, name, "stop", json)
+    """Begin no further moves, for good; those that are under way, which are told, arrive, and nobody goes back."""
+    _halt(root, name, "stop", json)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -194,9 +198,32 @@ def _path(service: Placement, name: str) -> str:
     raise Refused("there is no plan; make one: cellway plan")
 
 
-def _ask(root: Any, name: str, verb: str, json: bool) -> None:
+def _halt(root: Any, name: str, verb: str, json: bool) -> None:
+    """Nothing is begun any more, and what was begun goes on: it is read afterwards, so it is all that there is."""
+    from console.plans import halted
+
     with placement(root) as service:
-        _brief(service.call("POST", f"{_path(service, name)}:{verb}"), json)
+        plan = service.call("POST", f"{_path(service, name)}:{verb}")
+        under_way = _moves(service, plan, SHOWN_MOVES, "begun")
+        left = [move for move in _moves(service, plan, MOST_LEFT, "left") if _goes_on(service, move)]
+    if json:
+        output.as_json({**plan, "under_way": under_way, "left": left})
+        return
+    output.facts({"plan": plan["plan_id"], "state": plan["state"]})
+    if under_way:
+        output.table(WAY_COLUMNS, [_way_row(move) for move in under_way])
+    for line in halted(plan, under_way, left):
+        output.line(line)
+
+
+def _goes_on(service: Placement, move: dict[str, Any]) -> bool:
+    """Of one that was left to itself: whether its tenant has neither arrived nor stayed by now."""
+    from directory.rules.moves import LANDED
+
+    try:
+        return service.call("GET", f"/v1/moves/{quoted(move['move_id'])}")["phase"] not in LANDED
+    except NotFound:
+        return False
 
 
 def _moves(service: Placement, plan: dict[str, Any], limit: int, state: str | None = None) -> list[dict[str, Any]]:
@@ -255,6 +282,10 @@ def _move_row(move: dict[str, Any]) -> tuple[Any, ...]:
         move["move_id"] or None,
         move["error"] or move["reason"],
     )
+
+
+def _way_row(move: dict[str, Any]) -> tuple[Any, ...]:
+    return move["move_id"], move["tenant_id"], move["source"], move["destination"]
 
 
 def _remark(plan: dict[str, Any]) -> str:

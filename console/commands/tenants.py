@@ -5,11 +5,11 @@ from typing import Annotated, Any
 import typer
 
 from console import output
+from console.amounts import paid
 from console.calls import quoted
 from console.commands import customers, dedicating, loads
 from console.commands.options import HERE, PATIENCE_SECONDS, Json, Limit, Root, Tenant, Yes, confirm, placement
 from console.errors import EXIT_CODES, Usage
-from directory.rules.capacities import MOST
 from directory.rules.rates import MOST_BURST, MOST_PER_SECOND
 
 app = typer.Typer(
@@ -53,7 +53,7 @@ def create(
         "plan": plan,
         "region": region,
         "tags": tag or [],
-        "revenue": _paid(revenue),
+        "revenue": paid(revenue),
         "dedicated_to": dedicated_to,
     }
     wishes = {"near": near, "reservation": reservation}
@@ -122,7 +122,7 @@ def update(
     """
     if no_tags and tag:
         raise Usage("say --tag or --no-tags")
-    wanted = {"tags": [] if no_tags else tag, "revenue": None if revenue is None else _paid(revenue)}
+    wanted = {"tags": [] if no_tags else tag, "revenue": None if revenue is None else paid(revenue)}
     body = {name: value for name, value in wanted.items() if value is not None}
     if not body:
         raise Usage("say what to change: `cellway tenants update --help`")
@@ -180,12 +180,6 @@ def delete(tenant: Tenant, yes: Yes = False, root: Root = HERE, json: Json = Fal
         if found["state"] != "deleted":
             confirm(f"Delete tenant {tenant} and all its data, for good?", yes)
         _print(service.call("DELETE", f"/v1/tenants/{quoted(tenant)}"), json)
-
-
-def _paid(revenue: float) -> float:
-    if not 0 <= revenue <= MOST:  # so written, it refuses NaN too
-        raise Usage(f"--revenue is 0 to {MOST:,.0f}")
-    return revenue
 
 
 def _print(tenant: dict[str, Any], json: bool) -> None:

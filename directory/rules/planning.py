@@ -11,7 +11,7 @@ Rules:
 """
 
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from directory.errors import NotAllowed, Stale
 from directory.rules import moves, states
@@ -68,6 +68,7 @@ BUDGETED_SECONDS = 86_400.0
 """What was begun within them is kept, however much it is: budgets count it."""
 MOST_TEXT = 500
 IN_VAIN = "its switch was tried for long, and has not come"
+UNCARRIED = "nobody has carried it for long"
 MEASURED = 4
 """The first so many of `rules.reservations.TAKEN` are measured; the others are capped, and known exactly."""
 PLAN_ID = moves.MOVE_ID.replace("mv-", "pl-")
@@ -95,6 +96,14 @@ def told(phase: MovePhase | None, *, stuck: bool) -> StepEvent | None:
     if phase in ARRIVED:
         return "arrive"
     return "leave" if stuck else None
+
+
+def carried(expected: float, state: StepState, progress: Mapping[str, Any]) -> float:
+    """Bytes of one move of a plan: those that were copied, once it has ended and where that is known."""
+    copied = progress.get("bytes_copied")
+    if state not in ("moved", "failed") or isinstance(copied, bool) or not isinstance(copied, int | float):
+        return expected
+    return max(0.0, float(copied))
 
 
 def is_tried_in_vain(phase: MovePhase, wish: Wish, *, waited: bool) -> bool:

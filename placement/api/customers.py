@@ -10,9 +10,10 @@ from directory.control.contract import OffboardingOrder, OnboardingOrder, WorkRe
 from directory.errors import NotAllowed, NotFound
 from directory.rules.plans import PLANS, STANDARD, check_plan
 from directory.truth import Directory
+from placement.api.capacities import Revenue, Tags
 from placement.api.homes import opening
 from placement.api.values import name
-from placement.decisions import Decisions
+from placement.decisions import Decisions, Place
 from runtime.api.endpoint import Call, Endpoint, Input, Output, Reply
 from runtime.api.problem import not_found
 from runtime.api.texts import Email, Identifier, Line
@@ -43,11 +44,32 @@ class Customer(Input):
 
 
 class Onboarding(Customer):
-    """The order that onboards a customer. The same again is the same work; another one is refused."""
+    """The order that onboards a customer. The same again is the same work; another one is refused.
 
-    recorded: ClassVar[frozenset[str]] = frozenset({"account_id", "namespace_id", "plan", "trial_days", "attempt"})
+    What the tenant's cell must have, and what it pays, is no part of the order: it is as `PATCH` of the tenant.
+    """
+
+    recorded: ClassVar[frozenset[str]] = frozenset(
+        {"account_id", "namespace_id", "plan", "trial_days", "attempt", "tags", "revenue"}
+    )
 
     attempt: int = Field(default=1, ge=1, le=999, description="count up to try again after it was rolled back")
+    tags: Tags | None = Field(
+        default=None, description="only cells that have all of them, from now on; null: as it is"
+    )
+    revenue: Revenue | None = Field(
+        default=None, description="per month, in the unit of the cells' caps; null: as it is"
+    )
+
+    def order(self) -> OnboardingOrder:
+        """What the cell is told."""
+        return OnboardingOrder(**self.model_dump(exclude={"tags", "revenue"}))
+
+    def place(self) -> Place | None:
+        """What placement keeps; None: nothing changes."""
+        if self.tags is None and self.revenue is None:
+            return None
+        return Place(tags=self.tags, revenue=self.revenue)
 
 
 class Offboarding(Input):
@@ -103,9 +125,12 @@ class Customers:
         tenant_id, cell = await self._home(call)
         body: Onboarding = call.body
         try:
-            report = await self._control.onboard(cell, tenant_id, OnboardingOrder(**body.model_dump()))
+            report = await self._control.onboard(cell, tenant_id, body.order())
         except NotFound as error:
             raise opening(cell, tenant_id, error) from error
+        # Last, so that an order that is refused changes nothing; the same call again makes up for what was missed.
+        if (place := body.place()) is not None:
+            await self._decisions.place(tenant_id, place)
         return Reply(body=Work.of(tenant_id, cell, report))
 
     async def offboard(self, call: Call[None]) -> Reply:

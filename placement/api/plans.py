@@ -16,7 +16,7 @@ from directory.truth import Directory
 from placement import metrics
 from placement.access import OPERATOR
 from placement.api.values import Name, Page, name
-from placement.planning.draining import Progress, progress
+from placement.planning.draining import Progress, latest_begun, progress
 from placement.planning.making import Maker
 from placement.planning.wishes import Wishes
 from runtime import logs
@@ -142,7 +142,7 @@ class Plan(Output):
     wave: int = Field(description="the one that is carried out")
     moved: int
     failed: int = Field(description="given up, refused, or stuck and left to themselves")
-    moved_bytes: float
+    moved_bytes: float = Field(description="copied by the moves that have arrived")
     error: str = Field(description="what last went wrong, or what it waits for")
     goals: dict[str, Any]
     summary: Promise
@@ -201,7 +201,7 @@ class PlanMove(Output):
     tenant_id: str
     source: str
     destination: str
-    bytes: float = Field(description="expected")
+    bytes: float = Field(description="expected; of a move that has ended: copied, where that is known")
     reason: str
     state: StepState
     move_id: str = Field(description="of the move that was begun; empty: not yet")
@@ -281,7 +281,7 @@ class PlanHandlers:
             (self.approve, "approve", "Have it carried out"),
             (self.pause, "pause", "Begin no further moves for now"),
             (self.resume, "resume", "Go on with a paused plan"),
-            (self.stop, "stop", "Begin no further moves; what is under way arrives"),
+            (self.stop, "stop", "Begin no further moves of it; those in state begun arrive"),
         ]
         return [
             Endpoint(
@@ -374,8 +374,7 @@ class PlanHandlers:
     async def drain(self, call: Call[None]) -> Reply:
         """Of the latest plan that was begun for the cell."""
         cell = await self._directory.cell(name(call.path, "cell"))
-        known = await self._plans.plans(kind="drain", cell_id=cell.cell_id, limit=planning.MOST_PROPOSED + 1)
-        begun = next((plan for plan in known if plan.approved_at is not None), None)
+        begun = await latest_begun(self._plans, cell.cell_id)
         return Reply(body=Drain.of(progress(cell, begun, datetime.now(UTC))))
 
 

@@ -42,6 +42,8 @@ class Fleet:
     """Which of its offers each cell made then, by the directory's count; empty: not known."""
     unmeasured: Sequence[str] = ()
     """Tenants whose demand is only what their plan lets expect. Named in the plan, in nobody's way."""
+    unheard: Sequence[str] = ()
+    """Cells that have never told what any of their tenants takes. Named in the plan, in nobody's way."""
 
     def __post_init__(self) -> None:
         if not len(self.held):

@@ -13,6 +13,7 @@ from directory.values import Cell
 from placement.checks import cache, cells, fleet, leaders
 from placement.checks import witnesses as seen
 from placement.choosing import Chooser
+from placement.forecasts import Forecasts
 from placement.witnesses import Witnesses
 from runtime.clock import Clock, SystemClock
 
@@ -33,12 +34,13 @@ class Doctor:
         led: tuple[Leadership, Terms],
         witnesses: Witnesses,
         chooser: Chooser,
+        forecasts: Forecasts,
         clock: Clock | None = None,
     ) -> None:
         self._directory = directory
         self._led = led
         self._witnesses = witnesses
-        self._chooser = chooser
+        self._chooser, self._forecasts = chooser, forecasts
         self._feed = feed
         self._control = control
         self._clock = clock or SystemClock()
@@ -53,6 +55,7 @@ class Doctor:
             _by("changes reach the cache", cache.contents(self._directory, self._feed)),
             _by("decisions are carried out", fleet.decisions(self._directory, self._clock)),
             _by("there is room for tenants", fleet.room(self._directory, self._chooser)),
+            _by(fleet.FILLING, fleet.filling(self._forecasts)),
             _by(leaders.NAME, leaders.led(*self._led)),
             _by(seen.NAME, seen.well(self._directory, self._witnesses)),
             *(self._cell(cell, slots, end) for cell in registered),

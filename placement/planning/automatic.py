@@ -25,6 +25,7 @@ log = logs.get("placement.planning.automatic")
 DAY = 86_400.0
 ITSELF = "automatic"
 OFF = "plans that approve of themselves are switched off"
+QUIET = "quiet hours have begun: nothing begins by itself in them"
 RESTS = 5.0
 """Times as long as a plan took to be made: of a large fleet that is a while, and requests come first."""
 
@@ -105,6 +106,19 @@ class Automatic:
                 continue
             metrics.PLANS.labels("balance", "stop").inc()
             log.info("plan_stopped", plan=plan.plan_id, reason=OFF, term=term.number)
+
+    async def over(self) -> str:
+        """Why nothing begins by itself just now, whatever there is to do; empty: something may. Unavailable."""
+        if not self._limits.on:
+            return OFF
+        if any(self._clock.now() in hours for hours in self._limits.quiet):
+            return QUIET
+        return "" if await self.left() is not None else self._used_up()
+
+    def _used_up(self) -> str:
+        carried = self._limits.bytes
+        budget = f"{self._limits.moves:,} moves" + ("" if carried is None else f" or {carried:,.0f} bytes")
+        return f"the budget of {budget} within 24 hours is used up: the next plan begins when some of it is free"
 
     async def left(self) -> Left | None:
         """What it may still begin today; None: nothing now."""

@@ -13,9 +13,10 @@ from directory.errors import NotAllowed, NotFound, NotLeader, Stale, Unavailable
 from directory.leading import Candidate
 from directory.moves import Moves
 from directory.plans import Plan, PlanMove, Plans
+from directory.rules.moves import LANDED
 from directory.rules.planning import ACTIVE, PlanEnd
 from directory.truth import Directory
-from directory.values import Term
+from directory.values import Move, Term
 from placement import metrics
 from placement.auditing import Audit
 from placement.errors import NotSolved
@@ -48,6 +49,8 @@ MOST_VAIN = 3
 """Waves in succession that have moved nobody; then the plan fails, with the last reason."""
 MOST_PLANS = 2000
 """That have not ended: one for the balance, one for each cell that drains, and what is proposed."""
+MOST_LOOKED_AT, MOST_NAMED = 50, 3
+"""Of the moves that a plan has left to themselves, when it ends; of those that a drain waits for."""
 HOUR, DAY = 3600.0, 86_400.0
 
 
@@ -73,6 +76,8 @@ class Conductor:
         self._audit = audit
         self._clock = clock or SystemClock()
         self._rests: dict[str, float] = {}
+        self._waited: dict[str, float] = {}
+        """When a plan was last waited for in vain, as for a row that somebody locks: then others go first."""
         self._kept_at = float("-inf")
         self._tasks = Tasks()
         self._making: tuple[Plan | None, asyncio.Task[Exception | None]] | None = None
@@ -101,7 +106,8 @@ class Conductor:
         await self._guarded(None, self._make(None, lambda: self._automatic.look(term)))
         plans = [p for p in await self._plans.plans(unfinished=True, limit=MOST_PLANS) if p.state in ACTIVE]
         self._rests = {p.plan_id: self._rests[p.plan_id] for p in plans if p.plan_id in self._rests}
-        for plan in plans:
+        self._waited = {p.plan_id: self._waited[p.plan_id] for p in plans if p.plan_id in self._waited}
+        for plan in sorted(plans, key=lambda p: self._waited.get(p.plan_id, float("-inf"))):
             await self._guarded(plan, self.advance(plan, term))
         return bool(plans)
 
@@ -110,7 +116,10 @@ class Conductor:
         name = "" if plan is None else plan.plan_id
         try:
             await step
-        except (NotLeader, Unavailable):
+        except NotLeader:
+            raise
+        except Unavailable:
+            self._waited[name] = self._clock.monotonic()
             raise
         except (Stale, NotAllowed) as changed:
             # Somebody asked for something else meanwhile: the next round sees what.
@@ -152,6 +161,9 @@ class Conductor:
         if plan.vain >= MOST_VAIN and not begun:
             why = f"{plan.vain} waves in succession have moved nobody: {plan.error or 'nothing went wrong'}"
             await self._end(plan, "fail", why, term)
+        elif plan.automatic and not begun and (over := await self._automatic.over()):
+            # It would wait for hours, and be in the way of whatever an operator wants meanwhile.
+            await self._end(plan, "done", over, term)
         elif wave and not await self._is_stale(plan, wave, begun):
             await self._begin(plan, wishes, wave, len(begun), term)
         elif not begun and self._rests.get(plan.plan_id, 0.0) <= self._clock.monotonic():
@@ -218,11 +230,9 @@ class Conductor:
 
     async def _next(self, plan: Plan, wishes: Wishes, term: Term) -> None:
         """The next wave, with what really happened; or the end."""
-        if plan.kind == "balance" and plan.automatic and await self._automatic.left() is None:
-            return
         if plan.cell_id is not None and not (await self._directory.cell(plan.cell_id)).tenants:
             self._rest(plan.plan_id)
-            await self._plans.note(plan.plan_id, {**plan.summary, "moves": 0}, waits_for({}), term)
+            await self._plans.note(plan.plan_id, {**plan.summary, "moves": 0}, await self._waits(plan, {}), term)
             return
         began = self._clock.monotonic()
         made = await self._maker.make(wishes, plan.cell_id, going_on=_has_begun(plan))
@@ -246,9 +256,16 @@ class Conductor:
             return
         # A drain ends when its cell is empty: until then it waits, for room or for ways back to be over.
         self._rest(plan.plan_id, took_seconds)
-        await self._plans.note(plan.plan_id, summary, waits_for(summary), term)
+        await self._plans.note(plan.plan_id, summary, await self._waits(plan, summary), term)
+
+    async def _waits(self, plan: Plan, summary: dict[str, object]) -> str:
+        """Of a drain. Whose moves they are does not matter: the plan's, left ones, or started by hand."""
+        return waits_for(
+            summary, await self._moves.moves(cell_id=plan.cell_id, unfinished=True, limit=MOST_NAMED + 1)
+        )
 
     async def _end(self, plan: Plan, event: PlanEnd, error: str, term: Term) -> None:
+        error = "; ".join(each for each in (error, await self._left(plan)) if each)
         told = {"event": event, "moved": plan.moved, "failed": plan.failed, "why": error}
         async with self._audit.deciding("endPlan", f"plan/{plan.plan_id}", told, term):
             ended = await self._plans.end(plan.plan_id, event, error, term)
@@ -257,6 +274,22 @@ class Conductor:
             "plan_ended", plan=plan.plan_id, kind=plan.kind, state=ended.state, moved=ended.moved,
             failed=ended.failed, reason=error, term=term.number,
         )  # fmt: skip
+
+    async def _left(self, plan: Plan) -> str:
+        """Which moves are nobody's once it has ended: left to themselves, and not over. Empty: none."""
+        left = await self._plans.moves(plan.plan_id, states=("left",), limit=MOST_LOOKED_AT)
+        on_their_way = [each for each in left if await self._is_under_way(each)]
+        if not on_their_way:
+            return ""
+        named = ", ".join(f"{each.move_id} of {each.tenant_id}" for each in on_their_way[:MOST_NAMED])
+        more = f" and {len(on_their_way) - MOST_NAMED} more" if len(on_their_way) > MOST_NAMED else ""
+        return f"left to themselves, and may arrive yet: {named}{more}"
+
+    async def _is_under_way(self, left: PlanMove) -> bool:
+        try:
+            return (await self._moves.move(left.move_id)).phase not in LANDED
+        except NotFound:
+            return False
 
     async def _keep(self, term: Term) -> None:
         """What nobody approved expires, and what ended long ago is forgotten."""
@@ -304,12 +337,14 @@ async def _outcome(work: Coroutine[Any, Any, None]) -> Exception | None:
     return None
 
 
-def waits_for(summary: dict[str, object]) -> str:
+def waits_for(summary: dict[str, object], moves: Sequence[Move]) -> str:
     """Why nobody can be moved out of a cell just now."""
     why = summary.get("homeless_why")
     if isinstance(why, list) and why:
         return f"waits for room: {why[0]}" + (f", and {len(why) - 1} others" if len(why) > 1 else "")
-    return "waits for moves from or to the cell to end, and for their ways back to be over"
+    told = ", ".join(f"{move.move_id} of {move.tenant_id} is {move.phase}" for move in moves[:MOST_NAMED])
+    named = f": {told}{' and more' if len(moves) > MOST_NAMED else ''}" if told else ""
+    return f"waits for moves from or to the cell to end, and for their ways back to be over{named}"
 
 
 def _has_begun(plan: Plan) -> bool:

@@ -4,15 +4,15 @@ What counts is the cell's state. An operator who opens or cordons it has called 
 arrives, and nothing is moved back.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from directory.errors import NotAllowed, Stale
+from directory.errors import NotAllowed, NotLeader, Unavailable
 from directory.moves import Moves
 from directory.plans import NewPlan, Plan, Plans
-from directory.rules.planning import ACTIVE
+from directory.rules.planning import ACTIVE, MOST_PROPOSED
 from directory.truth import Directory
 from directory.values import Cell, Term
 from placement import metrics
@@ -52,9 +52,9 @@ class Drains:
         plans = {plan.cell_id: plan for plan in known if plan.state in ACTIVE and plan.cell_id is not None}
         for cell_id, plan in plans.items():
             if cell_id not in draining:
-                await self._called_off(plan, cell_id, term)
+                await _alone(cell_id, self._called_off(plan, cell_id, term))
         for cell_id, cell in draining.items():
-            await self._drained(cell, plans.get(cell_id), term)
+            await _alone(cell_id, self._drained(cell, plans.get(cell_id), term))
 
     async def _drained(self, cell: Cell, plan: Plan | None, term: Term) -> None:
         if cell.tenants == 0 and not await self._moves.moves(cell_id=cell.cell_id, unfinished=True, limit=1):
@@ -99,17 +99,35 @@ class Drains:
                 targets = (f"cell/{cell_id}", f"plan/{plan.plan_id}")
                 async with self._audit.deciding("callOffDrain", targets, {"state": cell.state}, term):
                     await self._plans.call_off(plan.plan_id, term)
-            except (NotAllowed, Stale) as changed:
-                if isinstance(changed, NotAllowed):
-                    return
-                raise
+            except NotAllowed:
+                return
             metrics.PLANS.labels("drain", "stop").inc()
             log.info("drain_called_off", cell=cell_id, plan=plan.plan_id, state=cell.state, term=term.number)
 
     async def _rests(self, cell: Cell) -> bool:
-        latest = await self._plans.plans(kind="drain", cell_id=cell.cell_id, unfinished=False, limit=1)
+        latest = await latest_begun(self._plans, cell.cell_id)
         since = self._clock.now() - timedelta(seconds=AGAIN_SECONDS)
-        return bool(latest and latest[0].state == "FAILED" and (latest[0].ended_at or since) > since)
+        return latest is not None and latest.state == "FAILED" and (latest.ended_at or since) > since
+
+
+async def _alone(cell_id: str, step: Awaitable[None]) -> None:
+    """Whatever goes wrong about one cell, the others' drains and all plans go on. NotLeader; Unavailable."""
+    try:
+        await step
+    except (NotLeader, Unavailable):
+        raise
+    except Exception:
+        log.exception("drain_broke", cell=cell_id)
+
+
+async def latest_begun(plans: Plans, cell_id: str) -> Plan | None:
+    """The drain of a cell that goes on, or else the one that ended last; what was only proposed is none."""
+    for unfinished in (True, False):
+        known = await plans.plans(kind="drain", cell_id=cell_id, unfinished=unfinished, limit=MOST_PROPOSED + 1)
+        begun = next((plan for plan in known if plan.approved_at is not None), None)
+        if begun is not None:
+            return begun
+    return None
 
 
 @dataclass(frozen=True, slots=True)

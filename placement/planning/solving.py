@@ -15,7 +15,7 @@ from placement.balancing.goals import Effort, Goals
 from placement.balancing.planning import Plan, rebalance
 from placement.balancing.resources import RESOURCES
 from placement.balancing.waves import Pace, in_waves
-from placement.gathering import as_if_drained, left_to_drains, untold
+from placement.gathering import as_if_drained, left_to_drains, unheard, untold
 from placement.planning.wishes import Wishes
 from placement.rules.pacing import Budget, Stretch, seconds_of
 from placement.rules.predicting import Measured, predict
@@ -117,7 +117,7 @@ def _summary(
     remarks = list(plan.remarks) if task.drained is None else []
     if task.drained is not None and fleet.unmeasured:
         remarks.append(f"{len(fleet.unmeasured)} tenants are new: what they took lately counts, else their plans")
-    remarks += untold(fleet)
+    remarks += unheard(fleet) + untold(fleet)
     if stuck:
         remarks.append(f"{stuck} moves find no room on their way yet: they come in a later wave")
     if len(kept.tenants) < len(plan.tenants):

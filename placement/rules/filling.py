@@ -19,6 +19,11 @@ from placement.balancing.resources import LEVELLED, PLAIN, RESOURCES, Floats
 COUNTED: frozenset[CellState] = frozenset(("open", "draining"))
 """Whose tenants live in the pool, or will."""
 
+NEARLY = 0.9
+"""Of a limit: from there on it is told that a pool fills up, though too little is known to say by when."""
+SOON_DAYS = 7
+"""Before the last day to begin to open a cell."""
+
 Loads = Mapping[str, Mapping[str, float]]
 """By cell and resource: what its tenants are expected to take. Who is not in it was not measured."""
 Key = tuple[str, str]
@@ -133,6 +138,14 @@ def foretell(pool: Pool, history: Sequence[DayUse], today: int, lead_days: int) 
     )
     found = forecast(use, pool.room, today, lead_days)
     return Foretold(pool, found, history, why(found))
+
+
+def is_due(found: Foretold, today: int) -> bool:
+    """Whether somebody has to do something about it now or within a week, so that it does not become full."""
+    told = found.forecast
+    if told.outlook == "too_little_known":
+        return found.share >= NEARLY
+    return told.open_by is not None and told.open_by - today <= SOON_DAYS
 
 
 def share(found: Forecast) -> float:

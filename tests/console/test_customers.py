@@ -47,6 +47,24 @@ async def test_an_existing_tenant_is_onboarded_and_the_same_command_is_the_same_
     assert (again.code, again.json["operation"]) == (0, "op-onboarding-2")
 
 
+@pytest.mark.parametrize("there", [False, True])
+async def test_a_customer_is_onboarded_with_tags_and_revenue(
+    operator: Cellway, cell: FakeCell, there: bool
+) -> None:
+    """As with `tenants create`; of a tenant that is there already they are replaced."""
+    tags = ("--tag", "pci") if there else ()  # the only cell has no tag, so nobody is placed by one
+    if there:
+        await operator("tenants", "create", "acme", "--revenue", "7")
+    ran = await operator("tenants", "onboard", "acme", *ANN, *tags, "--revenue", "500")
+    assert ran.code == 0, ran
+    shown = (await operator("tenants", "show", "acme", "--json")).json
+    assert (shown["tags"], shown["revenue"]) == (["pci"] if there else [], 500.0)
+    assert (await operator("tenants", "onboard", "acme", *ANN)).code == 0
+    assert (await operator("tenants", "show", "acme", "--json")).json["revenue"] == 500.0
+    nowhere = await operator("tenants", "onboard", "bolt", *ANN, "--tag", "pci")
+    assert (nowhere.code, "pci" in nowhere.err) == (1, True), nowhere
+
+
 async def test_whoever_does_not_wait_is_told_at_once(operator: Cellway, cell: FakeCell) -> None:
     """And with the Idempotency-Key of before the first key comes again."""
     options = (*ANN, "--no-wait", "--idempotency-key", "intent", "--json")
@@ -83,6 +101,7 @@ async def test_an_onboarding_that_takes_too_long_is_5(
         ((*ANN, "--trial-days", "366"), 2),
         ((*ANN, "--trial-days", "-1"), 2),
         ((*ANN, "--attempt", "0"), 2),
+        ((*ANN, "--revenue", "-1"), 2),
         (("--email", "ann"), 1),
         ((*ANN, "--plan", "gold"), 1),
         ((*ANN, "--namespace", "Prod"), 1),

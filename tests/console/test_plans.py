@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from console.plans import drained, draw, grouped, promised, status
+from console.plans import drained, draw, grouped, halted, promised, status
 from tests.console.conftest import Cellway
 from tests.placement.carrying import Carrier
 from tests.placement.carrying import carrier as carrier
@@ -58,6 +58,41 @@ async def test_a_plan_is_paused_resumed_and_stopped(operator: Cellway, uneven: N
     await operator("plan", "approve", "--yes")
     for verb, state in (("pause", "PAUSED"), ("resume", "APPROVED"), ("stop", "STOPPING")):
         assert (await operator("plan", verb, "--json")).json["state"] == state
+
+
+async def test_a_plan_that_is_paused_or_stopped_tells_which_moves_go_on(operator: Cellway, uneven: None) -> None:
+    """All that there are: once it is answered, none is begun."""
+    await operator("plan", *QUICKLY)
+    await operator("plan", "approve", "--yes")
+
+    async def begun() -> list[dict[str, Any]]:
+        return [move for move in (await operator("moves", "list", "--json")).json if move["phase"] == "PLANNED"]
+
+    moves = await eventually(begun, seconds=30)
+    ran = await operator("plan", "pause")
+    assert (ran.code, "PAUSED" in ran.out, "under way" in ran.out) == (0, True, True), ran
+    assert all(move["move_id"] in ran.out and move["tenant_id"] in ran.out for move in moves)
+    stopped = (await operator("plan", "stop", "--json")).json
+    assert (stopped["state"], stopped["left"]) == ("STOPPING", [])
+    assert {move["move_id"] for move in stopped["under_way"]} == {move["move_id"] for move in await begun()}
+
+
+def test_what_goes_on_after_a_stop_is_said_with_what_to_do_about_it() -> None:
+    """Of moves that are under way, of those that were left to themselves, and of those that are no part of it."""
+    move = {"move_id": "mv-1", "tenant_id": "acme", "source": "cell-1", "destination": "cell-2"}
+    stopping = plan(state="STOPPING", approve_time="2030-01-01T12:01:00Z")
+    told = "\n".join(halted(stopping, [move, move], [{**move, "move_id": "mv-2"}]))
+    for words in (
+        "These moves are under way, and go on to the end; then the plan is STOPPED: cellway plan watch pl-0000.",
+        "mv-2 of acme was left to itself, and may arrive yet: let it, or say cellway moves cancel mv-2",
+        "started by hand",
+    ):
+        assert words in told, told
+    assert (
+        halted({**stopping, "state": "PAUSED"}, [move], [])[0] == "This move is under way, and goes on to the end."
+    )
+    assert halted(stopping, [], [])[0] == "No move of it is under way."
+    assert halted(plan(state="STOPPED"), [], []) == []
 
 
 async def test_a_drain_is_shown_before_and_followed_to_its_end(

@@ -38,7 +38,8 @@ async def truth(request: pytest.FixtureRequest) -> AsyncIterator[Directory]:
 
 PASS_TIME = """
 UPDATE directory.moves SET lease_until = lease_until - $1::interval, claim_after = claim_after - $1::interval,
-                           phase_at = phase_at - $1::interval, ended_at = ended_at - $1::interval
+                           phase_at = phase_at - $1::interval, ended_at = ended_at - $1::interval,
+                           updated_at = updated_at - $1::interval
 """
 PASS_TIME_OF_RESERVATIONS = (
     "UPDATE directory.reservations SET until = until - $1::interval, created_at = created_at - $1::interval"

@@ -144,6 +144,23 @@ async def test_nobody_is_moved_out_of_a_cell_that_was_lost_since(office: Office)
     assert await office.stage.desk.moves() == []
 
 
+async def test_a_cell_that_is_lost_while_a_move_out_of_it_begins_keeps_its_tenant(office: Office) -> None:
+    """Its state is looked at once nobody can change it: whoever begins waits for whoever says that it failed."""
+    plan, truth = await approved(office, "acme"), office.stage.truth
+    if office.admin is None:  # there each call is one step
+        await truth.change_cell("cell-1", "fail")
+        begins = asyncio.ensure_future(office.plans.begin(plan.plan_id, 1, USUAL, office.term))
+    else:
+        async with office.admin.transaction():
+            await office.admin.execute("UPDATE directory.cells SET state = 'failed' WHERE cell_id = 'cell-1'")
+            begins = asyncio.ensure_future(office.plans.begin(plan.plan_id, 1, USUAL, office.term))
+            done, _ = await asyncio.wait({begins}, timeout=0.5)
+            assert not done
+    with pytest.raises(NotAllowed, match="cell cell-1 has failed"):
+        await begins
+    assert await office.stage.desk.moves() == []
+
+
 PREMIUM = (0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0)
 
 
@@ -296,6 +313,52 @@ async def test_what_became_of_moves_is_counted_once(office: Office) -> None:
     assert await office.plans.spent(86400, plan.plan_id) == await office.plans.spent(2 * PATIENCE, plan.plan_id)
     assert (await office.plans.spent(86400, plan.plan_id)).bytes == 3e6
     assert (await office.plans.spent(60, plan.plan_id)).moves == 0
+
+
+@pytest.mark.parametrize(
+    ("copied", "counted"),
+    [({"bytes_copied": 250_000}, 250_000), ({"bytes_copied": 0}, 0), ({"bytes_copied": None}, 1e6), ({}, 1e6)],
+)
+async def test_of_moves_that_have_ended_the_bytes_count_that_were_copied(
+    office: Office, copied: dict[str, object], counted: float
+) -> None:
+    """Also of one that was given up, for budgets; as expected before, and where nobody knows."""
+    plan = await approved(office, "acme", "bolt", "carl")
+    for number, tenant_id in ((1, "acme"), (2, "bolt")):
+        begun = await office.plans.begin(plan.plan_id, number, USUAL, office.term)
+        move = await office.stage.bring(await office.stage.claim(begun.move_id), "COPYING")
+        await office.stage.moves.note(move.move_id, move.token, MoveChange(progress=copied))
+        if tenant_id == "acme":
+            await office.stage.bring(move, "REVERSIBLE")
+            continue
+        for event in ("abort", "aborted"):
+            await office.stage.moves.record(move.move_id, move.token, event)  # type: ignore[arg-type]
+    assert (await office.plans.spent(60)).bytes == 0  # of plans that approved of themselves
+    assert (await office.plans.spent(60, plan.plan_id)).bytes == 2e6
+    await office.plans.begin(plan.plan_id, 3, USUAL, office.term)
+    watched = await office.plans.watch(plan.plan_id, PATIENCE, office.term)
+    assert (watched.moved, watched.failed, watched.moved_bytes) == (1, 1, counted)
+    assert [step.bytes for step in await office.steps(plan)] == [counted, counted, 1e6]
+    assert (await office.plans.spent(60, plan.plan_id)).bytes == 2 * counted + 1e6
+
+
+async def test_a_plan_that_stops_waits_no_longer_than_its_patience_for_moves_that_nobody_carries(
+    office: Office,
+) -> None:
+    """Without movers it would be in the way of others for ever. One that goes on waits for them; and one that is
+    carried is waited for, however long that takes."""
+    plan = await approved(office, "acme", "bolt")
+    begun = await office.plans.begin(plan.plan_id, 1, USUAL, office.term)
+    carried = await office.stage.bring(await office.stage.claim(begun.move_id), "COPYING")
+    await office.plans.begin(plan.plan_id, 2, USUAL, office.term)
+    await office.pass_time(PATIENCE + 1)
+    assert (await office.plans.watch(plan.plan_id, PATIENCE, office.term)).failed == 0
+    await office.plans.ask(plan.plan_id, "stop", "ann")
+    await office.pass_time(PATIENCE + 1)
+    await office.stage.moves.renew(carried.move_id, carried.token, 30.0)
+    watched = await office.plans.watch(plan.plan_id, PATIENCE, office.term)
+    assert (watched.failed, watched.error) == (1, "nobody has carried it for long")
+    assert await states(office, plan) == ["begun", "left"]
 
 
 async def give_up_the_switch(office: Office, move: Move) -> Move:

@@ -75,6 +75,17 @@ async def test_a_fleet_without_room_is_told(placement: Client, cell: FakeCell) -
     assert "cordoned" in (await _failed(placement))["there is room for tenants"]["detail"]
 
 
+async def test_a_pool_that_is_full_is_told(placement: Client, cell: FakeCell) -> None:
+    """With what to do; `cellway capacity` tells more."""
+    await placement.create("acme")
+    await placement("PATCH", "/v1/cells/cell-1", {"capacity_tenants": 1})
+
+    async def told() -> bool:
+        return "eu is full of tenants" in (await _failed(placement)).get("no pool fills up", {}).get("detail", "")
+
+    await eventually(told, seconds=10)
+
+
 async def test_a_cache_that_differs_is_found_and_its_remedy_works(
     placement: Client, cell: FakeCell, feed: RedisFeed
 ) -> None:

@@ -50,6 +50,21 @@ async def test_a_customer_is_onboarded_in_the_tenants_cell(placement: Client, ce
     assert cell.customers["acme"] == [ORDER, ORDER.model_copy(update={"attempt": 2})]
 
 
+async def test_with_a_customer_it_is_said_what_the_tenants_cell_must_have_and_what_it_pays(
+    placement: Client, cell: FakeCell
+) -> None:
+    """Of a tenant that is there already; what is not said stays, and an order that is refused changes nothing."""
+    await placement.create("acme")
+    place = {"tags": ["pci"], "revenue": 500.0}
+    for wish in ({**WISH, **place}, WISH):
+        assert (await placement("PUT", ONBOARDING, wish)).status == 200
+        found = (await placement("GET", "/v1/tenants/acme")).body
+        assert {name: found[name] for name in place} == place
+    refused = await placement("PUT", ONBOARDING, {**WISH, "plan": "standard", "revenue": 9.0})
+    assert (refused.status, (await placement("GET", "/v1/tenants/acme")).body["revenue"]) == (409, 500.0)
+    assert cell.customers["acme"] == [ORDER]
+
+
 async def test_a_customer_leaves_and_may_be_kept(placement: Client, cell: FakeCell) -> None:
     """As often as it is asked."""
     await placement.create("acme", customer=WISH)

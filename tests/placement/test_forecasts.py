@@ -17,6 +17,7 @@ from directory.memory import MemoryDirectory
 from directory.memory_leadership import MemoryLeadership, MemoryTerms
 from directory.memory_uses import MemoryUses
 from directory.values import Capacity, NewCell
+from placement.checks.fleet import filling
 from placement.forecasts import AGAIN_SECONDS, ROUND_SECONDS, Forecasts, Outlooks, show
 from placement.rules.filling import Loads
 from placement.settings import PlacementSettings
@@ -110,6 +111,35 @@ async def test_a_pool_that_fills_up_says_when_and_by_when_a_cell_is_due(fleet: F
     assert told.open_by == fleet.today() + 6
     assert told.cells_needed == 2
     assert found.why == "60 % of the limit is used, and each week 14.0 % of it more, by the last 30 days"
+
+
+@pytest.mark.parametrize(
+    ("days", "daily", "ok", "words"),
+    [
+        (30, 2, False, "eu is full of tenants on {20}, open a cell by {6}: 60 % of the limit is used"),
+        (20, 2, True, "the first to be full is eu, of tenants on {30}"),
+        (10, 10, False, "eu is full of tenants: "),
+        (3, 30, False, "eu is full of tenants soon: 90% is used, use is known of 3 days, and 7 are needed"),
+        (3, 1, True, "eu, tenants: use is known of 3 days"),
+    ],
+)
+async def test_the_doctor_tells_of_a_pool_before_it_is_full(
+    fleet: Fleet, days: int, daily: int, ok: bool, words: str
+) -> None:
+    """A week before the last day to begin to open a cell; and what to do."""
+    await fleet.cell("cell-1")
+    await fleet.grow(days, daily)
+    [check] = await filling(fleet.another())
+    for ahead in re.findall(r"\{(\d+)\}", words):
+        words = words.replace(f"{{{ahead}}}", str(date.fromordinal(fleet.today() + int(ahead))))
+    assert (check.name, check.ok, words in check.detail) == ("no pool fills up", ok, True), check
+    assert ("open a cell in eu" in check.remedy) is not ok
+
+
+async def test_a_fleet_without_open_cells_has_no_pool_that_fills_up(fleet: Fleet) -> None:
+    """That there is no room is another check's to tell."""
+    [check] = await filling(fleet.another())
+    assert (check.ok, check.detail) == (True, "there is no open cell that could become full")
 
 
 async def test_a_cell_that_was_just_opened_counts_at_once(fleet: Fleet) -> None:

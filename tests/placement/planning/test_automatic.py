@@ -122,11 +122,66 @@ async def test_the_days_budget_of_moves_is_kept(small: World) -> None:
         await small.round()
         await small.carry()
     assert len(await small.office.stage.desk.moves()) == 3
-    assert (await small.office.plans.plans())[0].state == "APPROVED"
     await small.office.pass_time(86_401)
     for _ in range(6):
         await small.round()
         await small.carry()
+    assert len(await small.office.stage.desk.moves()) == 6
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        (replace(ON, moves=3), "the budget of 3 moves within 24 hours is used up"),
+        (replace(ON, moves=7, bytes=2.5e6), "the budget of 7 moves or 2,500,000 bytes within 24 hours is used up"),
+        (replace(ON, quiet=hours_of("00:10-23:50")), "quiet hours have begun"),
+    ],
+)
+async def test_a_plan_that_may_begin_nothing_more_today_ends_and_is_in_nobodys_way(
+    small: World, limits: Limits, words: str
+) -> None:
+    """Once its moves have arrived. An operator's plan is carried out then, a drain at any time; and when it may
+    again, another plan of its own is made. (The clock begins at midnight.)"""
+    automatic(small, limits)
+    await small.settle("cell-1", *TENANTS)
+    await small.settle("cell-3", "leaving")
+    small.demands.cpus = dict.fromkeys((*TENANTS, "leaving"), 1.0)
+    await small.give_capacity(20.0, "cell-1", "cell-2", "cell-3")
+    await small.round()
+    first = (await small.office.plans.plans())[0]
+    begun = len(await small.office.stage.desk.moves())
+    assert begun >= 3
+    if limits.quiet:
+        await small.office.pass_time(1200)
+    await small.round()
+    assert (await small.again(first)).state == "APPROVED"
+    await small.carry()
+    await small.round()
+    first = await small.again(first)
+    assert (first.state, first.moved) == ("DONE", begun)
+    assert words in first.error
+    by_hand = await small.approved(Wishes(cool_down_seconds=0.0))
+    await small.office.stage.truth.change_cell("cell-3", "drain")
+    by_hand = await small.through(by_hand)
+    assert (by_hand.state, by_hand.automatic) == ("DONE", False)
+    [drain] = await small.office.plans.plans(kind="drain")
+    assert (await small.through(drain)).state == "DONE"
+
+
+async def test_the_next_day_another_plan_begins_by_itself(small: World) -> None:
+    """From what is so then."""
+    automatic(small, replace(ON, moves=3))
+    await small.settle("cell-1", *TENANTS)
+    for _ in range(4):
+        await small.round()
+        await small.carry()
+        await small.office.pass_time(301)
+    [first] = await small.office.plans.plans()
+    assert (first.state, first.moved) == ("DONE", 3)
+    await small.office.pass_time(86_401)
+    await small.round()
+    second, _ = await small.office.plans.plans()
+    assert (second.automatic, second.state) == (True, "APPROVED")
     assert len(await small.office.stage.desk.moves()) == 6
 
 

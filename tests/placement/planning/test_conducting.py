@@ -1,15 +1,16 @@
 """The leader carries plans out: in waves, within budgets, once each, whoever dies in between."""
 
 import asyncio
+import contextlib
 from collections import Counter
 
 import pytest
 
 from directory.audit import AuditEntry
-from directory.errors import NotLeader
+from directory.errors import NotLeader, Unavailable
 from directory.reservations import Booking, NewReservation, Use
 from directory.rules.planning import StepState
-from directory.values import Caps, CellChange, NewTenant
+from directory.values import Caps, CellChange, Move, MoveOptions, NewMove, NewTenant, Term
 from placement.errors import NotSolved
 from placement.planning import conducting
 from placement.planning.making import at_once
@@ -249,6 +250,72 @@ async def test_a_stuck_move_does_not_hold_the_others_up(small: World) -> None:
     plan = await small.through(plan)
     assert (plan.state, plan.moved, plan.failed) == ("DONE", 5, 1)
     assert (await small.homes())["cell-1"] == 4  # the stuck one is still there
+
+
+async def test_a_plan_that_ends_names_the_moves_that_it_has_left(world: World) -> None:
+    """They are nobody's from then on, and may arrive long after. One that has arrived meanwhile is not named."""
+    await world.settle("cell-1", *TENANTS)
+    plan = await world.approved(Wishes(moves_of_a_cell=2, moves_of_a_wave=2, patience_seconds=60))
+    await world.round()
+    desk = world.office.stage.desk
+    stuck, late = await desk.moves()
+    for move in (stuck, late):
+        await desk.ask(move.move_id, "pause")
+    await world.office.pass_time(61)
+    await world.round()
+    assert {step.state for step in await world.office.plans.moves(plan.plan_id, limit=2)} == {"left"}
+    await world.office.plans.ask(plan.plan_id, "stop", "ann")
+    await desk.ask(late.move_id, "run")
+    await world.carry("REVERSIBLE")
+    plan = await world.through(plan)
+    assert plan.state == "STOPPED"
+    assert plan.error.endswith(f"left to themselves, and may arrive yet: {stuck.move_id} of {stuck.tenant_id}")
+    assert late.move_id not in plan.error
+
+
+async def test_a_move_that_was_started_by_hand_is_no_part_of_a_plan_that_stops(world: World) -> None:
+    """It goes on; the plan neither waits for it nor counts it."""
+    await world.settle("cell-1", *TENANTS)
+    stage = world.office.stage
+    by_hand = await stage.desk.plan(NewMove(TENANTS[0], "cell-3", MoveOptions(hold=True)))
+    claimed = await stage.claim(by_hand.move_id)
+    await stage.bring(claimed, "COPYING")
+    plan = await world.approved(Wishes(moves_of_a_cell=2, moves_of_a_wave=2))
+    await world.round()
+    await world.office.plans.ask(plan.plan_id, "stop", "ann")
+    begun = [move for move in await stage.desk.moves() if move.move_id != by_hand.move_id]
+    assert TENANTS[0] not in {move.tenant_id for move in begun}
+    await world.carry()
+    await world.round()
+    plan = await world.again(plan)
+    assert (plan.state, plan.moved, plan.error) == ("STOPPED", len(begun), "")
+    there = await stage.desk.move(by_hand.move_id)
+    assert (there.phase, there.wish) == ("COPYING", "run")
+
+
+async def test_a_plan_that_is_waited_for_in_vain_does_not_keep_others_from_their_turn(
+    small: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when somebody has locked the row of one of its tenants: each round ends there, and the next begins with
+    the others."""
+    await small.settle("cell-1", *TENANTS)
+    await small.settle("cell-3", "leaving")
+    await small.office.stage.truth.change_cell("cell-3", "drain")
+    await small.conductor._drains.look(small.term)
+    await small.office.pass_time(1)  # the latest plan comes first
+    balance = await small.approved()
+    begin = small.office.plans.begin
+
+    async def locked(plan_id: str, number: int, options: MoveOptions, term: Term) -> Move:
+        if plan_id == balance.plan_id:
+            raise Unavailable("the control database cannot do it now")
+        return await begin(plan_id, number, options, term)
+
+    monkeypatch.setattr(small.office.plans, "begin", locked)
+    for _ in range(4):
+        with contextlib.suppress(Unavailable):
+            await small.round()
+    assert [move.tenant_id for move in await small.office.stage.desk.moves()] == ["leaving"]
 
 
 async def test_a_cell_that_closes_has_the_moves_into_it_cancelled_and_the_rest_planned_anew(world: World) -> None:

@@ -4,10 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from directory.plans import Plan
-from directory.values import CellChange, MoveOptions, NewMove
+from directory.plans import NewPlan, Plan
+from directory.rules.planning import MOST_PROPOSED
+from directory.rules.states import CellEvent
+from directory.values import Cell, CellChange, MoveChange, MoveOptions, NewMove, Term
 from placement.planning import conducting, draining
-from placement.planning.draining import progress
+from placement.planning.draining import latest_begun, progress
 from tests.placement.planning.world import World
 
 TENANTS = tuple(f"tenant-{number}" for number in range(6))
@@ -159,6 +161,51 @@ async def test_a_drain_that_failed_is_begun_again_after_a_rest(small: World) -> 
     assert len(await small.office.plans.plans(kind="drain")) == 2
 
 
+async def test_a_drain_that_cannot_go_on_is_in_nobodys_way(small: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is wrong about one cell: other drains and the plan for the balance go on."""
+    await small.settle("cell-2", *TENANTS)
+    truth = small.office.stage.truth
+    change = truth.change_cell
+
+    async def broken(cell_id: str, event: CellEvent, term: Term | None = None) -> Cell:
+        if (cell_id, event) == ("cell-1", "empty"):
+            raise RuntimeError("odd")
+        return await change(cell_id, event, term)
+
+    monkeypatch.setattr(truth, "change_cell", broken)
+    balance = await small.approved()
+    for cell_id in ("cell-1", "cell-3"):
+        await change(cell_id, "drain")
+    await small.round()
+    assert [await state_of(small, cell_id) for cell_id in ("cell-1", "cell-3")] == ["draining", "empty"]
+    assert (await small.through(balance)).ended_at is not None
+
+
+async def test_what_was_only_proposed_for_a_cell_is_not_its_drain(small: World) -> None:
+    """However often somebody looks at what it would be: the drain is shown, and after it failed it rests."""
+    await small.settle("cell-1", *TENANTS)
+    small.given_up = set(TENANTS)
+    await small.office.stage.truth.change_cell("cell-1", "drain")
+    await small.round()
+    drain, plans = await drain_of(small), small.office.plans
+
+    async def look(times: int) -> None:
+        await small.office.pass_time(1)  # plans are known by their time
+        for _ in range(times):
+            await plans.propose(NewPlan("drain", "cell-1"), [])
+
+    await look(MOST_PROPOSED + 5)
+    assert (await latest_begun(plans, "cell-1") or drain).plan_id == drain.plan_id
+    drain = await small.through(drain)
+    assert drain.state == "FAILED"
+    await look(1)
+    await plans.ask((await drain_of(small)).plan_id, "stop", "ann")
+    for _ in range(3):
+        await small.round()
+    begun = [plan for plan in await plans.plans(kind="drain", cell_id="cell-1") if plan.approved_by]
+    assert [plan.plan_id for plan in begun] == [drain.plan_id]
+
+
 async def test_a_drain_goes_on_beside_a_plan_for_the_balance(small: World) -> None:
     """Each with its own plan."""
     await small.settle("cell-1", *TENANTS)
@@ -198,6 +245,24 @@ async def test_a_drain_shows_how_far_it_is(small: World) -> None:
     assert shown.seconds_left == pytest.approx(1800.0)
 
 
+async def test_a_drains_pace_is_that_of_the_bytes_that_were_copied(small: World) -> None:
+    """Not of those that were expected."""
+    small.demands.cpus, small.demands.size = dict.fromkeys(TENANTS, 1.0), 1e6
+    await small.settle("cell-1", *TENANTS)
+    stage = small.office.stage
+    await stage.truth.change_cell("cell-1", "drain")
+    for _ in range(2):
+        await small.round()
+    while (move := await stage.moves.claim("mover-1", 60.0, 100)) is not None:
+        await stage.moves.note(move.move_id, move.token, MoveChange(progress={"bytes_copied": 250_000}))
+        await stage.bring(move, "DONE")
+    await small.round()
+    plan = await drain_of(small)
+    assert plan.approved_at is not None
+    shown = progress(await stage.truth.cell("cell-1"), plan, plan.approved_at + timedelta(hours=1))
+    assert (plan.moved, plan.moved_bytes, shown.bytes_an_hour) == (4, 1e6, 1e6)
+
+
 async def test_a_tenant_that_moves_already_is_left_to_that_move(small: World) -> None:
     """And counts until it has left."""
     await small.settle("cell-1", "acme", "bolt")
@@ -210,6 +275,21 @@ async def test_a_tenant_that_moves_already_is_left_to_that_move(small: World) ->
         await small.carry()
         await small.round()
     assert await state_of(small) == "empty"
+
+
+async def test_a_drain_says_for_which_moves_it_waits(world: World) -> None:
+    """Also one that was started by hand, which no plan cancels: it is the operator's."""
+    await world.settle("cell-3", "acme")
+    stage = world.office.stage
+    by_hand = await stage.desk.plan(NewMove("acme", "cell-1", MoveOptions()))
+    await stage.truth.change_cell("cell-1", "drain")
+    for _ in range(2):
+        await world.round()
+    waits = (await drain_of(world)).error
+    assert waits.endswith(f"ways back to be over: {by_hand.move_id} of acme is PLANNED"), waits
+    assert (await stage.desk.move(by_hand.move_id)).wish == "run"
+    await stage.desk.ask(by_hand.move_id, "cancel")
+    await empty(world)
 
 
 async def empty(world: World, cell_id: str = "cell-1", most: int = 30) -> None:

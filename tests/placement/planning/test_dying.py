@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from placement.planning.automatic import Limits
+from placement.planning.wishes import Wishes
 from tests.directory.planning import memory_office
 from tests.placement.planning.world import World
 
@@ -94,4 +96,58 @@ async def drained(at: int) -> bool:
     drains = await small.office.plans.plans()
     assert [plan.state for plan in drains] == ["DONE"]
     assert drains[0].moved == len(TENANTS)
+    return steps == at
+
+
+@pytest.mark.parametrize("worker", range(2))
+async def test_the_days_budget_is_kept_whenever_the_leader_dies(worker: int) -> None:
+    """The plan ends when it is used up, and begins nothing more: for every call of the whole plan."""
+    at = 1 + worker
+    while await budgeted(at):
+        at += 2
+    assert at > 15
+
+
+async def budgeted(at: int) -> bool:
+    """As `drained`, of a plan that approves of itself and may move three."""
+    small = World(await memory_office(), limits=Limits(on=True, moves=3))
+    await small.office.stage.prepare(capacity_tenants=20)
+    await small.settle("cell-1", *TENANTS)
+
+    async def over() -> bool:
+        known = await small.office.plans.plans()
+        return bool(known) and known[0].ended_at is not None
+
+    steps = await through(small, at, over)
+    [plan] = await small.office.plans.plans()
+    assert (plan.state, plan.moved, "is used up" in plan.error) == ("DONE", 3, True)
+    assert len(await small.office.stage.desk.moves()) == 3
+    return steps == at
+
+
+@pytest.mark.parametrize("worker", range(2))
+async def test_a_plan_that_is_stopped_ends_whenever_the_leader_dies(worker: int) -> None:
+    """What was begun by then arrives, and nobody else is moved."""
+    at = 1 + worker
+    while await stopped(at):
+        at += 2
+    assert at > 10
+
+
+async def stopped(at: int) -> bool:
+    """As `drained`, of a plan that an operator stops after its first moves have begun."""
+    small = World(await memory_office())
+    await small.office.stage.prepare(capacity_tenants=20)
+    await small.settle("cell-1", *TENANTS)
+    plan = await small.approved(Wishes(moves_of_a_cell=2, moves_of_a_wave=2))
+    await small.round()
+    begun = {move.tenant_id for move in await small.office.stage.desk.moves()}
+    await small.office.plans.ask(plan.plan_id, "stop", "ann")
+
+    async def over() -> bool:
+        return (await small.again(plan)).ended_at is not None
+
+    steps = await through(small, at, over)
+    assert ((await small.again(plan)).state, (await small.again(plan)).moved) == ("STOPPED", len(begun))
+    assert {move.tenant_id for move in await small.office.stage.desk.moves()} == begun
     return steps == at

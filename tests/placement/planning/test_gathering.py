@@ -9,7 +9,9 @@ from placement import gathering
 from placement.balancing.fleet import Fleet
 from placement.balancing.planning import rebalance
 from placement.balancing.resources import RESOURCES
-from placement.gathering import WIDE, as_if_drained, gather, untold, version_of
+from placement.gathering import WIDE, as_if_drained, gather, unheard, untold, version_of
+from placement.planning.solving import Task, solve
+from placement.planning.wishes import Wishes
 from tests.placement.planning.world import World
 
 
@@ -168,3 +170,22 @@ def test_versions_are_compared_as_numbers() -> None:
     assert version_of("1.10.2") > version_of("v1.9")
     assert version_of("1.10.2-rc1") == (1, 10, 2)
     assert version_of("") == version_of("latest") == ()
+
+
+async def test_a_cell_of_which_no_load_was_ever_told_is_named_in_the_plan_and_drained_all_the_same(
+    small: World,
+) -> None:
+    """As one whose service is somebody else's program: its tenants count as their plans let expect."""
+    small.demands.cpus = {"acme": 1.0, "bolt": 1.0}
+    small.demands.heard = {"acme", "late"}
+    await small.settle("cell-1", "acme", "late")
+    await small.settle("cell-2", "bolt", "carl")
+    fleet = await fleet_of(small)
+    assert fleet.unheard == ["cell-2"]
+    [told] = unheard(fleet)
+    assert told.startswith("cell-2: no load was ever told of the 2 tenants there")
+    made = solve(Task(fleet, Wishes(exact=False), "cell-2"))
+    assert len(made.moves) == 2
+    assert told in made.summary["remarks"]
+    small.demands.heard = {"acme", "bolt"}
+    assert unheard(await fleet_of(small)) == []

@@ -1,7 +1,11 @@
 """Plans are made in a process of their own, within a deadline; what they promise can be read."""
 
 import asyncio
+import pickle
+import signal
+import sys
 import time
+from asyncio.subprocess import PIPE
 from dataclasses import replace
 
 import pytest
@@ -55,6 +59,27 @@ async def test_a_search_that_does_not_end_is_killed(small: World, monkeypatch: p
     with pytest.raises(NotSolved, match=r"within 0\.01 s"):
         await in_a_process(await task_of(small, Wishes(seconds=0.01)))
     assert time.monotonic() - began < 5
+
+
+HANGS = """
+import time, placement.planning.__main__ as search
+search.LATER_SECONDS, search.solve = 0.5, lambda _task: time.sleep(60)
+search.main()
+"""
+
+
+async def test_a_search_whose_starter_is_dead_ends_by_itself(small: World) -> None:
+    """However long its solver would go on: nobody is left who would kill it."""
+    await small.settle("cell-1", *TENANTS)
+    order, began = pickle.dumps(await task_of(small, Wishes(seconds=0.01))), time.monotonic()
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", HANGS, stdin=PIPE, stdout=PIPE)
+    try:
+        await asyncio.wait_for(process.communicate(order), 30)
+    finally:
+        if process.returncode is None:
+            process.kill()
+    assert process.returncode == -signal.SIGALRM
+    assert time.monotonic() - began < 30
 
 
 async def test_a_search_that_breaks_is_a_fault_that_is_told(small: World) -> None:

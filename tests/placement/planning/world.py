@@ -1,6 +1,6 @@
 """A fleet with plans, somebody who leads, and a mover that carries moves on as far as it is told."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -27,17 +27,22 @@ CPU = RESOURCES.index("cpu")
 
 
 class Known:
-    """`Demands`: so many CPUs of some tenants; of the others nothing."""
+    """`Demands`: so many CPUs of some tenants; of the others nothing.
+
+    `heard`: of whom a cell has ever told anything; None: nobody knows.
+    """
 
     def __init__(self, cpus: Mapping[str, float] | None = None, size: float = 1e6) -> None:
         self.cpus, self.size = dict(cpus or {}), size
+        self.heard: Set[str] | None = None
 
     async def demand(self, tenants: Sequence[str], plans: Sequence[str], now: datetime) -> Demand:
         rows = np.array([prior(plan) for plan in plans]).reshape(len(plans), len(RESOURCES))
         if self.cpus:
             rows[:, CPU] = [self.cpus.get(tenant, 0.0) for tenant in tenants]
         known = np.array([tenant in self.cpus for tenant in tenants], dtype=np.bool_)
-        return Demand(WIDE.spread(rows), np.full(len(tenants), self.size), known)
+        heard = None if self.heard is None else np.array([tenant in self.heard for tenant in tenants], dtype=bool)
+        return Demand(WIDE.spread(rows), np.full(len(tenants), self.size), known, heard)
 
 
 @dataclass
