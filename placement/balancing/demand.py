@@ -19,7 +19,8 @@ from placement.balancing.resources import RESOURCES, TENANTS, VARYING, Flags, Fl
 HOURS = 168
 BUCKET_HOURS = 4
 BUCKETS = HOURS // BUCKET_HOURS
-DAYS_A_WEEK, PARTS_A_DAY = 7, 24 // BUCKET_HOURS
+DAYS_A_WEEK, WORKING_DAYS = 7, 5
+PARTS_A_DAY = 24 // BUCKET_HOURS
 """Parts of the week, and those of each day."""
 ALPHA = 0.3
 """What the latest week counts: after three weeks two thirds are of these."""
@@ -28,13 +29,21 @@ TIMES = (NIGHTS, DAYS, EVENINGS, WEEKENDS)
 """What has columns of its own; hours of Monday to Friday in UTC: 0 to 8, 8 to 16, 16 to 24."""
 SURGE = 1.5
 """From so many times the usual on it is a surge: less is the wavering of a day."""
+STEEP = 3.0
+"""A part of the day is usually at most so many times as busy as its neighbours."""
+HUGE = 4.0
+"""From so many times the usual on a surge is larger than any difference between working days and weekends."""
 NEW_SECONDS = 600.0
 """After so long of measurement a new tenant's plan counts half, after twice as long a quarter, and so on."""
 DEFAULT_Z = 1.0
 """How many deviations above its mean a tenant is reckoned with. Those of a cell's tenants rarely meet."""
 
-TIME_OF = np.array([bucket % PARTS_A_DAY // 2 if bucket < 5 * PARTS_A_DAY else 3 for bucket in range(BUCKETS)])
+TIME_OF = np.array(
+    [bucket % PARTS_A_DAY // 2 if bucket < WORKING_DAYS * PARTS_A_DAY else 3 for bucket in range(BUCKETS)]
+)
 """Which of TIMES each part of the week belongs to."""
+PARTS = np.arange(BUCKETS) % PARTS_A_DAY
+"""Which part of its day each is."""
 
 PRIORS: Mapping[str, tuple[float, float, float, float]] = {
     "standard": (0.05, 128 * 2**20, 2**30, 1e6),
@@ -112,33 +121,46 @@ def so_far(prior: Floats, recent: Floats, seconds: Floats) -> Floats:
 def surging(expected: Floats, recent: Floats, bucket: int, through: float = 0.5) -> Floats:
     """What is expected; of who takes far more now than it does at this hour, so much more at all hours.
 
-    `through` is the share of that part of the week that is over. Near its ends usual is what lies between this part
-    and its neighbour on most days: the flanks of a day are no surge.
+    `through` is the share of that part of the week that is over. Near its ends usual is what lies between it and
+    its neighbour on most days: the flanks of a day are no surge.
 
-    Never more is expected than the tenant takes now, or at its busiest hour that is learnt: those since it began
-    are learnt already. So at night as much is expected of the day as the day before has shown, and not less.
+    What was learnt since the surge began is right as it is. Of the rest never more is expected than the tenant
+    takes now, or at its busiest hour that is learnt: so at night as much is expected of the day as the day before
+    has shown, and not less.
     """
-    rows = np.flatnonzero((recent > SURGE * expected[:, bucket]).any(axis=1))
     found = expected.copy()
+    rows = np.flatnonzero((recent > SURGE * expected[:, bucket]).any(axis=1))
     level, now = expected[rows], recent[rows]
-    usual = level[:, bucket] * _flank(level, bucket, through)
-    times = np.divide(now, usual, out=np.ones_like(now), where=(now > SURGE * usual) & (usual > 0))
-    most = np.maximum(now, level.max(axis=1))
-    found[rows] = np.maximum(level, np.minimum(level * times[:, None, :], most[:, None, :]))
+    days = level.reshape(len(rows), DAYS_A_WEEK, PARTS_A_DAY, level.shape[2])
+    usual = level[:, bucket] * _flank(days, bucket, through)
+    times = np.divide(now, usual, out=np.ones_like(now), where=(now > SURGE * usual) & (usual > 0))[:, None, :]
+    most = np.maximum(now, level.max(axis=1))[:, None, :]
+    more = np.maximum(level, np.minimum(level * times, most))
+    old = np.where(times > HUGE, days.min(axis=1)[:, PARTS], _least(days))
+    found[rows] = np.where(level > np.sqrt(times) * old, level, more)
     return found
 
 
-def _flank(expected: Floats, bucket: int, through: float) -> Floats:
+def _flank(days: Floats, bucket: int, through: float) -> Floats:
     """tenants × resources: how what is usual at this moment is to what is usual for its part of the week.
 
-    By the median of all days: some may have been learnt since a surge began.
+    By the least of all days, for some may have been learnt since a surge began; and at most STEEP.
     """
-    days = np.median(expected.reshape(len(expected), DAYS_A_WEEK, PARTS_A_DAY, expected.shape[2]), axis=1)
+    typical = days.min(axis=1)
     part = bucket % PARTS_A_DAY
-    neighbour = (part + (1 if through >= 0.5 else -1)) % PARTS_A_DAY
-    ratio = np.divide(days[:, neighbour], days[:, part], out=np.ones_like(days[:, part]), where=days[:, part] > 0)
-    flank: Floats = 1 + abs(through - 0.5) * (ratio - 1)
+    here, neighbour = typical[:, part], typical[:, (part + (1 if through >= 0.5 else -1)) % PARTS_A_DAY]
+    ratio = np.divide(neighbour, here, out=np.ones_like(here), where=here > 0)
+    flank: Floats = 1 + abs(through - 0.5) * (np.minimum(ratio, STEEP) - 1)
     return flank
+
+
+def _least(days: Floats) -> Floats:
+    """tenants × BUCKETS × resources: the least at that hour of all working days, or of the weekend's.
+
+    Far above it is what was learnt since a surge began, as long as that is less than a week ago.
+    """
+    week, weekend = days[:, :WORKING_DAYS].min(axis=1), days[:, WORKING_DAYS:].min(axis=1)
+    return np.where((TIMES.index(WEEKENDS) == TIME_OF)[:, None], weekend[:, PARTS], week[:, PARTS])
 
 
 def bucket_of(hour_of_week: float) -> int:

@@ -85,6 +85,22 @@ def test_a_surge_is_seen_where_parts_of_the_week_meet() -> None:
     assert (grown[0, 3::2] == 800).all()
 
 
+def test_what_was_learnt_since_a_surge_began_is_right_as_it_is() -> None:
+    """Otherwise the nights of a tenant that has grown would be taken for as busy as its days."""
+    expected = np.tile(np.array([4.0, 8.0])[None, :, None], (1, BUCKETS // 2, 7))
+    expected[:, :6] *= 60.0
+    expected[:, 36:] *= 0.6
+    grown = surging(expected, np.full((1, 7), 240.0), 6)
+    assert (grown[:, :6] == expected[:, :6]).all()
+    assert (grown[0, 6:30:2] == 240).all()
+    assert (grown[0, 7:30:2] == 480).all()
+    assert grown[0, 36:38, 0].tolist() == [pytest.approx(144), pytest.approx(288)]
+    expected[:, 30:36] *= 60.0  # Friday's midnight is when a week ago it began: then a weekend is learnt
+    expected[:, 36:41] *= 60.0
+    grown = surging(expected, np.full((1, 7), 288.0), 41)
+    assert (grown[:, 30:41] == expected[:, 30:41]).all()
+
+
 def test_who_was_never_measured_is_reckoned_with_its_plan() -> None:
     """And is named."""
     nothing = Measured.nothing(1)
