@@ -96,7 +96,7 @@ async def _simulated(fleet: Fleet, eventful: bool, seed: int, limits: Limits, ro
     _learnt(world, learning, round_seconds)
     before = Service(fleet, learning, Ticking(MONDAY), limits)
     await before.begin(fleet.home)
-    levelled = rebalance(await before.seen(), Wishes().ratios(going_on=False)).where
+    levelled = rebalance(await before.seen(), Wishes().ratios()).where
     service, week = Service(fleet, learning, Ticking(MONDAY), limits), Week()
     await service.begin(levelled)
     for step in range(HOURS * STEPS_AN_HOUR):

@@ -15,6 +15,8 @@ class Goals:
 
     start: float = 1.15
     """No levelling while no cell is above it."""
+    goes_on: float = 1.115
+    """A cell whose levelling was begun goes on being levelled above it: half-way from `start` to `stop`."""
     stop: float = 1.08
     """A cell that was above `start` is brought down to it. 1.0: as level as can be."""
     most: float = 1.09

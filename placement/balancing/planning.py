@@ -76,9 +76,17 @@ def never() -> bool:
 
 
 def rebalance(
-    fleet: Fleet, goals: Goals | None = None, effort: Effort | None = None, expired: Callable[[], bool] = never
+    fleet: Fleet,
+    goals: Goals | None = None,
+    effort: Effort | None = None,
+    expired: Callable[[], bool] = never,
+    *,
+    begun: Flags | None = None,
 ) -> Plan:
-    """The plan. Equal input, equal answer, as long as `expired` does not interrupt it; then the best so far."""
+    """The plan. Equal input, equal answer, as long as `expired` does not interrupt it; then the best so far.
+
+    `begun` are cells whose levelling an earlier plan has begun: what is above `goes_on` there is levelled as well.
+    """
     goals, effort = goals or Goals(), effort or Effort()
     if not len(fleet.sites) or not len(fleet.tenants):
         return _nothing(fleet, "there is no cell" if not len(fleet.sites) else "there is no tenant")
@@ -96,9 +104,9 @@ def rebalance(
     settled = layout.where.copy()
     least = lower_bound(fleet, layout, free, ideal)
     worst = peak(layout.load, ideal)
-    ceilings = wished(fleet, layout.where, ideal, layout.load, goals)
-    curable = peak(layout.load, np.where(ceilings < fleet.limits, ideal, np.inf))
-    if curable > goals.start or worst > goals.start == 1.0:
+    hot = layout.load > ideal * beginnings(fleet, goals, begun)[:, None]
+    ceilings = wished(fleet, layout.where, ideal, layout.load, goals, hot)
+    if (hot & (ceilings < fleet.limits)).any() or worst > goals.start == 1.0:
         before = overhang(layout.load, ideal, goals)
         level(layout, search, ideal, ceilings, max(goals.stop, least), effort, budget)
         if before - overhang(layout.load, ideal, goals) < goals.least_gain:
@@ -138,15 +146,23 @@ def ideals(fleet: Fleet, load: Floats, floor: float) -> Floats:
     return np.where(found > 0, found, np.inf)
 
 
-def wished(fleet: Fleet, where: Integers, ideal: Floats, load: Floats, goals: Goals) -> Floats:
-    """Ceilings: what is above `start` comes down to `stop`, what is in between only to `most`.
+def beginnings(fleet: Fleet, goals: Goals, begun: Flags | None) -> Floats:
+    """Each cell's ratio above which it is levelled. One at a time: what is near `start` elsewhere can wait."""
+    found = np.full(len(fleet.sites), goals.start)
+    if begun is not None:
+        found[begun] = min(goals.start, goals.goes_on)
+    return found
+
+
+def wished(fleet: Fleet, where: Integers, ideal: Floats, load: Floats, goals: Goals, hot: Flags) -> Floats:
+    """Ceilings: what is `hot` comes down to `stop`, what is between that and `start` only to `most`.
 
     Where one tenant alone is above it, only the limit counts: emptying the cell around a giant would not cure it,
     and fill all others. Such a tenant needs a cell of its own, which is an operator's decision.
     """
     ratio = load / ideal
     between = np.clip(ratio, goals.stop, max(goals.stop, goals.most))
-    most = ideal * np.where(ratio > goals.start, goals.stop, between)
+    most = ideal * np.where(hot, goals.stop, between)
     largest = np.zeros_like(ideal)
     np.maximum.at(largest, where, fleet.demand)
     return np.where(largest > most, fleet.limits, np.minimum(fleet.limits, most))

@@ -5,7 +5,7 @@ the last one. A move of a plan begins in one transaction with the plan's own rec
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence, Set
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from directory.leading import Candidate
 from directory.moves import Moves
 from directory.plans import Plan, PlanMove, Plans
 from directory.rules.moves import LANDED
-from directory.rules.planning import ACTIVE, PlanEnd
+from directory.rules.planning import ACTIVE, MOST_MOVES, PlanEnd
 from directory.truth import Directory
 from directory.values import Move, Term
 from placement import metrics
@@ -235,7 +235,7 @@ class Conductor:
             await self._plans.note(plan.plan_id, {**plan.summary, "moves": 0}, await self._waits(plan, {}), term)
             return
         began = self._clock.monotonic()
-        made = await self._maker.make(wishes, plan.cell_id, going_on=_has_begun(plan))
+        made = await self._maker.make(wishes, plan.cell_id, begun=await self._begun(plan))
         if not made.moves:
             await self._without(plan, made, self._clock.monotonic() - began, term)
             return
@@ -246,6 +246,13 @@ class Conductor:
             "plan_wave_planned", plan=plan.plan_id, wave=went.wave, moves=len(made.moves), moved=plan.moved,
             failed=plan.failed, term=term.number,
         )  # fmt: skip
+
+    async def _begun(self, plan: Plan) -> Set[str]:
+        """Cells of which it has moved somebody, or was about to, and was to move others in later waves."""
+        if not _has_begun(plan):
+            return frozenset()
+        waiting = await self._plans.moves(plan.plan_id, states=("waiting",), limit=MOST_MOVES)
+        return {move.source for move in waiting}
 
     async def _without(self, plan: Plan, made: Made, took_seconds: float, term: Term) -> None:
         """Nothing is left to be moved, or nothing can be."""

@@ -81,10 +81,13 @@ class Maker:
         wishes: Wishes,
         drained: str | None = None,
         *,
-        going_on: bool = False,
+        begun: Set[str] = frozenset(),
         wait_seconds: float = WAIT_SECONDS,
     ) -> Made:
-        """The plan for the balance, or for draining one cell. NotFound; NotSolved; Unavailable."""
+        """The plan for the balance, or for draining one cell. NotFound; NotSolved; Unavailable.
+
+        `begun` names cells of which a plan that is carried out still was to move somebody.
+        """
         async with self._alone(wait_seconds):
             began = self._clock.monotonic()
             fleet = await gather(
@@ -98,7 +101,7 @@ class Maker:
             )
             if drained is not None and drained not in fleet.sites.names:
                 raise NotFound(f"no cell {drained}")
-            made = await self._solver(Task(fleet, wishes, drained, going_on, await self._measured()))
+            made = await self._solver(Task(fleet, wishes, drained, begun, await self._measured()))
             seconds = self._clock.monotonic() - began
         metrics.PLANNING_SECONDS.observe(seconds)
         for balance in made.summary["balances"]:

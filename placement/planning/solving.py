@@ -1,7 +1,7 @@
 """A fleet → the moves that it needs, in waves, with reasons and what they promise. No I/O."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,12 +31,15 @@ FEW, MANY, FEW_KICKS = 150, 600, 5
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be solved. `drained` names the cell that alone is emptied; None: balance."""
+    """What is to be solved. `drained` names the cell that alone is emptied; None: balance.
+
+    `begun` names cells of which a plan that is carried out has moved somebody, and was to move others.
+    """
 
     fleet: Fleet
     wishes: Wishes
     drained: str | None = None
-    going_on: bool = False
+    begun: Set[str] = frozenset()
     measured: Sequence[Measured] = ()
 
 
@@ -56,8 +59,9 @@ def solve(task: Task) -> Made:
         return time.monotonic() - began > task.wishes.seconds
 
     if task.drained is None:
-        goals = task.wishes.ratios(going_on=task.going_on)
-        plan = rebalance(left_to_drains(task.fleet), goals, _effort(task), expired)
+        fleet = left_to_drains(task.fleet)
+        begun = np.isin(fleet.sites.names, list(task.begun))
+        plan = rebalance(fleet, task.wishes.ratios(), _effort(task), expired, begun=begun)
     else:
         plan = _drained(task.fleet, task.drained, task.wishes, _effort(task), expired)
     return _told(task, plan, cut_short=expired())
@@ -67,7 +71,7 @@ def _effort(task: Task) -> Effort:
     """Somebody waits for the first plan, and reads it; what comes after each wave only has to be good."""
     if not task.wishes.exact:
         return Effort(exact=False, kicks=0, annealing=FEW)
-    return Effort(kicks=FEW_KICKS, annealing=FEW) if task.going_on else Effort(annealing=MANY)
+    return Effort(kicks=FEW_KICKS, annealing=FEW) if task.begun else Effort(annealing=MANY)
 
 
 def _drained(fleet: Fleet, cell_id: str, wishes: Wishes, effort: Effort, expired: Callable[[], bool]) -> Plan:

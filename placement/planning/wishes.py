@@ -48,11 +48,11 @@ class Wishes:
         """For a plan to keep."""
         return asdict(self)
 
-    def ratios(self, *, going_on: bool) -> Goals:
-        """`going_on`: what was begun above `start` is not left before it is half-way to `stop`, or at `most`."""
+    def ratios(self) -> Goals:
+        """A cell whose levelling was begun is not left before it is half-way from `start` to `stop`."""
         most = max(self.stop, min(self.most, self.start))
-        half_way = max(self.stop, min(most, (self.start + self.stop) / 2))
-        return Goals(start=half_way if going_on else self.start, stop=self.stop, most=most)
+        half_way = max(self.stop, (self.start + self.stop) / 2)
+        return Goals(start=self.start, goes_on=half_way, stop=self.stop, most=most)
 
     @classmethod
     def by_itself(cls) -> "Wishes":
