@@ -39,7 +39,7 @@ Seconds = Annotated[float, Field(ge=0, le=MOST_REVERSE_SECONDS, allow_inf_nan=Fa
 class Goals(Input):
     """What the plan is to reach, and at which pace. Ratios are of a cell's load to its share of the pool's."""
 
-    recorded: ClassVar[frozenset[str]] = frozenset(each.name for each in fields(Wishes)) - {"most"}
+    recorded: ClassVar[frozenset[str]] = frozenset(each.name for each in fields(Wishes)) - {"most", "fill"}
 
     start: Ratio = Field(default=USUAL.start, description="nobody moves to level load while no cell is above it")
     stop: Ratio = Field(default=USUAL.stop, description="what a cell is brought down to; 1: as level as can be")

@@ -161,8 +161,8 @@ def wished(fleet: Fleet, where: Integers, ideal: Floats, load: Floats, goals: Go
     and fill all others. Such a tenant needs a cell of its own, which is an operator's decision.
     """
     ratio = load / ideal
-    between = np.clip(ratio, goals.stop, max(goals.stop, goals.most))
-    most = ideal * np.where(hot, goals.stop, between)
+    between = np.clip(ratio, goals.fill, max(goals.fill, goals.most))
+    most = ideal * np.where(hot, goals.stop, np.maximum(between, goals.stop))
     largest = np.zeros_like(ideal)
     np.maximum.at(largest, where, fleet.demand)
     return np.where(largest > most, fleet.limits, np.minimum(fleet.limits, most))

@@ -17,6 +17,8 @@ class Wishes:
     """Nobody moves to level load while no cell is above it."""
     stop: float = 1.08
     """What a cell is brought down to."""
+    fill: float = Goals().fill
+    """Nobody is moved to level load to where that would bring a cell above it."""
     most: float = Goals().most
     """A cell in between is brought down to this while others are levelled; at `start` it is left alone."""
     seconds: float = 20.0
@@ -50,18 +52,23 @@ class Wishes:
 
     def ratios(self) -> Goals:
         """A cell whose levelling was begun is not left before it is half-way from `start` to `stop`."""
-        most = max(self.stop, min(self.most, self.start))
-        half_way = max(self.stop, (self.start + self.stop) / 2)
-        return Goals(start=self.start, goes_on=half_way, stop=self.stop, most=most)
+        most, fill = (max(self.stop, min(each, self.start)) for each in (self.most, self.fill))
+        return Goals(start=self.start, goes_on=max(self.stop, self.half_way), stop=self.stop, fill=fill, most=most)
+
+    @property
+    def half_way(self) -> float:
+        """From `start` to `stop`."""
+        return (self.start + self.stop) / 2
 
     @classmethod
     def by_itself(cls) -> "Wishes":
         """Of plans that approve of themselves: soon there is another one, so what need not move stays for now.
 
         Estimates waver. If each cell a little above `stop` were brought down with one that is above `start`, plans
-        would never end.
+        would never end; and if none could be filled above `stop`, each that takes much of one resource would have
+        to give of the others.
         """
-        return cls(most=cls().start, exact=False)
+        return cls(most=cls().start, fill=cls().half_way, exact=False)
 
     def options(self) -> MoveOptions:
         """Of each move."""
