@@ -109,7 +109,8 @@ def rebalance(
     if (hot & (ceilings < fleet.limits)).any() or worst > goals.start == 1.0:
         before = overhang(layout.load, ideal, goals)
         level(layout, search, ideal, ceilings, max(goals.stop, least), effort, budget)
-        if before - overhang(layout.load, ideal, goals) < goals.least_gain:
+        gained = max(before - overhang(layout.load, ideal, goals), worst - peak(layout.load, ideal))
+        if gained < goals.least_gain:
             remarks.append(f"the worst ratio is {worst:.2f}, and levelling would gain too little")
             _return_to(layout, settled)
     else:
