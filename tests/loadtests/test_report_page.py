@@ -127,6 +127,28 @@ def test_a_run_that_calls_itself_failed_is_believed() -> None:
         )
 
 
+def test_what_could_not_be_run_is_told_at_the_top() -> None:
+    """With the reason; a page of those that passed alone would be believed to be all."""
+    told = parsed(page.render([sample()], not_run={HOSTILE: "no port is free"}))
+    assert words(told.find(".//h1")) == "1 of 2 scenarios could not be run"
+    assert "not run: no port is free" in _head(told)
+    assert SHOWN.split()[0] in _head(told)
+    told = parsed(page.render(samples(), not_run={"One more": "no port is free"}))
+    assert words(told.find(".//h1")) == "1 of 12 scenarios missed a goal, 1 could not be run"
+    assert (
+        words(parsed(page.render([], not_run={"One": "so"})).find(".//h1")) == "1 of 1 scenario could not be run"
+    )
+
+
+def test_requests_that_no_picture_shows_are_told() -> None:
+    """Cells may be shown without jobs, say: then their requests are fewer than the run's."""
+    result = sample()
+    result["totals"]["requests"] += 100
+    shown = sum(sum(each["requests"]) for each in result["series"]["cells"].values())
+    assert f"By cell, {shown:,} of {shown + 100:,} requests:" in page.render([result])
+    assert "By cell: " in page.render([sample()])
+
+
 def test_without_goals_nothing_is_proved() -> None:
     """It was measured, and the headline does not praise it."""
     for told in _both(sample(goals=())):

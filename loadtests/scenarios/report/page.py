@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -13,27 +14,36 @@ from loadtests.scenarios.report.run import Run, Series, Verdict, known, read
 OWN = "load"
 """The folder beside the page where runs have their own."""
 MOST_PANELS = 6
+NONE: Mapping[str, str] = MappingProxyType({})
 
 
-def write(results: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """The page of all runs, in their order; a run's own page is linked where it lies in `load` beside this one."""
+def write(results: Sequence[Mapping[str, Any]], path: Path, not_run: Mapping[str, str] = NONE) -> None:
+    """The page of all runs, in their order; a run's own page is linked where it lies in `load` beside this one.
+
+    `not_run` are titles of what should have been run, with the reason why it was not: the page must not be silent
+    about them.
+    """
     there = {file.stem for file in path.parent.joinpath(OWN).glob("*.html")}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(results, there), encoding="utf-8")
+    path.write_text(render(results, there, not_run), encoding="utf-8")
 
 
-def render(results: Sequence[Mapping[str, Any]], own: set[str] | frozenset[str] = frozenset()) -> str:
+def render(
+    results: Sequence[Mapping[str, Any]],
+    own: set[str] | frozenset[str] = frozenset(),
+    not_run: Mapping[str, str] = NONE,
+) -> str:
     """The same, as text; `own` are the scenarios that have a page of their own."""
     runs = [read(result) for result in results]
     links = anchors(run.scenario for run in runs)
-    headline, verdict = _headline(runs)
+    headline, verdict = _headline(runs, len(not_run))
     return document(
         f"{tables.SIGNS[verdict]} {headline}",
         tag(
             "header",
             tag("p", "Cellway · load scenarios", class_="over"),
             tag("h1", headline, class_=f"headline {verdict}"),
-            _missed(runs, links),
+            _missed(runs, links, not_run),
             tag("p", _summary(runs), class_="asked") if runs else None,
         ),
         tables.goals(runs, links) if runs else None,
@@ -42,14 +52,17 @@ def render(results: Sequence[Mapping[str, Any]], own: set[str] | frozenset[str] 
     )
 
 
-def _headline(runs: Sequence[Run]) -> tuple[str, Verdict]:
+def _headline(runs: Sequence[Run], not_run: int) -> tuple[str, Verdict]:
     """What a person reads who reads nothing else."""
-    if not runs:
+    if not runs and not not_run:
         return "Nothing was run, so nothing is proved", Verdict.MEASURED
     missed = [run for run in runs if run.verdict is Verdict.MISSED]
     judged = [run for run in runs if run.verdict is not Verdict.MEASURED]
-    if missed:
-        return f"{len(missed)} of {words.count(len(runs), 'scenario')} missed a goal", Verdict.MISSED
+    if missed or not_run:
+        all_ = words.count(len(runs) + not_run, "scenario")
+        told = [f"{len(missed)} of {all_} missed a goal"] if missed else []
+        told += [f"{not_run} {'' if missed else f'of {all_} '}could not be run"] if not_run else []
+        return ", ".join(told), Verdict.MISSED
     if not judged:
         return f"{words.count(len(runs), 'scenario')} measured, without goals", Verdict.MEASURED
     rest = len(runs) - len(judged)
@@ -59,13 +72,14 @@ def _headline(runs: Sequence[Run]) -> tuple[str, Verdict]:
     return f"All {len(judged)} scenarios met every goal{besides}", Verdict.PASSED
 
 
-def _missed(runs: Sequence[Run], links: Sequence[str]) -> Markup | None:
+def _missed(runs: Sequence[Run], links: Sequence[str], not_run: Mapping[str, str]) -> Markup | None:
     """First of all, what is not as it should be."""
     told = [
         tag("li", tag("a", run.title, href=f"#{link}"), " ", tables.missed(run))
         for run, link in zip(runs, links, strict=True)
         if run.verdict is Verdict.MISSED
     ]
+    told += [tag("li", title, tag("p", f"not run: {reason}")) for title, reason in not_run.items()]
     return tag("ul", *told, class_="failures") if told else None
 
 
@@ -102,7 +116,14 @@ def _section(run: Run, anchor: str, own: bool) -> Markup:
             tables.missed(run),
             tables.totals(run),
             tables.asked(run),
-            tables.notes(run),
+            tag(
+                "details",
+                tag("summary", words.count(len(run.notes), "note")),
+                tables.notes(run),
+                open="" if run.verdict is Verdict.MISSED else None,
+            )
+            if run.notes
+            else None,
             tag(
                 "p", tag("a", "Everything of this run", href=f"{OWN}/{quote(run.scenario, errors='replace')}.html")
             )
