@@ -27,7 +27,7 @@ NARROWEST = 0.4
 MOST_STEPS = 300
 """What is longer is drawn with several steps as one."""
 MOST_LANES = 5
-LONGEST_NAME = 40
+LONGEST_NAME = 24
 
 
 def drawn(run: Run, parts: Mapping[str, Series], by: str, identity: str, *, tall: bool = False) -> Markup:
