@@ -11,7 +11,8 @@ NONE = "–"
 HOW = (
     "Latency is counted from the moment at which a request was due, not from when it was sent: what had to wait "
     "for others was as slow as that for whoever wanted it. "
-    "Failed is what a client saw fail. A gap is time in which nobody asked anything."
+    "Failed is what a client saw fail; it counts with the time that it took to fail, so a cell whose requests are "
+    "refused at once looks quick. A gap is time in which nobody asked anything."
 )
 """How figures and pictures are meant."""
 DIGITS = 3
