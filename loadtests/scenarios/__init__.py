@@ -1,0 +1,1 @@
+"""Load scenarios as data, with goals and faults."""
