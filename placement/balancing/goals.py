@@ -40,7 +40,7 @@ class Effort:
     steps: int = 200_000
     kicks: int = 40
     """How often a dead end is left at random."""
-    annealing: int = 4000
+    annealing: int = 8000
     """Steps in fleets that are small enough for it."""
     seed: int = 0
     exact: bool = True
