@@ -30,7 +30,7 @@ class CellSettings(Settings):
     admin_port: Port = Field(default=0, description="control API, metrics and health; never for tenants")
     tls_folder: str = Field(
         default="",
-        description="with ca.pem, cert.pem for CELL_ID and key.pem: all ports speak TLS, to the fleet alone; empty: none",
+        description="with ca.pem, cert.pem for CELL_ID and key.pem: its ports speak TLS; empty: plain HTTP",
     )
     app_dsn: str = Field(repr=False, description="role cell_app")
     control_dsn: str = Field(repr=False, description="role cell_control")

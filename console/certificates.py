@@ -5,7 +5,7 @@
     FOLDER/router/ …          the same for those that call cells
 
 A cell's certificate is good for being called under the cell's name, and those of programs for calling: so no cell
-can call another, or be taken for one. Made by the program `openssl`, which every machine that speaks TLS has or can
+can call another, or be taken for one. Made by the program `openssl`, which machines that speak TLS have or can
 get, rather than by a Python library that each installation would carry along for this alone.
 """
 
@@ -78,7 +78,9 @@ class Maker:
         self.folder = folder.absolute()
         found = shutil.which("openssl")
         if found is None:
-            raise CertificatesFailed("certificates are made by openssl, which is not installed: apt install openssl")
+            raise CertificatesFailed(
+                "certificates are made by openssl, which is not installed: apt install openssl"
+            )
         self._openssl = found
         self._authority, self._authority_key = self.folder / "ca.pem", self.folder / "ca.key"
 
@@ -87,7 +89,9 @@ class Maker:
         is_new = not self._authority.exists()
         if is_new:
             if self._authority_key.exists():
-                raise CertificatesFailed(f"{self._authority_key} is there without ca.pem: which authority is it of?")
+                raise CertificatesFailed(
+                    f"{self._authority_key} is there without ca.pem: which authority is it of?"
+                )
             with self._workshop(f"Cellway fleet {secrets.token_hex(4)}") as shop:
                 self._key(shop.key)
                 made = ("-x509", "-new", "-key", str(shop.key), "-extensions", "authority", "-sha256")
@@ -96,7 +100,7 @@ class Maker:
                 _put(shop.certificate, self._authority, 0o644)
         elif not self._authority_key.exists():
             raise CertificatesFailed(
-                f"{self._authority} is there without ca.key: sign where the authority's key is, or choose another folder"
+                f"{self._authority} is there without ca.key: sign where the key is, or choose another folder"
             )
         return Made("the authority", self.folder, self._until(self._authority), is_new)
 

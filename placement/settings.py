@@ -47,7 +47,7 @@ class PlacementSettings(Settings):
 
     cell_tls_folder: str = Field(
         default="",
-        description="with ca.pem, cert.pem and key.pem: cells are called by TLS and must prove who they are; empty: none",
+        description="with ca.pem, cert.pem and key.pem: cells prove by TLS who they are; empty: plain HTTP",
     )
     cell_tls_only: bool = Field(
         default=True, description="false: cells at http:// are still called, while a fleet changes over to TLS"

@@ -95,7 +95,7 @@ class RouterSettings(Settings):
     cell_key: str = Field(default="", description="PEM file with its private key")
     cell_tls_folder: str = Field(
         default="",
-        description="with ca.pem, cert.pem and key.pem of the fleet: cells prove by their names who they are; empty: none",
+        description="with ca.pem, cert.pem and key.pem of the fleet: cells prove by TLS who they are; empty: none",
     )
     cell_tls_only: bool = Field(
         default=True, description="false: cells at http:// are still reached, while a fleet changes over to TLS"
@@ -141,7 +141,9 @@ class RouterSettings(Settings):
             if bool(getattr(self, certificate)) != bool(getattr(self, key)):
                 raise ValueError(f"{certificate.upper()} and {key.upper()} belong together")
         if self.cell_tls_folder and (self.cell_ca or self.cell_certificate):
-            raise ValueError("CELL_TLS_FOLDER takes the place of CELL_CA, CELL_CERTIFICATE and CELL_KEY: unset those")
+            raise ValueError(
+                "CELL_TLS_FOLDER takes the place of CELL_CA, CELL_CERTIFICATE and CELL_KEY: unset those"
+            )
         return self
 
     def sources(self) -> Sources:

@@ -57,8 +57,8 @@ def _server_context() -> ssl.SSLContext:
 class Trust:
     """How a cell at an https:// address proves that it is the one that is meant.
 
-    With CELL_TLS_FOLDER: by a certificate of the fleet's authority for the cell's own name, wherever it is reached;
-    else by one for the host in its address.
+    With CELL_TLS_FOLDER: by a certificate of the fleet's authority for the cell's own name, wherever it is; else
+    by one for the host in its address.
     """
 
     def __init__(self, settings: RouterSettings) -> None:

@@ -1,7 +1,7 @@
 """The admin port: `/metrics`, `/health/live`, `/health/ready`, `/settings`, and `/log-level`.
 
-Never exposed to tenants. Programs add pages of their own to the same application. Where it speaks TLS, all but health
-is for those who show a certificate of the fleet; probes of health have none.
+Never exposed to tenants. Programs add pages of their own to the same application. Where it speaks TLS, all but
+health is for those who show a certificate of the fleet; probes of health have none.
 """
 
 import dataclasses

@@ -23,8 +23,8 @@ def certificates(
     cell: Annotated[
         list[str] | None,
         typer.Option(
-            help="A cell, by its name; once for each. NAME=HOST,HOST also for clients that go by its hosts, such as "
-            "Prometheus."
+            help="A cell, by its name; once for each. NAME=HOST,HOST also for clients that go by its hosts, "
+            "such as Prometheus."
         ),
     ] = None,
     program: Annotated[
@@ -53,8 +53,7 @@ def certificates(
         raise Refused(str(error)) from error
     if json:
         shown = [
-            {"name": m.name, "folder": str(m.folder), "until": m.until.isoformat(), "new": m.is_new}
-            for m in made
+            {"name": m.name, "folder": str(m.folder), "until": m.until.isoformat(), "new": m.is_new} for m in made
         ]
         output.as_json({"certificates": shown})
         return
@@ -62,7 +61,9 @@ def certificates(
     output.table(("FOR", "FOLDER", "UNTIL", ""), rows)
     output.line()
     output.line(f"Keep {maker.folder / 'ca.key'} away from all programs: whoever has it can be anybody.")
-    output.line("CELLWAY_CELL_TLS_FOLDER, CELLWAY_ROUTER_CELL_TLS_FOLDER and CELLWAY_PLACEMENT_CELL_TLS_FOLDER name the")
+    output.line(
+        "CELLWAY_CELL_TLS_FOLDER, CELLWAY_ROUTER_CELL_TLS_FOLDER and CELLWAY_PLACEMENT_CELL_TLS_FOLDER name the"
+    )
     output.line("folders of cells, routers and placement: docs/operations/tls.md")
 
 

@@ -173,7 +173,12 @@ class Blueprint:
             ServerPart(redis, self._redis(redis, folder)),
             *(
                 self._program(
-                    f"{cell_id} {name}", command, "CELLWAY_CELL_", environment, needs=needs, secure=self._settings.tls
+                    f"{cell_id} {name}",
+                    command,
+                    "CELLWAY_CELL_",
+                    environment,
+                    needs=needs,
+                    secure=self._settings.tls,
                 )
                 for name, command, needs in (
                     ("api", self._commands.cell, (redis,)),

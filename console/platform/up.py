@@ -158,7 +158,9 @@ class _Terminal:
 def _secured(platform: Platform) -> str:
     if not platform.settings.tls:
         return ""
-    return f"\n  TLS        router and placement speak it with cells; certificates in {platform.layout.certificates}"
+    return (
+        f"\n  TLS        router and placement speak it with cells; certificates in {platform.layout.certificates}"
+    )
 
 
 def _welcome(platform: Platform, seconds: float) -> str:

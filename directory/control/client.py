@@ -204,7 +204,12 @@ class CellControl:
             headers["Content-Type"] = "application/json"
         try:
             async with self._client().request(
-                method, URL(url, encoded=True), headers=headers, data=content, allow_redirects=False, **self._tls(cell)
+                method,
+                URL(url, encoded=True),
+                headers=headers,
+                data=content,
+                allow_redirects=False,
+                **self._tls(cell),
             ) as response:
                 return _answer(cell, response.status, await response.read(), model)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:

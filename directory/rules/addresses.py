@@ -48,8 +48,8 @@ def check_encrypted(origin: str, setting: str) -> None:
     """BadAddress unless it is spoken to with TLS, as `setting` wants of all cells."""
     if urlsplit(origin).scheme != "https":
         raise BadAddress(
-            f"{origin} is not encrypted, and {setting} has cells spoken to by TLS alone: give the cell certificates "
-            f"and an address that begins with https://, or set {setting.removesuffix('FOLDER')}ONLY=false meanwhile"
+            f"{origin} is not encrypted, and {setting} wants TLS to all cells: give the cell certificates "
+            f"and an address with https://, or set {setting.removesuffix('FOLDER')}ONLY=false meanwhile"
         )
 
 

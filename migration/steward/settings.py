@@ -26,7 +26,7 @@ class StewardSettings(Settings):
     port: Port = Field(default=0, description="the control contract, metrics and health; never for tenants")
     tls_folder: str = Field(
         default="",
-        description="with ca.pem, cert.pem for CELL_ID and key.pem: the port speaks TLS, to the fleet alone; empty: none",
+        description="with ca.pem, cert.pem for CELL_ID and key.pem: its port speaks TLS; empty: plain HTTP",
     )
     database_dsn: str = Field(repr=False, description="the cell's database as the role that `cellway adopt` made")
     control_token: Annotated[SecretStr, Field(min_length=16)]

@@ -382,7 +382,7 @@ class Connection:
             return Unreached(Outcome.MALFORMED)
         if self.kept:
             return Unreached(Outcome.STALE)
-        # By TLS 1.3 a request is under way before the cell has looked at our certificate (RFC 8446 section 4.4.2.4).
+        # By TLS 1.3 a request is under way before the cell has looked at our certificate (RFC 8446 section 2).
         refused = saying.refused_us(error) if isinstance(error, ssl.SSLError) else None
         if refused is None:
             return Unreached(Outcome.CLOSED)

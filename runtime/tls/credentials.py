@@ -4,8 +4,8 @@
     cert.pem   the program's own certificate, followed by those between it and the authority
     key.pem    its private key, without a passphrase
 
-They are tried before they are used: by a handshake in memory with what the other side would have, so that a mistake
-is found here and not by everybody who calls.
+They are tried before they are used, by a handshake in memory with what the other side would have: so a mistake is
+found here, and not by everybody who calls.
 """
 
 import asyncio
@@ -28,7 +28,9 @@ from runtime.tls import saying
 log = logs.get("runtime.tls")
 
 EXPIRES = Gauge(
-    "cellway_certificate_expires_timestamp", "When the certificate in use expires, in seconds since 1970", ["folder"]
+    "cellway_certificate_expires_timestamp",
+    "When the certificate in use expires, in seconds since 1970",
+    ["folder"],
 )
 LOOK_SECONDS = 1.0
 FILES = ("ca.pem", "cert.pem", "key.pem")
@@ -113,7 +115,9 @@ class Credentials(ABC):
         for each in (file, *((self.key,) if file == self.certificate else ())):
             if not each.is_file():
                 makes = "cellway certificates makes them"
-                raise StartFailed(f"{each} is missing: {self.setting} names a folder with {', '.join(FILES)}; {makes}")
+                raise StartFailed(
+                    f"{each} is missing: {self.setting} names a folder with {', '.join(FILES)}; {makes}"
+                )
             try:
                 each.open("rb").close()
             except OSError as error:
@@ -127,12 +131,16 @@ class Credentials(ABC):
 
     def _unreadable(self, file: Path, error: ssl.SSLError) -> str:
         if error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"):
-            return f"{self.key} is not the key of {self.certificate}: replace both by those that were made together"
+            return (
+                f"{self.key} is not the key of {self.certificate}: replace both by those that were made together"
+            )
         both = f"{file} or {self.key}" if file == self.certificate else str(file)
         return f"{both} cannot be used: it is no PEM as it must be ({error.reason or 'nothing was found in it'})"
 
     def _locked(self) -> str:
-        raise StartFailed(f"{self.key} has a passphrase, which nobody is there to type: take it away, and chmod 600")
+        raise StartFailed(
+            f"{self.key} has a passphrase, which nobody is there to type: take it away, and chmod 600"
+        )
 
     def _tried(
         self, server: ssl.SSLContext, client: ssl.SSLContext, name: str | None, *, by_client: bool

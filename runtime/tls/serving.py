@@ -1,8 +1,8 @@
 """The side that is called: it demands a certificate of the fleet's authority, and says why it refuses.
 
-asyncio and uvloop close a connection whose handshake fails without sending what TLS has to say about it (the alert,
-RFC 8446 section 6). With TLS 1.3 its client has sent the request by then: it could not tell a refusal from a program
-that died over the request. So the alert is let through first, and the connection closed after it.
+asyncio and uvloop close a connection whose handshake fails without sending what TLS has to say about it (the
+alert, RFC 8446 section 6). With TLS 1.3 its client has sent the request by then: it could not tell a refusal from
+a program that died over the request. So the alert is let through first, and the connection closed after it.
 """
 
 import json
@@ -77,7 +77,7 @@ class Serving(Credentials):
     def _fresh(self, mode: ssl.VerifyMode) -> ssl.SSLContext:
         context = self._equip(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
         context.verify_mode = mode
-        # Whoever comes again shows a certificate again: one of an authority that is gone must not get in by a ticket.
+        # Whoever comes again shows a certificate again: one of an authority that is gone gets in by no ticket.
         context.num_tickets = 0
         return context
 
@@ -91,7 +91,9 @@ class Port(ssl.SSLContext):
         self._told: dict[str, tuple[float, int]] = {}
         """reason → when it was last logged, and how many were refused for it since."""
 
-    def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *more: Any, **named: Any) -> ssl.SSLObject:
+    def wrap_bio(
+        self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *more: Any, **named: Any
+    ) -> ssl.SSLObject:
         made = super().wrap_bio(incoming, outgoing, *more, **named)
         if isinstance(made, Handshake):
             made.port, made.incoming, made.outgoing = self, incoming, outgoing
