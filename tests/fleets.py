@@ -26,8 +26,9 @@ class Fleet:
         return self.folder / "ca.pem"
 
     def cell(self, name: str = "cell-1", *hosts: str) -> Path:
-        """The folder of a cell; made once."""
-        return self.maker.cell(name, hosts).folder
+        """The folder of a cell; made once with hosts, once without."""
+        maker = self._aside("hosts") if hosts else self.maker
+        return maker.cell(name, hosts).folder
 
     def program(self, name: str = "router") -> Path:
         """The folder of somebody who calls cells; made once."""
@@ -35,12 +36,17 @@ class Fleet:
 
     def expired(self, name: str, into: Path) -> Path:
         """A folder of its own whose certificate is over already: a cell's or, by its name, a program's."""
-        other = Maker(into / "expired")
-        for each in ("ca.pem", "ca.key"):
-            other.folder.mkdir(exist_ok=True)
-            shutil.copy(self.folder / each, other.folder / each)
+        other = self._aside("expired", into)
         made = other.cell(name, days=0) if name.startswith("cell") else other.program(name, days=0)
         return made.folder
+
+    def _aside(self, name: str, into: Path | None = None) -> Maker:
+        """The same authority, with a folder of its own for what it signs."""
+        other = Maker((into or self.folder) / name)
+        other.folder.mkdir(exist_ok=True)
+        for each in ("ca.pem", "ca.key"):
+            shutil.copy(self.folder / each, other.folder / each)
+        return other
 
     def serving(self, name: str = "cell-1") -> Serving:
         """What a cell's ports speak."""

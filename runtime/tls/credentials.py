@@ -73,7 +73,7 @@ class Credentials(ABC):
             return
         self._seen = seen
         try:
-            self.expires_at = self._taken_up()
+            self.expires_at = await asyncio.to_thread(self._taken_up)  # some milliseconds, in nobody's way
         except StartFailed as error:
             # Half of a new set must not replace a sound one; the other half is seen when it comes.
             self._refused = str(error)

@@ -43,11 +43,10 @@ def of_called(error: BaseException) -> str | None:
     """What is wrong with whom we called, or with us in its eyes; None when it has nothing to do with TLS."""
     if (told := refused_us(error)) is not None:
         return told
-    for each in _causes(error):
-        if isinstance(each, ssl.SSLCertVerificationError):
-            if each.verify_code in MISMATCH:
-                return f"its certificate is another's: {each.verify_message}"
-            return f"its certificate is {_BY_CODE.get(each.verify_code, each.verify_message)}"
+    if (verdict := _verdict(error)) is not None:
+        if verdict.verify_code in MISMATCH:
+            return f"its certificate is another's: {verdict.verify_message}"
+        return f"its certificate is {_BY_CODE.get(verdict.verify_code, verdict.verify_message)}"
     reason = _reason(error)
     if reason in _PLAIN:
         return "it speaks no TLS: its address is to begin with http://, or it is to be given certificates"
@@ -58,7 +57,7 @@ def of_called(error: BaseException) -> str | None:
 
 def is_stranger(error: BaseException) -> bool:
     """Whether whom we called did not prove by its certificate that it is who was meant."""
-    return any(isinstance(each, ssl.SSLCertVerificationError) for each in _causes(error))
+    return _verdict(error) is not None
 
 
 def refused_us(error: BaseException) -> str | None:
@@ -91,11 +90,19 @@ def of_own(error: ssl.SSLCertVerificationError) -> str:
     return f"it is {_BY_CODE.get(error.verify_code, error.verify_message)}"
 
 
+def _verdict(error: BaseException) -> ssl.SSLCertVerificationError | None:
+    """Python's own error; aiohttp's of the same kind do not say what was wrong."""
+    for each in _causes(error):
+        if isinstance(each, ssl.SSLCertVerificationError) and hasattr(each, "verify_code"):
+            return each
+    return None
+
+
 def _reason(error: BaseException) -> str | None:
     """OpenSSL's name of what failed. Some libraries wrap the error and keep its text alone."""
     for each in _causes(error):
-        if isinstance(each, ssl.SSLError) and each.reason:
-            return str(each.reason)
+        if isinstance(each, ssl.SSLError) and (reason := getattr(each, "reason", None)):
+            return str(reason)
         if (found := _IN_TEXT.search(str(each))) is not None:
             return found[1]
     return None
