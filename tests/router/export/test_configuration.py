@@ -125,8 +125,8 @@ async def test_an_address_that_may_not_be_connected_to_becomes_no_server() -> No
 
 
 async def test_haproxy_and_cells_of_a_fleet_prove_to_each_other_who_they_are(fleet: Fleet) -> None:
-    """By TLS 1.3 and the cell's own name; one without TLS is not exported, and one that shows another's is not sent
-    anything.
+    """By TLS 1.3 and the cell's own name. One without TLS is not exported; one that shows another name is sent
+    nothing.
     """
     cell, other, feed = FakeCell(), FakeCell(), MemoryFeed()
     async with (
