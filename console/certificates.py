@@ -73,9 +73,14 @@ class Made:
 class Maker:
     """Makes what is missing in a folder; what is there is kept unless it is asked for anew."""
 
-    def __init__(self, folder: Path) -> None:
-        """CertificatesFailed when there is no openssl."""
+    def __init__(self, folder: Path, *, readable: bool = False) -> None:
+        """CertificatesFailed when there is no openssl.
+
+        `readable`: what programs get can be read by every user, for containers that run as users of their own; the
+        folder around it is the owner's alone all the same.
+        """
         self.folder = folder.absolute()
+        self._folder_mode, self._key_mode = (0o755, 0o644) if readable else (0o700, 0o600)
         found = shutil.which("openssl")
         if found is None:
             raise CertificatesFailed(
@@ -123,8 +128,9 @@ class Maker:
         certificate, key = folder / "cert.pem", folder / "key.pem"
         is_new = renew or not (certificate.exists() and key.exists())
         if is_new:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with self._workshop(name, names) as shop:
+                folder.mkdir(exist_ok=True)
+                folder.chmod(self._folder_mode)
                 self._key(shop.key)
                 request = shop.folder / "request.pem"
                 self._run("req", "-new", "-key", str(shop.key), *shop.told, "-out", str(request))
@@ -133,7 +139,7 @@ class Maker:
                 extensions = ("-extfile", str(shop.configuration), "-extensions", use)
                 files = ("-in", str(request), "-out", str(shop.certificate))
                 self._run("x509", "-req", *files, *signed, *limits, *extensions)
-                _put(shop.key, key, 0o600)
+                _put(shop.key, key, self._key_mode)
                 _put(shop.certificate, certificate, 0o644)
         if is_new or not (folder / "ca.pem").exists():
             # What is kept may hold two authorities, while one takes the other's place.
@@ -189,6 +195,7 @@ def _put(source: Path, target: Path, mode: int) -> None:
     beside.unlink(missing_ok=True)
     handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(handle, "wb") as file:
+        os.fchmod(file.fileno(), mode)  # whatever umask there is
         file.write(source.read_bytes())
         file.flush()
         os.fsync(file.fileno())

@@ -33,6 +33,13 @@ def certificates(
     ] = None,
     days: Annotated[int, typer.Option(min=1, max=3650, help="How long certificates are good.")] = 397,
     renew: Annotated[bool, typer.Option("--renew", help="Make those anew that are there, with new keys.")] = False,
+    readable: Annotated[
+        bool,
+        typer.Option(
+            "--readable",
+            help="Every user can read what is in FOLDER's folders: for containers with users of their own.",
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Make an authority, and certificates by which cells and their callers know each other (TLS).
@@ -45,7 +52,7 @@ def certificates(
     programs = tuple(program or PROGRAMS)
     _check(tuple(cells), programs)
     try:
-        maker = Maker(folder)
+        maker = Maker(folder, readable=readable)
         made = [maker.authority()]
         made += [maker.cell(name, hosts, days=days, renew=renew) for name, hosts in cells.items()]
         made += [maker.program(name, days=days, renew=renew) for name in programs]

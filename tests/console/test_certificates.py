@@ -1,5 +1,6 @@
 """`cellway certificates` makes what programs accept, and never undoes what is there."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -58,6 +59,20 @@ async def test_a_fleet_gets_its_certificates_and_later_one_cell_more(cellway: Ce
     changed = {name for name, content in contents(fleet).items() if after[name] != content}
     assert changed == {f"{name}/{file}.pem" for name in ("cell-1", "router") for file in ("cert", "key")}
     Serving(str(fleet / "cell-1"), "SETTING", "cell-1")
+
+
+async def test_containers_can_read_what_is_theirs(cellway: Cellway, tmp_path: Path) -> None:
+    """Whatever user they run as; the authority's key, and the folder around all of it, stay the owner's."""
+    fleet, umask = tmp_path / "fleet", os.umask(0o077)
+    try:
+        ran = await cellway("certificates", "fleet", "--cell", "cell-1", "--readable")
+    finally:
+        os.umask(umask)
+    assert ran.code == 0, ran
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (fleet / "cell-1").iterdir()}
+    assert modes == {"ca.pem": 0o644, "cert.pem": 0o644, "key.pem": 0o644}
+    assert stat.S_IMODE((fleet / "cell-1").stat().st_mode) == 0o755
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (fleet, fleet / "ca.key")] == [0o700, 0o600]
 
 
 @pytest.mark.parametrize(
