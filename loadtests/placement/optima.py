@@ -12,6 +12,8 @@ from placement.balancing.resources import Floats
 
 SECONDS = 30.0
 FAR = 1.02
+PATIENT = Effort(annealing=8000, anneals=2)
+"""Some seconds for each fleet."""
 LEVEL = Goals(start=1.0, stop=1.0, least_gain=0.0, least_relief_per_gib=0.0)
 
 
@@ -53,7 +55,7 @@ def compare(instances: int) -> dict[str, float]:
     while len(ratios) < instances:
         fleet = small(seed)
         seed += 1
-        plan = rebalance(fleet, LEVEL, Effort())
+        plan = rebalance(fleet, LEVEL, PATIENT)
         best = optimum(fleet, plan.ideal)
         if best is None:
             continue

@@ -40,8 +40,10 @@ class Effort:
     steps: int = 200_000
     kicks: int = 40
     """How often a dead end is left at random."""
-    annealing: int = 8000
+    annealing: int = 4000
     """Steps in fleets that are small enough for it."""
+    anneals: int = 1
+    """How often a small fleet is annealed; the best counts."""
     seed: int = 0
     exact: bool = True
     """With a linear program first; without, by local search alone."""

@@ -249,9 +249,10 @@ def level(
     done = search.descend(budget)
     if peak(layout.load, ideal) <= target * (1 + 1e-9):
         return
-    found = anneal(layout, ideal, search.free, search.cost, effort.annealing, search.rng, budget.expired)
-    if found is not None:
-        _return_to(layout, found)
+    for _ in range(effort.anneals):
+        found = anneal(layout, ideal, search.free, search.cost, effort.annealing, search.rng, budget.expired)
+        if found is not None:
+            _return_to(layout, found)
     best, least = layout.where.copy(), float(layout.excess.sum())
     for number in range(0 if done or is_small(fleet) else effort.kicks):
         if budget.steps <= 0 or budget.expired():
