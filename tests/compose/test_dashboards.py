@@ -15,7 +15,6 @@ FOLDER = exported.ROOT / "compose" / "grafana"
 BOARDS: Mapping[str, dict[str, Any]] = {
     path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (FOLDER / "dashboards").glob("*.json")
 }
-VARIABLES = {"$cell": "cell-1", "$router": ".*"}
 COUNTS = "short"
 
 
@@ -40,13 +39,6 @@ def _selected(variable: Mapping[str, Any]) -> str:
     """`label_values(up{…}, cell)` as PromQL."""
     selector, _, label = variable["definition"].removeprefix("label_values(").rstrip(")").rpartition(",")
     return f"count by ({label.strip()}) ({selector})"
-
-
-def filled_in(expression: str) -> str:
-    """With values for the dashboard's variables."""
-    for variable, value in VARIABLES.items():
-        expression = expression.replace(variable, value)
-    return expression
 
 
 def test_there_is_a_dashboard_for_each_question() -> None:
@@ -164,8 +156,9 @@ def _read(path: Path) -> Any:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
-def all_expressions() -> Iterable[tuple[str, str]]:
-    """Of dashboards and of rules, ready to be asked."""
-    yield from ((where, filled_in(expression)) for where, expression in expressions())
+def all_expressions(cell_id: str) -> Iterable[tuple[str, str]]:
+    """Of dashboards and of rules, ready to be asked: about this cell, and all routers."""
+    for where, expression in expressions():
+        yield where, expression.replace("$cell", cell_id).replace("$router", ".*")
     for file, rule in exported.rules():
         yield f"{file}: {rule.get('alert', rule.get('record'))}", rule["expr"]
