@@ -29,16 +29,30 @@ def copied(tmp_path: Path) -> Path:
     return shutil.copytree(exported.WATCHED, tmp_path / "prometheus")
 
 
-def test_prometheus_reads_its_configuration_and_rules(promtool: str, copied: Path) -> None:
-    """Whole, with its rules and the files that it names; only the secret is a stand-in."""
-    secret = copied / "token"
-    secret.write_text("x", encoding="utf-8")
-    configuration = copied / "prometheus.yml"
-    text = configuration.read_text(encoding="utf-8").replace("/run/secrets/consul-watch-token", str(secret))
+@pytest.mark.parametrize("name", ["prometheus.yml", "tls.yml"])
+def test_prometheus_reads_its_configuration_and_rules(promtool: str, copied: Path, name: str) -> None:
+    """Whole, with its rules and the files that it names; only secrets are stand-ins."""
+    configuration = copied / name
+    text = configuration.read_text(encoding="utf-8").replace("/run/secrets", str(copied / "secrets"))
+    for secret in ("consul-watch-token", "tls/ca.pem", "tls/cert.pem", "tls/key.pem"):
+        (copied / "secrets" / secret).parent.mkdir(parents=True, exist_ok=True)
+        (copied / "secrets" / secret).write_text("x", encoding="utf-8")
     configuration.write_text(text, encoding="utf-8")
     checked = ran(promtool, "check", "config", configuration)
     assert checked.returncode == 0, checked.stderr
     assert checked.stdout.count("SUCCESS") > len(list((copied / "rules").iterdir()))
+
+
+def test_with_tls_the_same_is_watched() -> None:
+    """The second file is the first one but for how cells are asked."""
+    plain, tls = (
+        yaml.safe_load((exported.WATCHED / name).read_text(encoding="utf-8"))
+        for name in ("prometheus.yml", "tls.yml")
+    )
+    (cells,) = [job for job in tls["scrape_configs"] if job["job_name"] == "cell"]
+    assert cells.pop("scheme") == "https"
+    assert set(cells.pop("tls_config")) == {"ca_file", "cert_file", "key_file"}
+    assert tls == plain
 
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
