@@ -10,6 +10,7 @@ from console.commands import (
     bootstrap,
     capacity,
     cells,
+    certificates,
     demo,
     doctor,
     jobs,
@@ -54,6 +55,7 @@ doctor.add_to(app)
 audit.add_to(app)
 token.add_to(app)
 app.add_typer(bootstrap.app, name="bootstrap")
+certificates.add_to(app)
 adopt.add_to(app)
 
 
