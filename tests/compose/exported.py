@@ -16,6 +16,7 @@ import router.metrics
 import runtime.metrics
 from directory.rules.planning import PlanState
 from directory.values import MovePhase
+from runtime.tls import credentials
 from tests.compose.promql import Asked, asked
 
 ROOT: Final = Path(__file__).parents[2]
@@ -45,7 +46,8 @@ def ours() -> Labels:
     found: dict[str, set[str]] = {"up": {*OF_TARGETS, *OF_CELLS}}
     for job, module in PROGRAMS.items():
         targets = OF_TARGETS | (OF_CELLS if job in ("cell", "worker") else set())
-        for name, labels in [*declared(runtime.metrics), *declared(module), *((name, ()) for name in PROCESS)]:
+        of_all = (*declared(runtime.metrics), *declared(credentials), *((name, ()) for name in PROCESS))
+        for name, labels in (*of_all, *declared(module)):
             found.setdefault(name, set()).update(labels, targets)
     found["ALERTS"] = {"alertname", "alertstate", "severity", "layer", *OF_CELLS, *OF_TARGETS}
     return found

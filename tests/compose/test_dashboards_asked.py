@@ -34,7 +34,7 @@ WAITING = frozenset(
         *("cellway_placement_days_until_full", "cellway_placement_pool_used", "cellway_router_look_ups_total"),
         *("cellway_placement_plans_unfinished", "cellway_away", "cellway_migration_source_commit_seconds"),
         *("cellway_migration_pace", "cellway_placement_seen", "cellway_cell_load_tenants_total"),
-        *("cellway_router_given_up_total", "cellway_cell_hints_total"),
+        *("cellway_router_given_up_total", "cellway_router_cell_not_trusted_total", "cellway_cell_hints_total"),
         *("cellway_cell_jobs_total", "cellway_cell_job_seconds"),
     )
 )
