@@ -94,6 +94,27 @@ def test_a_wrong_receiver_is_noticed(amtool: str) -> None:
     assert ran(amtool, *command, "layer=platform", "severity=page").returncode == 1
 
 
+def test_a_message_says_which_cell_what_to_do_and_where_it_is_written(amtool: str, tmp_path: Path) -> None:
+    """Of one alert its summary is the title; of several, how many they are."""
+    alert = {"status": "firing", "labels": {"cell": "cell-1"}}
+    alert["annotations"] = {"summary": "it is down", "description": "bring it back", "runbook": "lose-a-cell.md"}
+    told: dict[str, Any] = {"status": "firing", "alerts": [alert], "commonLabels": alert["labels"]}
+    one = _rendered(amtool, tmp_path, {**told, "commonAnnotations": alert["annotations"]})
+    assert one == "cell-1: it is down | it is down\nbring it back\nRun book: lose-a-cell.md"
+    two = _rendered(amtool, tmp_path, {**told, "status": "resolved", "alerts": [alert] * 2})
+    assert two.startswith("Over: cell-1: 2 alerts | it is down\n")
+
+
+def _rendered(amtool: str, folder: Path, told: Mapping[str, Any]) -> str:
+    data = folder / "told.json"
+    data.write_text(json.dumps(told), encoding="utf-8")
+    text = '{{ template "cellway.title" . }} | {{ template "cellway.text" . }}'
+    words = [f"--template.glob={MANAGER / 'templates' / '*.tmpl'}", f"--template.data={data}"]
+    rendered = ran(amtool, "template", "render", *words, f"--template.text={text}")
+    assert rendered.returncode == 0, rendered.stderr
+    return rendered.stdout.strip()
+
+
 def test_secrets_are_read_from_files() -> None:
     """None is in the configuration, and no address that could be one."""
     text = CONFIGURATION.read_text(encoding="utf-8")

@@ -1,6 +1,7 @@
 """Dashboards: whoever opens one understands each panel, and each panel asks for what there is."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,20 @@ def test_panels_ask_only_for_what_is_exported(known: exported.Labels) -> None:
         if (found := exported.faults(expression, known, allowed))
     }
     assert wrong == {}
+
+
+def test_a_wrong_name_is_found_in_every_panel(known: exported.Labels) -> None:
+    """Whichever metric, and whichever label, is misspelt: the test before is one."""
+    allowed = exported.values()
+    for where, expression in expressions():
+        found = asked(expression)
+        for name in {one.name for one in found.selectors}:
+            assert exported.faults(expression.replace(name, f"{name}s"), known, allowed), where
+        for label in {label for one in found.selectors for label in one.matchers}:
+            misspelt = re.sub(rf"\b{label}(?=\s*[=!])", f"{label}s", expression)
+            assert exported.faults(misspelt, known, allowed), where
+        for label in found.labels - {"le"}:
+            assert exported.faults(re.sub(rf"\b{label}(?=[,)])", f"{label}s", expression), known, allowed), where
 
 
 def test_legends_name_labels_that_are_there(known: exported.Labels) -> None:
