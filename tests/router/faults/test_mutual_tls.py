@@ -13,6 +13,7 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from directory.memory_feed import MemoryFeed
+from directory.values import CellEntry, Change
 from router import metrics
 from router.app import Router
 from router.settings import RouterSettings
@@ -25,7 +26,19 @@ from tests.fleets import SETTING, Fleet, copied, put
 from tests.router.faults.cells import CHUNKED, EVENT, EVENTS, chunk
 from tests.router.faults.certificates import serving_tls
 from tests.router.faults.rest import resting
-from tests.router.upstreams import KEY, OK, FakeCell, Seen, ask, connected, get, settings, snapshot_of
+from tests.router.upstreams import (
+    IDENTITY,
+    KEY,
+    OK,
+    FakeCell,
+    Seen,
+    ask,
+    connected,
+    get,
+    serving,
+    settings,
+    snapshot_of,
+)  # fmt: skip
 from tests.waiting import eventually
 
 POST = get(method="POST", extra="Content-Length: 1\r\n") + b"x"
@@ -185,6 +198,31 @@ async def test_cells_without_tls_are_reached_only_while_a_fleet_changes_over(fle
             assert (await ask(router, get())).status == 200
             for writer in cell.open:
                 writer.transport.abort()
+
+
+async def test_a_fleet_changes_over_to_tls_without_a_failed_request(fleet: Fleet) -> None:
+    """A second port beside the first, another address, and the first one ends: as for any cell that moves."""
+    plain, secure, done = FakeCell(), FakeCell(), False
+    statuses = list[int]()
+    async with serving(plain), serving_tls(secure, fleet.serving().port("api")) as address:
+        feed, folder = await lives_at(plain.address), str(fleet.program())
+        async with resting(feed, cell_tls_folder=folder, cell_tls_only=False, connect_seconds=20.0) as router:
+
+            async def requests() -> None:
+                async with connected(router) as client:
+                    while not done:
+                        client.send(POST)
+                        statuses.append((await client.answer(b"POST")).status)
+
+            async with asyncio.TaskGroup() as group:
+                for _ in range(4):
+                    group.create_task(requests())
+                await eventually(lambda: len(plain.seen) > 20)
+                last = await feed.published(IDENTITY) or 0
+                await feed.publish(IDENTITY, [Change(last + 1, CellEntry("cell-1", "open", address))])
+                await eventually(lambda: len(secure.seen) > 20, seconds=30.0)
+                done = True
+    assert set(statuses) == {200}
 
 
 async def test_a_cell_that_speaks_no_tls_where_it_should_is_told(fleet: Fleet) -> None:
