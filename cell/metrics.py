@@ -24,6 +24,7 @@ STUCK = Counter(
     ["workflow", "step"],
 )
 WORK_DUE = Gauge("cellway_cell_work_due", "Tenants and lanes that the last look found with work that is due")
+WORK_TAKEN = Counter("cellway_cell_work_taken_total", "Jobs and turns of workflows that workers began", ["lane"])
 USAGE_ROLLED = Counter("cellway_cell_usage_records_rolled_total", "Usage records that went into their minutes")
 EXPIRED = Counter("cellway_cell_expired_rows_total", "Rows removed because their time was over", ["table"])
 LOADS = Counter("cellway_cell_load_tenants_total", "Tenants whose load was handed over, or dropped", ["outcome"])

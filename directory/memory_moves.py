@@ -16,7 +16,7 @@ from directory.rules import moves as rules
 from directory.rules.capacities import capped
 from directory.rules.moves import Decision, MoveStep
 from directory.rules.planning import MEASURED, check_offer
-from directory.values import Move, MoveChange, MoveEvent, MovePhase, NewMove, Passage, Term, Wish
+from directory.values import Move, MoveChange, MoveEvent, MovePhase, NewMove, Passage, PhaseCount, Term, Wish
 
 
 class MemoryMoves:
@@ -134,6 +134,23 @@ class MemoryMoves:
     async def flights(self) -> Mapping[str, int]:
         flying = [k.move for k in self._directory.moves.values() if k.move.phase not in rules.LANDED]
         return Counter(cell_id for move in flying for cell_id in (move.source, move.destination))
+
+    async def by_phase(self) -> Sequence[PhaseCount]:
+        phases: dict[MovePhase, list[KeptMove]] = {}
+        for kept in self._directory.moves.values():
+            if kept.move.ended_at is None:
+                phases.setdefault(kept.move.phase, []).append(kept)
+        return [self._counted(phase, found) for phase, found in phases.items()]
+
+    def _counted(self, phase: MovePhase, found: Sequence[KeptMove]) -> PhaseCount:
+        waits = [
+            (self._clock.now() - kept.phase_at).total_seconds()
+            for kept in found
+            if not kept.move.paused
+            and not (phase == "READY" and kept.move.options.hold and kept.move.wish != "switch")
+        ]
+        obstructed = sum(kept.move.error != "" for kept in found)
+        return PhaseCount(phase, len(found), obstructed, max(waits, default=0.0))
 
     async def events(self, move_id: str, after: int = 0, limit: int = 1000) -> Sequence[MoveEvent]:
         return self._kept(move_id).events[after : after + limit]

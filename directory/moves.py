@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from directory.rules.moves import MoveStep
-from directory.values import Move, MoveChange, MoveEvent, NewMove, Passage, Term, Wish
+from directory.values import Move, MoveChange, MoveEvent, NewMove, Passage, PhaseCount, Term, Wish
 
 NOTHING = MoveChange()
 
@@ -49,6 +49,9 @@ class Moves(Protocol):
 
     async def flights(self) -> Mapping[str, int]:
         """In how many moves that are in flight each cell takes part; without those that take part in none."""
+
+    async def by_phase(self) -> Sequence[PhaseCount]:
+        """Of the phases in which any move is that has not ended; a row for each, however many moves there are."""
 
     async def moves(
         self,

@@ -30,6 +30,7 @@ from directory.values import (
     MovePhase,
     NewMove,
     Passage,
+    PhaseCount,
     Tenant,
     Term,
     Wish,
@@ -92,6 +93,9 @@ class PostgresMoves:
     async def flights(self) -> Mapping[str, int]:
         rows = await self._transactions.rows("count_flights", list(rules.LANDED))
         return {row["cell_id"]: row["flights"] for row in rows}
+
+    async def by_phase(self) -> Sequence[PhaseCount]:
+        return [PhaseCount(**fields_of(PhaseCount, row)) for row in await self._transactions.rows("count_phases")]
 
     async def events(self, move_id: str, after: int = 0, limit: int = 1000) -> Sequence[MoveEvent]:
         async with self._transactions.begun() as connection:

@@ -311,6 +311,17 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
+class PhaseCount:
+    """Moves in one phase that have not ended. `obstructed`: so many have something in their way. `oldest_seconds`:
+    how long the oldest has been in it, of those that no operator has wait; 0.0: there is none."""
+
+    phase: MovePhase
+    moves: int
+    obstructed: int
+    oldest_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Passage:
     """What whoever plans for the whole fleet must know of a move."""
 

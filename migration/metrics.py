@@ -9,6 +9,8 @@ PHASE_SECONDS = Histogram(
 )  # fmt: skip
 CARRIED = Gauge("cellway_migration_carried", "Moves that this mover carries now")
 LET_GO = Counter("cellway_migration_let_go", "Moves let go before their end, by reason", ["reason"])
+for _reason in ("superseded", "obstacle", "unavailable", "fault"):
+    LET_GO.labels(_reason)  # from 0 on: the first of what is rare is to be seen as an increase
 ROWS = Counter("cellway_migration_rows", "Rows brought to destinations, by what brought them", ["by"])
 STEP_SECONDS = Histogram(
     "cellway_migration_step_seconds", "How long steps took",

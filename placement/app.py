@@ -51,6 +51,7 @@ from placement.rooms import Rooms
 from placement.rules.pacing import hours_of
 from placement.seeds import Seeds
 from placement.settings import PlacementSettings
+from placement.showing import Showing
 from placement.stores import Stores, open_stores
 from placement.surveying import Survey
 from placement.witnesses import Witnesses
@@ -201,6 +202,8 @@ def _background(settings: PlacementSettings, stores: Stores, works: Works) -> Ba
     background.keep("measure load", works.measuring.step)
     background.keep("carry plans out", works.conductor.step)
     background.keep("forecast", works.forecasts.step)
+    showing = Showing(stores.directory, stores.moves, stores.plans, works.witnesses)
+    background.keep("show the fleet", showing.step)
     background.keep("forget decisions", lambda: works.audit.forget(settings.keep_audit_days * 86_400))
     background.keep("see cells", works.witnesses.cells.step, needs_directory=False)
     background.keep("see routers", works.witnesses.routers.step, needs_directory=False)

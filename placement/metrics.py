@@ -44,3 +44,22 @@ LOAD_SECONDS = Gauge("cellway_placement_load_round_seconds", "How long the last 
 LOAD_UNMEASURED = Gauge(
     "cellway_placement_load_unmeasured_tenants", "Tenants of whom no cell told anything in the last round"
 )
+CELLS = Gauge("cellway_placement_cells", "Cells by state", ["state"])
+CELL_STANDING = Gauge(
+    "cellway_placement_cell_standing",
+    "0 well, 1 doubtful, 2 down, in the eyes of placement, the registry and routers; of cells that are to serve",
+    ["cell"],
+)
+CELL_TENANTS = Gauge("cellway_placement_cell_tenants", "Tenants that live in a cell", ["cell"])
+CELL_CAPACITY = Gauge("cellway_placement_cell_capacity_tenants", "How many tenants a cell may hold", ["cell"])
+MOVES = Gauge("cellway_placement_moves", "Moves that have not ended, by phase", ["phase"])
+MOVES_OBSTRUCTED = Gauge("cellway_placement_moves_obstructed", "Of them, those that something is in the way of")
+MOVE_OLDEST = Gauge(
+    "cellway_placement_move_oldest_seconds",
+    "How long the oldest move has been in a phase, without those that an operator has wait",
+    ["phase"],
+)
+UNFINISHED_PLANS = Gauge(
+    "cellway_placement_plans_unfinished", "Plans that have not ended", ["kind", "state", "automatic"]
+)
+RECORDED = Gauge("cellway_placement_recorded_change", "Number of the last change in the control database")

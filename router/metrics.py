@@ -16,6 +16,11 @@ ABORTS = Counter("cellway_router_aborts", "transfers that were cut off", ["cause
 SECOND_ATTEMPTS = Counter(
     "cellway_router_second_attempts", "requests that were sent once more", ["cell", "reason"]
 )
+GIVEN_UP = Counter(
+    "cellway_router_given_up",
+    "requests that the router answered itself, because their cell did not",
+    ["cell", "outcome"],
+)
 NO_BUDGET = Counter("cellway_router_retries_refused", "second attempts beyond the cell's budget", ["cell"])
 CELL_STOPPED = Gauge("cellway_router_cell_stopped", "1 while a cell does not answer", ["cell"])
 CELL_BREAKER = Gauge("cellway_router_cell_breaker", "0 closed, 1 half-open, 2 open", ["cell"])

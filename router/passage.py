@@ -627,6 +627,9 @@ class Passage:
             raise TypeError(f"{outcome} was to end with {action}")
         wait_seconds = pool.breaker.retry_after_seconds(monotonic()) if pool is not None else 0.0
         log.debug("gave_up", tenant=self.found.tenant.decode(), outcome=outcome.name.lower())
+        home = pool if pool is not None or self.tenant is None else self.tenant.pool
+        if home is not None and not self._answering:
+            metrics.GIVEN_UP.labels(home.cell_id, outcome.name.lower()).inc()
         error = gave_up(outcome, action, wait_seconds)
         self.refuse(error, error.code.lower())
 

@@ -9,6 +9,7 @@ One that comes and goes is told no more often than one that stays away.
 import random
 from typing import Any
 
+from runtime import metrics
 from runtime.backoff import Backoff
 from runtime.clock import Clock, SystemClock
 
@@ -23,6 +24,7 @@ class Absence:
 
     def __init__(self, log: Any, what: str, clock: Clock | None = None, **about: str) -> None:
         self._log, self._told = log, {"what": what, **about}
+        self._gauge = metrics.AWAY.labels(what)
         self._clock = clock or SystemClock()
         self._since: float | None = None
         self._failures = 0
@@ -43,6 +45,7 @@ class Absence:
         now = self._clock.monotonic()
         if self._since is None:
             self._since = now
+            self._gauge.inc()
             if now >= self._quiet_until + self._interval_seconds:
                 self._interval_seconds = FIRST_SECONDS  # it was there for long
         self._failures += 1
@@ -55,6 +58,8 @@ class Absence:
 
     def over(self) -> None:
         """It answered."""
+        if self._since is not None:
+            self._gauge.dec()
         if self._since is not None and self._is_told:
             seconds = round(self._clock.monotonic() - self._since, 1)
             self._log.info("back", **self._told, seconds=seconds, failures=self._failures)

@@ -11,7 +11,7 @@ from typing import Any
 import prometheus_client
 from aiohttp import web
 
-from runtime import logs
+from runtime import logs, metrics
 from runtime.api.problem import ApiError
 from runtime.health import Health, ready
 from runtime.settings import Settings
@@ -48,6 +48,10 @@ class _Pages:
         self._settings = settings
 
     async def metrics(self, _request: web.Request) -> web.Response:
+        findings = await self._health.findings()
+        metrics.CHECK_OK.clear()
+        for finding in findings:
+            metrics.CHECK_OK.labels(finding.name, "yes" if finding.required else "no").set(finding.ok)
         body = prometheus_client.generate_latest()
         return web.Response(body=body, headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST})
 

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import Counter
 
+from cell import metrics
 from cell.access import enter_at
 from cell.database import SQL, again, transaction
 from cell.errors import NotHere, Unavailable
@@ -100,6 +101,7 @@ class Turns:
             return list(jobs), [row["orchestration_id"] for row in rows]
 
     async def _carry_out(self, hint: Hint, jobs: list[Claimed], orchestrations: list[str]) -> None:
+        metrics.WORK_TAKEN.labels(hint.lane).inc(len(jobs) + len(orchestrations))
         async with asyncio.TaskGroup() as group:
             if jobs:
                 group.create_task(stepped(self._do_jobs(hint, jobs)))

@@ -34,6 +34,34 @@ async def test_a_planned_move_says_from_where_to_where_and_waits(stage: Stage) -
     assert (await stage.home(), await stage.truth.head()) == (home, head)
 
 
+async def test_unfinished_moves_are_counted_by_phase_with_how_long_the_oldest_waits(stage: Stage) -> None:
+    """What an operator has wait is no reason to look at it; a move that has ended is in no count."""
+    assert await stage.desk.by_phase() == []
+    await stage.prepare("acme", "bolt", "carl", "dora")
+    ended = await stage.claimed("dora")
+    await stage.moves.record(ended.move_id, ended.token, "abort")
+    await stage.moves.record(ended.move_id, ended.token, "aborted")
+    first = await stage.claimed()
+    await stage.moves.renew(first.move_id, first.token, 10_000.0)
+    await stage.pass_time(100.0)
+    paused = await stage.desk.plan(NewMove("bolt", "cell-2"))
+    await stage.pass_time(1000.0)
+    await stage.moves.note(first.move_id, first.token, MoveChange(error="cell-2 is away"))
+    await stage.desk.ask(paused.move_id, "pause")
+    (planned,) = await stage.desk.by_phase()
+    assert (planned.phase, planned.moves, planned.obstructed) == ("PLANNED", 2, 1)
+    assert planned.oldest_seconds == pytest.approx(1100.0, abs=5.0)
+    held = await stage.claimed("carl", options=MoveOptions(hold=True))
+    await stage.bring(held, "READY")
+    await stage.pass_time(500.0)
+    assert {(one.phase, one.oldest_seconds) for one in await stage.desk.by_phase() if one.phase == "READY"} == {
+        ("READY", 0.0)
+    }
+    await stage.desk.ask(held.move_id, "switch")
+    (ready,) = [one for one in await stage.desk.by_phase() if one.phase == "READY"]
+    assert ready.oldest_seconds == pytest.approx(500.0, abs=5.0)
+
+
 async def test_a_tenant_has_one_unfinished_move(stage: Stage) -> None:
     """The refusal names it; once it has ended another can be planned."""
     await stage.prepare("acme", "bolt")

@@ -9,6 +9,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 
 import pytest
+from prometheus_client import REGISTRY
 
 from directory.memory_feed import MemoryFeed
 from directory.values import CellEntry, Change
@@ -63,6 +64,12 @@ def problem(answer: Answer) -> dict[str, object]:
     return found
 
 
+def given_up(cell_id: str, outcome: str) -> float:
+    """What the router answered itself, as its page tells it."""
+    labels = {"cell": cell_id, "outcome": outcome}
+    return REGISTRY.get_sample_value("cellway_router_given_up_total", labels) or 0.0
+
+
 @pytest.fixture
 async def feed() -> MemoryFeed:
     return MemoryFeed()
@@ -79,6 +86,7 @@ async def test_tenants_of_a_stopped_cell_are_told_and_others_notice_nothing(
             await eventually(lambda: len(router.table))
             assert (await ask(router, get())).status == 200
             assert (await ask(router, of_beta())).status == 200
+            before = given_up("stopped", "silent"), given_up("stopped", "down")
             process.send_signal(signal.SIGSTOP)
             waiting = [
                 asyncio.ensure_future(ask(router, data))
@@ -90,6 +98,8 @@ async def test_tenants_of_a_stopped_cell_are_told_and_others_notice_nothing(
             assert all(each["metadata"] == {"outcome": "unknown"} for each in told)
             at_once = problem(await ask(router, post()))
             assert (at_once["retryable"], at_once["metadata"]) == (True, {})
+            assert given_up("stopped", "silent") - before[0] == len(waiting)
+            assert given_up("stopped", "down") - before[1] == 1
             assert (await ask(router, of_beta())).status == 200
             assert router.cells.pool("stopped").state == "stopped"
             assert router.cells.pool("well").state == "answers"

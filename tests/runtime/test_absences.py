@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from runtime import logs
+from runtime import logs, metrics
 from runtime.absences import FIRST_SECONDS, MOST_SECONDS, Absence
 from runtime.clock import ManualClock
 from runtime.tasks import Tasks
@@ -55,6 +55,21 @@ def test_an_absence_is_told_at_widening_intervals_and_once_when_it_is_over(clock
     assert (gaps[0], gaps[-1]) == (FIRST_SECONDS, MOST_SECONDS)
     last = lines[-1]
     assert (last["what"], last["service"], last["seconds"]) == ("registry", "cell", DAY_SECONDS)
+
+
+def test_what_is_away_is_a_metric(clock: ManualClock) -> None:
+    """Of two who need it, each counts once for as long as it gets no answer."""
+    gauge = metrics.AWAY.labels("registry")._value
+    before = gauge.get()
+    one, other = _absence(clock), _absence(clock)
+    one.over()
+    _asked(one, clock, 60.0)
+    other.noted(ConnectionError("refused"))
+    assert gauge.get() == before + 2
+    one.over()
+    one.over()
+    other.over()
+    assert gauge.get() == before
 
 
 def test_what_comes_and_goes_is_told_no_more_often_than_what_stays_away(clock: ManualClock) -> None:

@@ -99,6 +99,25 @@ async def test_metrics_are_in_the_format_of_prometheus(page: aiohttp.ClientSessi
         assert "python_info" in await response.text()
 
 
+async def test_checks_are_metrics_too(health: Health, page: aiohttp.ClientSession) -> None:
+    """A store that is away is told before somebody asks; what is no check any more is not there."""
+
+    async def fine() -> None:
+        return None
+
+    async def away() -> None:
+        raise Unhealthy("gone since noon")
+
+    health.add("database", fine)
+    health.add("cache", away, required=False)
+    async with page.get("/metrics") as response:
+        text = await response.text()
+    assert 'cellway_check_ok{check="database",required="yes"} 1.0' in text
+    assert 'cellway_check_ok{check="cache",required="no"} 0.0' in text
+    assert 'cellway_check_ok{check="draining",required="yes"} 1.0' in text
+    assert text.count("cellway_check_ok{") == 3
+
+
 @pytest.fixture
 def lines() -> Iterator[io.StringIO]:
     """What the process logs, with the logs' set-up put back afterwards."""

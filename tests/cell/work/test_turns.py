@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cell import metrics
 from cell.access import enter_at
 from cell.database import COMMAND_SECONDS, transaction
 from cell.jobs.queueing import enqueue
@@ -104,10 +105,12 @@ def turns_of(pool: Pool, told: Told, *kinds: JobType, most_of_a_tenant: int = 2)
 
 async def test_a_turn_does_all_there_is_when_it_is_little(pool: Pool, hint: Hint) -> None:
     """And hints nothing again."""
-    told = Told()
+    told, taken = Told(), metrics.WORK_TAKEN.labels("bulk")._value
+    before = taken.get()
     await ask(pool, hint, KIND, 120)
     await turns_of(pool, told, KIND).take(hint)
     assert (await accounts(pool, hint), told.now) == (120, [])
+    assert taken.get() == before + 120
 
 
 async def test_a_turn_ends_and_the_rest_is_hinted_again(
