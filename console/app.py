@@ -19,6 +19,7 @@ from console.commands import (
     place,
     plan,
     reservations,
+    restored,
     router,
     running,
     status,
@@ -54,6 +55,7 @@ doctor.add_to(app)
 audit.add_to(app)
 token.add_to(app)
 app.add_typer(bootstrap.app, name="bootstrap")
+app.add_typer(restored.app, name="restored")
 adopt.add_to(app)
 
 
