@@ -76,7 +76,9 @@ def cell(
             "live there": f"{found.renewed}, with their rows of the backup: opened as soon as the cell answers",
             "missing": _named(found.missing, "live there, and the backup has no whole copy of theirs: shut"),
             "strangers": _named(found.strangers, "live elsewhere or nowhere, and have rows in the backup: shut"),
-            "moves": _named([move.move_id for move in found.moves], "have not ended: look at each"),
+            "moves": _named(
+                [move.move_id for move in found.moves], "have not ended; those that had not switched are cancelled"
+            ),
         }
     )
 

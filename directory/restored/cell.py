@@ -1,21 +1,24 @@
 """A cell's database that was restored: who moved away since must not be served there, nor written by its workers.
 
-    close     every fence, and forget all of moves           in the restored database, in one transaction
-    renew     who lived there then and lives there by now     a fresh epoch and revision in the directory
-    shut      everybody else                                  at the epoch that the directory knows, or a fresh one
+    close     every fence, and what movers noted is of another time    in the restored database, in one transaction
+    cancel    moves from there and to there that have not switched     the other end has rows of a later time
+    renew     who lived there then and lives there by now              a fresh epoch and revision in the directory
+    shut      everybody else                                           at the epoch of the decision, or a fresh one
 
 Placement then tells the cell, as soon as it answers, what is decided about each that was renewed, and by that
 their fences are opened: nobody is served at an epoch of before, whatever a router, a worker or a mover still
 believes. It may be done again at any time, also after half of it.
 """
 
-from collections.abc import Collection, Sequence
+import contextlib
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from directory import transactions
 from directory.errors import NotAllowed, Stale
 from directory.postgres import PostgresDirectory
 from directory.postgres_moves import PostgresMoves
+from directory.rules.moves import BEFORE_FENCING
 from directory.rules.restoring import lived_here
 from directory.transactions import SQL, Transactions
 from directory.values import Move, Tenant
@@ -26,6 +29,8 @@ from runtime.queries import Queries
 FENCE = Queries("directory.fence")
 PAGE = 1000
 MOST_MOVES = 1000
+LEFT = ("DRAINING", "REVERSIBLE", "REVERSING", "CLEANING")
+"""Phases of a move whose rows are in its source still, and of no use any more once that was restored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ class CellSettled:
     strangers: Sequence[str]
     """The backup has rows of theirs, and they live elsewhere, or nowhere: they are shut."""
     moves: Sequence[Move]
-    """From there or to there, and not ended."""
+    """From there or to there, and not ended; those that had not switched are cancelled."""
 
 
 async def settle(owner_dsn: str, writer_dsn: str, cell_id: str, begin_empty: Collection[str] = ()) -> CellSettled:
@@ -48,34 +53,41 @@ async def settle(owner_dsn: str, writer_dsn: str, cell_id: str, begin_empty: Col
     NotFound; NotAllowed while its programs are connected; Stale when a tenant was decided about meanwhile: again.
     """
     pool = await database.open_pool(writer_dsn, name="restored", size=2)
-    directory = PostgresDirectory(pool)
+    directory, moves = PostgresDirectory(pool), PostgresMoves(pool)
     try:
         if (await directory.cell(cell_id)).state == "retired":
             raise NotAllowed(f"cell {cell_id} was retired: nobody lives there any more")
         connection = await database.reach(owner_dsn, deadline_seconds=database.CONNECT_SECONDS)
         try:
             deciding = Transactions(pool)
-            states = await _close(connection, await _fresh_epoch(deciding))
-            found = await _settled(connection, deciding, directory, cell_id, states, begin_empty)
+            late = await _fresh_epoch(deciding)
+            unfinished = await moves.moves(cell_id=cell_id, unfinished=True, limit=MOST_MOVES)
+            states = await _close(connection, late, unfinished)
+            for move in unfinished:
+                if move.phase in BEFORE_FENCING:
+                    with contextlib.suppress(NotAllowed):  # it has got further meanwhile
+                        await moves.ask(move.move_id, "cancel")
+            held = {move.tenant_id: move for move in unfinished if move.source == cell_id}
+            found = await _settled(connection, deciding, directory, cell_id, states, begin_empty, held)
         finally:
             await connection.close()
-        moves = await PostgresMoves(pool).moves(cell_id=cell_id, unfinished=True, limit=MOST_MOVES)
+        return CellSettled(*found, await moves.moves(cell_id=cell_id, unfinished=True, limit=MOST_MOVES))
     finally:
         await directory.close()
         await pool.close()
-    return CellSettled(*found, moves)
 
 
-async def _close(connection: Connection, late: int) -> dict[str, str]:
-    """By tenant, what its fence was: `fenced` where it lived, `moved` otherwise."""
+async def _close(connection: Connection, late: int, unfinished: Sequence[Move]) -> dict[str, str]:
+    """By tenant, what its fence is then: `fenced` where it lived."""
     roles = [row["role"] for row in await connection.fetch(FENCE["list_sessions"])]
     if roles:
-        raise NotAllowed(
-            f"{', '.join(roles)} are connected to the database: stop the cell's programs, and its movers"
-        )
+        who = ", ".join(roles)
+        raise NotAllowed(f"{who} are connected to the database: stop the cell's programs, and its movers")
     async with connection.transaction():
         rows = await connection.fetch(FENCE["close_fences"])
-        await connection.execute(FENCE["forget_all_moves"], late)
+        await connection.execute(FENCE["outdate_moves"], late)
+        for move in unfinished:
+            await connection.execute(FENCE["put_outdated_move"], move.move_id, move.tenant_id, late)
         await connection.execute(FENCE["forget_whole_log"])
     return {row["tenant_id"]: row["state"] for row in rows}
 
@@ -85,8 +97,9 @@ async def _settled(
     deciding: Transactions,
     directory: PostgresDirectory,
     cell_id: str,
-    states: dict[str, str],
+    states: Mapping[str, str],
     begin_empty: Collection[str],
+    leaving: Mapping[str, Move],
 ) -> tuple[int, Sequence[str], Sequence[str]]:
     renewed, missing, after = 0, [], ""
     strangers = {name for name, state in states.items() if lived_here(state)}
@@ -101,7 +114,11 @@ async def _settled(
                 await _shut(connection, tenant)
                 missing.append(tenant.tenant_id)
     for name in sorted(strangers):
-        await connection.execute(FENCE["set_fence"], name, await _fresh_epoch(deciding), "moved")
+        move = leaving.get(name)
+        if move is None or move.phase in LEFT:
+            held_for = None if move is None else move.move_id
+            await connection.execute(FENCE["set_fence"], name, await _fresh_epoch(deciding), "moved", held_for)
+        # Otherwise its move is just about to say so itself, by a decision that is older than any fresh epoch.
     return renewed, missing, sorted(strangers)
 
 
@@ -115,7 +132,7 @@ async def _renew(connection: Connection, deciding: Transactions, tenant: Tenant)
         await writing.execute(SQL["tell_tenant_anew"], tenant.tenant_id)
     if tenant.state == "deleted":
         # To be removed, a tenant has to be open; nobody is let in, for routers know that it is deleted.
-        await connection.execute(FENCE["set_fence"], tenant.tenant_id, fresh.epoch, "active")
+        await connection.execute(FENCE["set_fence"], tenant.tenant_id, fresh.epoch, "active", None)
 
 
 async def _shut(connection: Connection, tenant: Tenant) -> None:
@@ -123,7 +140,7 @@ async def _shut(connection: Connection, tenant: Tenant) -> None:
     if tenant.assignment is None:
         return
     async with connection.transaction():
-        await connection.execute(FENCE["set_fence"], tenant.tenant_id, tenant.assignment.epoch, "moved")
+        await connection.execute(FENCE["set_fence"], tenant.tenant_id, tenant.assignment.epoch, "moved", None)
 
 
 async def _fresh_epoch(deciding: Transactions) -> int:
