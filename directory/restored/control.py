@@ -98,7 +98,13 @@ async def settle(
                 f"{', '.join(roles)} are connected to the control database: stop placement and movers"
             )
         homes = {row["tenant_id"]: row for row in await connection.fetch(SQL["list_all_homes"])}
-        known = [row["cell_id"] for row in await connection.fetch(SQL["list_cells"]) if row["state"] != "retired"]
+        states = {row["cell_id"]: row["state"] for row in await connection.fetch(SQL["list_cells"])}
+        known = [cell_id for cell_id, state in states.items() if state != "retired"]
+        if newer := sorted(cells.keys() - states.keys()):
+            raise NotAllowed(
+                f"movers know the database of {', '.join(newer)}, and the directory knows no such cell: who lives "
+                "there would count as deleted; enter the cell first, or take the address away"
+            )
         if absent := sorted(set(known) - cells.keys()):
             raise NotFound(f"the database of {', '.join(absent)} is not known: every cell has to be asked")
         told = await _ask(known, cells, homes, read_tenants)

@@ -356,9 +356,9 @@ async def test_a_restored_directory_goes_on_above_all_epochs_and_says_what_the_f
 
 
 async def test_every_cell_is_asked_before_a_directory_is_believed(
-    site: Site, postgres_server: PostgresServer, cellway: Cellway, monkeypatch: pytest.MonkeyPatch
+    postgres_server: PostgresServer, cellway: Cellway, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Who lives in a cell that was not asked would count as deleted."""
+    """Who lives in a cell that was not asked, or that the backup does not know, would count as deleted."""
     control = await new_control_database(postgres_server)
     connection = await database.reach(control.owner_dsn)
     await connection.execute(
@@ -368,5 +368,11 @@ async def test_every_cell_is_asked_before_a_directory_is_believed(
     )
     await connection.close()
     monkeypatch.setenv("CELLWAY_PLACEMENT_DIRECTORY_OWNER_DSN", control.owner_dsn)
-    ran = await cellway("restored", "control", "--cells-path", str(site.folder), "--apply")
+    folder = tmp_path / "addresses"
+    folder.mkdir()
+    ran = await cellway("restored", "control", "--cells-path", str(folder), "--apply")
     assert (ran.code, "cell-9" in ran.err) == (4, True), ran
+    for name in ("cell-9", "cell-10"):
+        (folder / name).write_text("postgresql://cell_mover@127.0.0.1:1/cell")
+    ran = await cellway("restored", "control", "--cells-path", str(folder), "--apply")
+    assert (ran.code, "cell-10" in ran.err, "cell-9" in ran.err) == (1, True, False), ran

@@ -4,13 +4,14 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer
 
 from console.app import app
 
+USAGE_ERROR = typer.BadParameter.__mro__[1]
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "operations"
 BOOKS = sorted(path.name for path in FOLDER.glob("*.md"))
@@ -35,20 +36,21 @@ def lines(text: str) -> Iterator[str]:
 def wrong(line: str, *, whole: bool) -> str | None:
     """What the command line would say against it; `whole`: also what it lacks."""
     words = shlex.split(line.replace("…", "VALUE"))[1:]
-    command: click.Command = typer.main.get_command(app)
-    context = click.Context(command, info_name="cellway")
-    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+    command: Any = typer.main.get_command(app)
+    context = typer.Context(command, info_name="cellway")
+    while hasattr(command, "get_command") and words and not words[0].startswith("-"):
         found = command.get_command(context, words[0])
         if found is None:
-            return None if command.invoke_without_command and not command.commands else f"no command {words[0]}"
-        command, context = found, click.Context(found, info_name=words.pop(0), parent=context)
+            return f"no command {words[0]}"
+        command, context = found, typer.Context(found, info_name=words.pop(0), parent=context)
+    if not words and not whole:
+        return None  # it is only named
     try:
         command.make_context(context.info_name, words, parent=context.parent)
-    except click.MissingParameter as lacking:
-        is_told = lacking.param is not None and lacking.param.envvar is not None
-        return None if is_told or not whole else str(lacking)
-    except click.UsageError as error:
-        return error.format_message() if words else None
+    except USAGE_ERROR as error:
+        is_lacking = type(error).__name__ == "MissingParameter"
+        is_told = is_lacking and getattr(error.param, "envvar", None) is not None
+        return None if is_told or (is_lacking and not whole) else error.format_message()
     return None
 
 
@@ -79,6 +81,14 @@ def test_a_run_book_says_what_is_wanted_at_night(book: str) -> None:
     assert any(line.startswith("cellway ") for line in lines(text))
 
 
+@pytest.mark.parametrize("book", RUN_BOOKS)
+def test_alerts_that_a_run_book_names_may_fire(book: str) -> None:
+    """Where there are rules beside it."""
+    rules = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "compose" / "prometheus").rglob("*.y*ml"))
+    named = re.findall(r"`(Cellway[A-Z]\w+)`", (FOLDER / book).read_text(encoding="utf-8"))
+    assert [name for name in named if rules and f"alert: {name}" not in rules] == []
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -87,7 +97,7 @@ def test_a_run_book_says_what_is_wanted_at_night(book: str) -> None:
         "cellway cells drain cell-1 --wait",
         "cellway cells drain",
         "cellway moves start acme --to",
-        "cellway restored cell cell-1 cell-2",
+        "cellway cells drain cell-1 cell-2",
         "cellway cells register cell-9 --region eu --capacity many --address http://a --control-address http://a",
     ],
 )
