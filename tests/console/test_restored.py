@@ -80,8 +80,8 @@ class Site:
     databases: dict[str, CellDatabase] = field(default_factory=dict)
     apis: dict[str, Api] = field(default_factory=dict)
 
-    async def start(self, cell_id: str) -> None:
-        """The cell's API; the movers know its database."""
+    async def start(self, cell_id: str, *, for_movers: bool = True) -> None:
+        """The cell's API; `for_movers`: they know its database."""
         made = self.databases.get(cell_id) or await new_cell_database(self.postgres)
         self.databases[cell_id] = made
         token = control_token(CONTROL_KEY, cell_id)
@@ -90,7 +90,8 @@ class Site:
         settings = settings_for(made, self.redis_url, cell_id=cell_id, region="eu", control_token=token, **ports)
         self.apis[cell_id] = api = await assemble_api(settings)
         await api.lifecycle.start()
-        (self.folder / cell_id).write_text(made.dsns["cell_mover"])
+        if for_movers:
+            (self.folder / cell_id).write_text(made.dsns["cell_mover"])
 
     async def stop(self, cell_id: str) -> None:
         """It is lost."""
@@ -178,7 +179,17 @@ async def _move(placement: Client, name: str, destination: str, until: str = "DO
     planned = await placement("POST", "/v1/moves", body)
     assert planned.status == 201, planned
     move_id: str = planned.body["move_id"]
+    if until == "DONE":
+        return await _confirm(placement, move_id)
     return await _until(placement, move_id, until)
+
+
+async def _confirm(placement: Client, move_id: str) -> str:
+    """Without waiting for the end of its way back."""
+    await _until(placement, move_id, "REVERSIBLE")
+    confirmed = await placement("POST", f"/v1/moves/{move_id}:confirm")
+    assert confirmed.status == 200, confirmed
+    return await _until(placement, move_id, "DONE")
 
 
 async def _until(placement: Client, move_id: str, phase: str) -> str:
@@ -223,7 +234,7 @@ async def test_a_restored_cell_serves_who_lives_there_by_now_and_nobody_else(
         comes = await _create(placement, site, "comes", "cell-2")
         backup = await site.backup("cell-1")
         left = await _move(placement, "leaves", "cell-2", until="REVERSIBLE")
-        await _move(placement, "comes", "cell-1", reverse_seconds=0)
+        await _move(placement, "comes", "cell-1")
         begun = await _move(placement, "stays", "cell-2", until="READY", hold=True)
         await placement("POST", "/v1/tenants/goes:suspend")
         await placement("DELETE", "/v1/tenants/goes")
@@ -233,7 +244,7 @@ async def test_a_restored_cell_serves_who_lives_there_by_now_and_nobody_else(
         site.databases["cell-1"] = backup
 
         # As it is, the backup serves everybody as then: whatever still believes in the old epoch would be served.
-        await site.start("cell-1")
+        await site.start("cell-1", for_movers=False)
         before = [await site.status("cell-1", each) for each in (stays, leaves, goes, late)]
         assert before == [200, 200, 200, 200]
         monkeypatch.setenv("CELLWAY_CELL_OWNER_DSN", backup.dsns["cell_owner"])
@@ -277,9 +288,8 @@ async def test_a_restored_cell_serves_who_lives_there_by_now_and_nobody_else(
         assert await site.status("cell-1", await _now(placement, new)) == 401
         # A move that had not switched is undone; one that had keeps no way back to rows of another time, and ends.
         await _until(placement, begun, "ABORTED")
-        await placement("POST", f"/v1/moves/{left}:confirm")
-        await _until(placement, left, "DONE")
-        await _move(placement, "leaves", "cell-1", reverse_seconds=0)
+        await _confirm(placement, left)
+        await _move(placement, "leaves", "cell-1")
         assert await site.status("cell-1", await _now(placement, leaves)) == 200
         await _well(placement)
 
@@ -298,7 +308,7 @@ async def test_a_restored_directory_goes_on_above_all_epochs_and_says_what_the_f
             for name in ("stays", "leaves", "goes", "late", "halfway")
         }
         async with moving(lost, site.folder):
-            halfway = await _move(placement, "halfway", "cell-2", until="READY", hold=True, reverse_seconds=0)
+            halfway = await _move(placement, "halfway", "cell-2", until="READY", hold=True)
     name = f"{urlsplit(lost.admin_dsn).path[1:]}_backup"
     await Copy(lost.admin_dsn, name, "directory_owner").made()
     backup = ControlDatabase(
@@ -306,8 +316,8 @@ async def test_a_restored_directory_goes_on_above_all_epochs_and_says_what_the_f
     )
     async with placing(lost, redis_url) as placement, moving(lost, site.folder):
         await placement("POST", f"/v1/moves/{halfway}:switch")
-        await _until(placement, halfway, "DONE")
-        await _move(placement, "leaves", "cell-2", reverse_seconds=0)
+        await _confirm(placement, halfway)
+        await _move(placement, "leaves", "cell-2")
         await placement("POST", "/v1/tenants/goes:suspend")
         await placement("DELETE", "/v1/tenants/goes")
         await placement("POST", "/v1/tenants/late:suspend")
@@ -350,7 +360,7 @@ async def test_a_restored_directory_goes_on_above_all_epochs_and_says_what_the_f
         assert cells == {"cell-1": 2, "cell-2": 3}
         for each in ("leaves", "stays"):
             destination = "cell-1" if each == "leaves" else "cell-2"
-            await _move(placement, each, destination, reverse_seconds=0)
+            await _move(placement, each, destination)
             assert await site.status(destination, await _now(placement, tenants[each])) == 200
         await _well(placement)
 
