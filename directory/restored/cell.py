@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from directory import transactions
-from directory.errors import NotAllowed, Stale
+from directory.errors import NotAllowed, NotFound, Stale
 from directory.postgres import PostgresDirectory
 from directory.postgres_moves import PostgresMoves
 from directory.rules.moves import BEFORE_FENCING
@@ -102,11 +102,13 @@ async def _settled(
     leaving: Mapping[str, Move],
 ) -> tuple[int, Sequence[str], Sequence[str]]:
     renewed, missing, after = 0, [], ""
+    elsewhere = set(begin_empty)
     strangers = {name for name, state in states.items() if lived_here(state)}
     while page := await directory.tenants(after=after, limit=PAGE, cell_id=cell_id):
         after = page[-1].tenant_id
         for tenant in page:
             strangers.discard(tenant.tenant_id)
+            elsewhere.discard(tenant.tenant_id)
             if lived_here(states.get(tenant.tenant_id)) or tenant.tenant_id in begin_empty:
                 await _renew(connection, deciding, tenant)
                 renewed += 1
@@ -119,6 +121,8 @@ async def _settled(
             held_for = None if move is None else move.move_id
             await connection.execute(FENCE["set_fence"], name, await _fresh_epoch(deciding), "moved", held_for)
         # Otherwise its move is just about to say so itself, by a decision that is older than any fresh epoch.
+    if elsewhere:
+        raise NotFound(f"{', '.join(sorted(elsewhere))} do not live in {cell_id}; all else is done")
     return renewed, missing, sorted(strangers)
 
 
