@@ -20,6 +20,7 @@ from console.commands import (
     place,
     plan,
     reservations,
+    restored,
     router,
     running,
     status,
@@ -56,6 +57,7 @@ audit.add_to(app)
 token.add_to(app)
 app.add_typer(bootstrap.app, name="bootstrap")
 certificates.add_to(app)
+app.add_typer(restored.app, name="restored")
 adopt.add_to(app)
 
 

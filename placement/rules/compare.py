@@ -10,14 +10,19 @@ from dataclasses import dataclass
 from directory.control.contract import FenceReport
 from directory.values import Tenant
 
-CELL_BEHIND = "suspend and resume these tenants: their cell is told anew, as after a restore of its database"
+CELL_BEHIND = (
+    "if the cell's database was restored, stop its programs and run `cellway restored cell`; otherwise suspend "
+    "and resume these tenants: their cell is told anew"
+)
 CELL_AHEAD = (
-    "the cell knows a later decision than the directory, as after a restore of the control database: bring the "
-    "directory back to it, and do not lift the fence by hand"
+    "do not lift the fence by hand: if the control database was restored, `cellway restored control` brings it to "
+    "what the cells know; if the cell's database was restored, it has no whole copy of these tenants, see "
+    "`cellway restored cell --help`"
 )
 TWO_HOMES = (
-    "the tenant could be written in two places: stop this cell, or close its fence there with "
-    "cellway.set_fence(tenant, a fresh epoch, 'moved', NULL), before anything else"
+    "the tenant could be written in two places: if the cell's database was restored, stop its programs and run "
+    "`cellway restored cell`; if the control database was, stop placement and movers and run `cellway restored "
+    "control`; otherwise close its fence in the cell where it does not live, before anything else"
 )
 
 

@@ -81,10 +81,10 @@ def steps(cell: Cell) -> tuple[str, ...]:
     name = cell.cell_id
     back = (
         "start its servers under the name and region that it had: the database, then Redis, API and workers; "
-        "when its database is lost, restore the latest backup of it first",
+        f"when its database is lost, restore the latest backup of it first, and run cellway restored cell {name}",
         f"where it answers elsewhere now, say so: cellway cells update {name} --address … --control-address …",
-        "see whether it is whole: cellway doctor; a database that was restored knows less than was decided since, "
-        "and the doctor names the tenants about which it and the directory disagree",
+        "see whether it is whole: cellway doctor; it names the tenants about which the cell and the directory "
+        "disagree, such as those of whom a backup has nothing",
     )
     if cell.state != "failed":
         return back

@@ -1,0 +1,2 @@
+-- Whoever led when the backup was made does so no more.
+DELETE FROM directory.locks

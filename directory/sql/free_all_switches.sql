@@ -1,0 +1,2 @@
+-- Nothing switches any more.
+DELETE FROM directory.move_switches
