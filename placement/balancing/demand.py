@@ -160,7 +160,8 @@ def _least(days: Floats) -> Floats:
     Far above it is what was learnt since a surge began, as long as that is less than a week ago.
     """
     week, weekend = days[:, :WORKING_DAYS].min(axis=1), days[:, WORKING_DAYS:].min(axis=1)
-    return np.where((TIMES.index(WEEKENDS) == TIME_OF)[:, None], weekend[:, PARTS], week[:, PARTS])
+    least: Floats = np.where(np.equal(TIME_OF, TIMES.index(WEEKENDS))[:, None], weekend[:, PARTS], week[:, PARTS])
+    return least
 
 
 def bucket_of(hour_of_week: float) -> int:
