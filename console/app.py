@@ -21,6 +21,7 @@ from console.commands import (
     reservations,
     router,
     running,
+    secrets,
     status,
     tenants,
     token,
@@ -54,6 +55,7 @@ doctor.add_to(app)
 audit.add_to(app)
 token.add_to(app)
 app.add_typer(bootstrap.app, name="bootstrap")
+secrets.add_to(app)
 adopt.add_to(app)
 
 
