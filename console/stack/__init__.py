@@ -9,5 +9,5 @@ In reading order:
 - `cell.acl`, `directory.acl`   what each user of a Redis may do
 
 A secret is in one file, and what follows from it (the access list of a Redis, a cell's control token) is written
-anew whenever it changes. The commands are `cellway secrets`, `cellway bootstrap roles`, `cellway bootstrap consul`.
+anew whenever it changes. The commands: `cellway secrets`, `cellway bootstrap roles`, `cellway bootstrap consul`.
 """

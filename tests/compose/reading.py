@@ -43,7 +43,7 @@ class Service:
     @property
     def command(self) -> tuple[str, ...]:
         """What runs, with the entry point before it."""
-        return (*self.told.get("entrypoint", ()), *self.told.get("command", ()))
+        return (*(self.told.get("entrypoint") or ()), *(self.told.get("command") or ()))
 
     @property
     def is_job(self) -> bool:
@@ -119,7 +119,7 @@ def _long(service: Mapping[str, Any]) -> dict[str, Any]:
     """Short forms that must be merged by name, in their long form."""
     made = dict(service)
     if isinstance(made.get("networks"), list):
-        made["networks"] = {name: None for name in made["networks"]}
+        made["networks"] = dict.fromkeys(made["networks"])
     if "secrets" in made:
         made["secrets"] = [_secret(each) for each in made["secrets"]]
     return made
@@ -149,7 +149,7 @@ def _service(name: str, told: Mapping[str, Any]) -> Service:
         environment={key: str(value) for key, value in (told.get("environment") or {}).items()},
         secrets={each["target"]: each["source"] for each in map(_secret, told.get("secrets") or ())},
         networks={key: tuple((value or {}).get("aliases", ())) for key, value in networks.items()},
-        addresses={key: value["ipv4_address"] for key, value in networks.items() if "ipv4_address" in (value or {})},
+        addresses={key: to["ipv4_address"] for key, to in networks.items() if to and "ipv4_address" in to},
         mounts=tuple(map(_mount, told.get("volumes") or ())),
         needs={key: value["condition"] for key, value in (told.get("depends_on") or {}).items()},
         ports=tuple(map(_port, told.get("ports") or ())),
