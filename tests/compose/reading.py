@@ -3,6 +3,7 @@
 What is read here is compared with what Docker Compose itself reads, where that is installed.
 """
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -90,7 +91,7 @@ def of(document: Mapping[str, Any]) -> Stack:
         {name: _service(name, told) for name, told in document["services"].items()},
         {name: told or {} for name, told in document["networks"].items()},
         frozenset(document["volumes"]),
-        {name: told["file"] for name, told in document["secrets"].items()},
+        {name: told.get("file", "") for name, told in document["secrets"].items()},
     )
 
 
@@ -102,8 +103,13 @@ def _document(path: Path, variables: Mapping[str, str]) -> dict[str, Any]:
             return {key: filled(each) for key, each in value.items()}
         return [filled(each) for each in value] if isinstance(value, list) else value
 
-    document: dict[str, Any] = filled(yaml.safe_load(path.read_text(encoding="utf-8")))
+    document: dict[str, Any] = filled(_parsed(path.read_text(encoding="utf-8")))
     return document
+
+
+@functools.cache
+def _parsed(text: str) -> Any:
+    return yaml.safe_load(text)
 
 
 def _extended(service: Mapping[str, Any], path: Path, variables: Mapping[str, str]) -> dict[str, Any]:

@@ -26,7 +26,9 @@ from tests.compose.reading import FOLDER, Service, Stack, names_of
 from tests.programs import require_program
 
 ROOT = FOLDER.parent
-LOOK_SECONDS = 0.3
+LOOK_SECONDS = 0.2
+CHECK_SECONDS = 1.0
+"""Between two health checks of a service, as its file says while it starts."""
 STOP_SECONDS = 15.0
 STARTS = 20
 """So often is a job tried that fails, as its file says."""
@@ -48,6 +50,7 @@ class Standing:
     done: bool = False
     starts: int = 0
     check: subprocess.Popen[bytes] | None = None
+    asked: float = 0.0
 
     @property
     def log(self) -> Path:
@@ -233,7 +236,10 @@ class Machine:
 
     def _checked(self, standing: Standing) -> bool:
         """What the service's own health check says; asked beside everything else."""
+        if standing.check is None and time.monotonic() < standing.asked + CHECK_SECONDS:
+            return False
         if standing.check is None:
+            standing.asked = time.monotonic()
             standing.check = subprocess.Popen(
                 self._check(standing),
                 stdin=subprocess.DEVNULL,
