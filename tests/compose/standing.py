@@ -276,7 +276,8 @@ class Machine:
         """Everything ends, and nothing is left."""
         running = [(each.service, each.process) for each in self.standing.values() if each.process is not None]
         for service, process in running:
-            process.send_signal(signal.SIGINT if service.command[0] == "postgres" else signal.SIGTERM)
+            # Its data goes with it, so nobody is waited for; but what Postgres shares with its own is given back.
+            process.send_signal(signal.SIGQUIT if service.command[0] == "postgres" else signal.SIGKILL)
         end = time.monotonic() + STOP_SECONDS
         for _, process in running:
             try:
