@@ -28,6 +28,10 @@ class CellSettings(Settings):
     host: str = "127.0.0.1"
     port: Port = 0
     admin_port: Port = Field(default=0, description="control API, metrics and health; never for tenants")
+    tls_folder: str = Field(
+        default="",
+        description="with ca.pem, cert.pem for CELL_ID and key.pem: its ports speak TLS; empty: plain HTTP",
+    )
     app_dsn: str = Field(repr=False, description="role cell_app")
     control_dsn: str = Field(repr=False, description="role cell_control")
     relay_dsn: str = Field(repr=False, description="role cell_relay")

@@ -10,6 +10,7 @@ from console.commands import (
     bootstrap,
     capacity,
     cells,
+    certificates,
     demo,
     doctor,
     jobs,
@@ -56,6 +57,7 @@ audit.add_to(app)
 token.add_to(app)
 app.add_typer(bootstrap.app, name="bootstrap")
 secrets.add_to(app)
+certificates.add_to(app)
 adopt.add_to(app)
 
 

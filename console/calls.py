@@ -25,15 +25,24 @@ class Service:
         self._client: httpx.Client | None = None
 
     def __enter__(self) -> "Service":
-        import httpx  # only here: the command line must start at once
+        import ssl  # only here: the command line must start at once
+
+        import httpx
 
         headers = {"Authorization": f"Bearer {self._target.token}"} if self._target.token else {}
+        authority = self._target.authority
         try:
             # A proxy from the environment knows nothing of this machine's own addresses.
             trust_env = urlsplit(self._target.url).hostname not in LOCAL
             self._client = httpx.Client(
-                base_url=self._target.url, headers=headers, timeout=CALL_SECONDS, trust_env=trust_env
+                base_url=self._target.url,
+                headers=headers,
+                timeout=CALL_SECONDS,
+                trust_env=trust_env,
+                verify=True if authority is None else ssl.create_default_context(cafile=authority),
             )
+        except OSError as error:
+            raise NotRunning(f"{authority} cannot be read: {error}") from error
         except (httpx.InvalidURL, ValueError, UnicodeError) as error:
             raise NotRunning(f"{self._target.url} is no address to call: {error}") from error
         return self

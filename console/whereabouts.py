@@ -23,11 +23,15 @@ NOT_HERE = "the platform is not running here: start it with `make up` (or say wh
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Somebody to call. `absent` is what to say when nobody answers."""
+    """Somebody to call. `absent` is what to say when nobody answers.
+
+    `authority`: who signed the certificate that is shown there; None: one that the system knows.
+    """
 
     url: str
     absent: str
     token: str | None = None
+    authority: Path | None = None
 
     def __repr__(self) -> str:
         return f"<Target {self.url}>"

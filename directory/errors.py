@@ -69,6 +69,10 @@ class Silent(Unavailable):
     """A cell gives no answer at all: for now no order, of whichever tenant, gets through to it."""
 
 
+class NotTrusted(Silent):
+    """What answers at a cell's address does not prove by its certificate that it is the cell: nothing was sent."""
+
+
 class Unfinished(Unavailable):
     """A cell is at it and has more to do than it does in one call: told again, it goes on."""
 

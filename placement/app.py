@@ -158,7 +158,7 @@ def _works(settings: PlacementSettings, stores: Stores) -> Works:
         reconciler=Reconciler(directory, carrier),
         rooms=rooms,
         chooser=chooser,
-        cells=Cells(directory, control, reach, rooms, audit),
+        cells=Cells(directory, control, reach, rooms, audit, stores.certificates),
         seeds=seeds,
         creation=Creation(directory, carrier, chooser, seeds, publisher),
         decisions=Decisions(directory, carrier),
@@ -205,6 +205,8 @@ def _background(settings: PlacementSettings, stores: Stores, works: Works) -> Ba
     background.keep("see cells", works.witnesses.cells.step, needs_directory=False)
     background.keep("see routers", works.witnesses.routers.step, needs_directory=False)
     background.keep("point", Pointing(works.publisher, stores.pointer).step, needs_directory=False)
+    if stores.certificates is not None:
+        background.keep("renew certificates", stores.certificates.calling.step, needs_directory=False)
     return background
 
 
@@ -241,4 +243,6 @@ def _health(stores: Stores, works: Works) -> Health:
     health.add("directory redis", lambda: readiness.redis_check(stores.feed), required=False)
     health.add("leader", lambda: leader.check(works.candidate, stores.terms), required=False)
     health.add("cells", lambda: seen.check(stores.directory, works.witnesses), required=False)
+    if stores.certificates is not None:
+        health.add("certificates", stores.certificates.calling.check, required=False)
     return health

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from directory.control.client import CellControl
+from directory.control.client import CellControl, Certificates
 from directory.control.contract import CellReport
 from directory.errors import DirectoryError, NotAllowed, Stale, Unavailable
 from directory.rules.states import CELLS, CellEvent
@@ -37,8 +37,16 @@ class Cells:
     """What operators do with cells, and two background rounds."""
 
     def __init__(
-        self, directory: Directory, control: CellControl, reach: Reach, rooms: Rooms, audit: Audit
+        self,
+        directory: Directory,
+        control: CellControl,
+        reach: Reach,
+        rooms: Rooms,
+        audit: Audit,
+        certificates: Certificates | None = None,
     ) -> None:
+        """`certificates`: addresses at which cells would be spoken to without TLS are refused, as they say."""
+        self._certificates = certificates
         self._directory = directory
         self._rooms = rooms
         self._control = control
@@ -47,6 +55,7 @@ class Cells:
 
     async def register(self, new: NewCell) -> tuple[Cell, str | None]:
         """The cell, open when it has proved itself; otherwise joining, and why. AlreadyExists; BadAddress."""
+        self._check(new.address, new.control_address)
         cell = await self._directory.register_cell(new)
         self._rooms.outdate()
         log.info("cell_registered", cell=cell.cell_id, region=cell.region, capacity_tenants=cell.capacity_tenants)
@@ -66,6 +75,7 @@ class Cells:
     async def _updated(self, cell_id: str, change_of: Callable[[Cell], CellChange]) -> Cell:
         known = await self._directory.cell(cell_id)
         change = change_of(known)
+        self._check(*(address for address in (change.address, change.control_address) if address is not None))
         if change.control_address not in (None, known.control_address):
             with suppress(Unavailable):
                 await self._proof(replace(known, control_address=change.control_address))
@@ -114,6 +124,10 @@ class Cells:
                 return await self._changed(cell, "prove"), None
         # It joins no longer: somebody decided about it meanwhile, and that stays so.
         return await self._directory.cell(cell.cell_id), None
+
+    def _check(self, *addresses: str) -> None:
+        if self._certificates is not None:
+            self._certificates.check(*addresses)
 
     async def _looked_at(self, cell: Cell) -> None:
         with suppress(DirectoryError, NotProved):

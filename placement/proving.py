@@ -4,7 +4,7 @@ import asyncio
 
 from directory.control.client import CellControl
 from directory.control.contract import CellReport
-from directory.errors import BadAddress, Refused, Silent, Unavailable
+from directory.errors import BadAddress, NotTrusted, Refused, Silent, Unavailable
 from directory.values import Cell
 from placement.errors import NotProved
 from placement.reach import Reach
@@ -14,7 +14,9 @@ PROOF_SECONDS = 3.0
 
 
 async def prove(control: CellControl, reach: Reach, cell: Cell) -> CellReport:
-    """The cell's own report. Silent; NotProved when somebody else answers, or refuses the token."""
+    """The cell's own report. Silent; NotProved when somebody else answers, as its certificate or what it
+    says tells, or when it refuses the token.
+    """
     try:
         report = await _proof(control, cell)
     except (Silent, NotProved) as error:
@@ -30,6 +32,8 @@ async def _proof(control: CellControl, cell: Cell) -> CellReport:
             report = await control.cell(cell)
     except TimeoutError as error:
         raise Silent(f"cell {cell.cell_id} did not answer within {PROOF_SECONDS:g} s") from error
+    except NotTrusted as error:
+        raise NotProved(str(error)) from error
     except Unavailable as error:
         raise Silent(str(error)) from error
     except BadAddress:

@@ -45,6 +45,14 @@ class PlacementSettings(Settings):
     )
     consul_token: SecretStr | None = Field(default=None, description="an ACL token that may register services")
 
+    cell_tls_folder: str = Field(
+        default="",
+        description="with ca.pem, cert.pem and key.pem: cells prove by TLS who they are; empty: plain HTTP",
+    )
+    cell_tls_only: bool = Field(
+        default=True, description="false: cells at http:// are still called, while a fleet changes over to TLS"
+    )
+
     leader_seconds: float = Field(
         default=15,
         ge=1,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from directory.announcing import open_pointer, open_registry
-from directory.control.client import CellControl
+from directory.control.client import CellControl, Certificates
 from directory.leadership import Leadership, Terms
 from directory.leading import open_leadership
 from directory.pointer import Pointer
@@ -20,6 +20,7 @@ from directory.registry import Registry
 from placement.settings import PlacementSettings
 from runtime import database
 from runtime.database import Pool
+from runtime.tls.calling import Calling
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Stores:
     entries: PostgresAudit
     feed: RedisFeed
     control: CellControl
+    certificates: Certificates | None
     registry: Registry
     leadership: Leadership
     terms: Terms
@@ -53,8 +55,17 @@ class Stores:
         self.pool.terminate()
 
 
+def certificates_of(settings: PlacementSettings) -> Certificates | None:
+    """By which cells and placement know each other; None: by the control token alone. StartFailed."""
+    if not settings.cell_tls_folder:
+        return None
+    calling = Calling(settings.cell_tls_folder, f"{settings.env_prefix}CELL_TLS_FOLDER")
+    return Certificates(calling, settings.cell_tls_only)
+
+
 async def open_stores(settings: PlacementSettings) -> Stores:
-    """All of them."""
+    """All of them. StartFailed."""
+    certificates = certificates_of(settings)
     pool = await database.open_pool(settings.directory_dsn, name="cellway-placement")
     redis_url, consul = settings.directory_redis_url, (settings.consul_url, settings.consul_token)
     return Stores(
@@ -67,7 +78,8 @@ async def open_stores(settings: PlacementSettings) -> Stores:
         plans=PostgresPlans(pool),
         entries=PostgresAudit(pool),
         feed=RedisFeed(redis_url),
-        control=CellControl(settings.control_key.get_secret_value()),
+        control=CellControl(settings.control_key.get_secret_value(), certificates),
+        certificates=certificates,
         registry=open_registry(redis_url, *consul),
         leadership=open_leadership(pool, *consul, settings.leader_seconds),
         terms=PostgresTerms(pool),

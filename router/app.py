@@ -46,8 +46,8 @@ class Router:
         self.health = Health()
         self.table = Table(settings.caution())
         self.follower = Follower(feed, self.table)
-        towards_cells = tls.towards_cells(settings.cell_ca, settings.cell_certificate, settings.cell_key)
-        self.cells = Cells(self.table, _limits(settings), settings.patience(), self.tasks, towards_cells)
+        self._trust = tls.Trust(settings)
+        self.cells = Cells(self.table, _limits(settings), settings.patience(), self.tasks, self._trust)
         self.look_ups = LookUps(
             feed,
             self.table,
@@ -85,6 +85,8 @@ class Router:
         self.health.add("directory", self.follower.check_directory, required=False)
         if self.behind is not None:
             self.health.add("pointer", self.behind.check, required=False)
+        if self._trust.fleet is not None:
+            self.health.add("certificates", self._trust.fleet.check, required=False)
         pages = Pages(self.table, self.follower, self.look_ups, self.lane)
         self.health.add("service", pages.check_service)
         application = admin.application(self.health, self.settings)
@@ -133,6 +135,8 @@ class Router:
 
     async def _start_cells(self) -> None:
         self.tasks.keep("watch the cells", self.cells.watch)
+        if self._trust.fleet is not None:
+            self.tasks.keep("renew the certificate for cells", self._trust.fleet.step)
 
     async def _start_serving(self) -> None:
         metrics.RESPONSES.tenants = self.lane.busiest

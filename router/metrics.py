@@ -21,6 +21,9 @@ CELL_STOPPED = Gauge("cellway_router_cell_stopped", "1 while a cell does not ans
 CELL_BREAKER = Gauge("cellway_router_cell_breaker", "0 closed, 1 half-open, 2 open", ["cell"])
 CELL_CONNECTIONS = Gauge("cellway_router_cell_connections", "open connections to a cell", ["cell"])
 CELL_CONCURRENCY = Gauge("cellway_router_cell_concurrency", "requests that a cell is given at a time", ["cell"])
+CELL_NOT_TRUSTED = Counter(
+    "cellway_router_cell_not_trusted", "connections that TLS refused, on either side's behalf", ["cell"]
+)
 CLIENT_CONNECTIONS = Gauge("cellway_router_client_connections", "open connections of clients")
 CLIENTS_REFUSED = Counter("cellway_router_clients_refused", "connections of clients beyond those that are allowed")
 PIPES = Gauge("cellway_router_pipes", "open WebSockets")

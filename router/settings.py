@@ -93,6 +93,13 @@ class RouterSettings(Settings):
     cell_ca: str = Field(default="", description="PEM file of who signs cells' certificates; empty: the system's")
     cell_certificate: str = Field(default="", description="PEM file: shown to cells that ask for one (mTLS)")
     cell_key: str = Field(default="", description="PEM file with its private key")
+    cell_tls_folder: str = Field(
+        default="",
+        description="with ca.pem, cert.pem and key.pem of the fleet: cells prove by TLS who they are; empty: none",
+    )
+    cell_tls_only: bool = Field(
+        default=True, description="false: cells at http:// are still reached, while a fleet changes over to TLS"
+    )
     proxy_protocol: bool = Field(
         default=False, description="every connection begins with a PROXY protocol header (1 or 2)"
     )
@@ -133,6 +140,10 @@ class RouterSettings(Settings):
         for certificate, key in (("tls_certificate", "tls_key"), ("cell_certificate", "cell_key")):
             if bool(getattr(self, certificate)) != bool(getattr(self, key)):
                 raise ValueError(f"{certificate.upper()} and {key.upper()} belong together")
+        if self.cell_tls_folder and (self.cell_ca or self.cell_certificate):
+            raise ValueError(
+                "CELL_TLS_FOLDER takes the place of CELL_CA, CELL_CERTIFICATE and CELL_KEY: unset those"
+            )
         return self
 
     def sources(self) -> Sources:

@@ -1,11 +1,14 @@
-"""Certificates: the router's own towards clients, taken up anew when their files change, and the one for cells."""
+"""Certificates: the router's own towards clients, taken up anew when their files change, and those for cells."""
 
 import asyncio
 import ssl
 from pathlib import Path
 
+from router.settings import RouterSettings
 from runtime import logs
 from runtime.errors import StartFailed
+from runtime.tls.calling import Calling
+from runtime.tls.credentials import Look, look
 
 log = logs.get("router.tls")
 LOOK_SECONDS = 1.0
@@ -24,10 +27,8 @@ class Certificate:
         except (OSError, ssl.SSLError) as error:
             raise StartFailed(f"the certificate {certificate} cannot be used: {error}") from error
 
-    def _look(self) -> tuple[tuple[int, int, int], ...]:
-        """What changes when somebody writes or replaces one of the files."""
-        found = [file.stat() if file.exists() else None for file in self._files]
-        return tuple((each.st_ino, each.st_mtime_ns, each.st_size) if each else (0, 0, 0) for each in found)
+    def _look(self) -> Look:
+        return look(*self._files)
 
     async def step(self) -> None:
         """Look whether the files changed; called again and again."""
@@ -53,7 +54,33 @@ def _server_context() -> ssl.SSLContext:
     return context
 
 
-def towards_cells(ca: str, certificate: str, key: str) -> ssl.SSLContext:
+class Trust:
+    """How a cell at an https:// address proves that it is the one that is meant.
+
+    With CELL_TLS_FOLDER: by a certificate of the fleet's authority for the cell's own name, wherever it is; else
+    by one for the host in its address.
+    """
+
+    def __init__(self, settings: RouterSettings) -> None:
+        """StartFailed when the files cannot be used."""
+        folder = settings.cell_tls_folder
+        self.fleet = Calling(folder, f"{settings.env_prefix}CELL_TLS_FOLDER") if folder else None
+        self.setting = "" if self.fleet is None or not settings.cell_tls_only else self.fleet.setting
+        """What forbids that cells are spoken to without TLS; empty: nothing does."""
+        own = (settings.cell_ca, settings.cell_certificate, settings.cell_key)
+        self._by_host = _towards_cells(*own)
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """For the next connection."""
+        return self._by_host if self.fleet is None else self.fleet.context
+
+    def name_of(self, cell_id: str, host: str) -> str:
+        """For whom the cell's certificate must be."""
+        return host if self.fleet is None else cell_id
+
+
+def _towards_cells(ca: str, certificate: str, key: str) -> ssl.SSLContext:
     """What cells' certificates are checked by, and the one that is shown to them (RFC 8446 section 4.4.2).
 
     StartFailed when the files cannot be used.

@@ -10,6 +10,7 @@ In reading order:
 - `health`     named checks behind `/health/live` and `/health/ready`
 - `admin`      the port for `/metrics`, health and what else is not public
 - `site`       an aiohttp application bound to an address, as a part
+- `tls/`       mutual TLS between the programs of a fleet, with files that may be replaced
 - `clock`      the seam for time; `backoff` how long to wait before trying again (pure)
 - `database`   Postgres pools with deadlines; `queries` SQL kept in files; `schema` numbered upgrades
 - `api/`       HTTP conventions: problem+json, endpoints as data, OpenAPI, page tokens, filters

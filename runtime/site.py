@@ -2,6 +2,7 @@
 
 import errno
 import socket
+import ssl
 from typing import Any
 
 from aiohttp import web
@@ -38,6 +39,7 @@ class Site:
     Port 0 lets the system choose; `port` then tells which.
     `handler_cancellation` is on: without it a client that closes a stream leaves a live task behind.
     Bodies are not decompressed: whoever reads them says that none may be compressed.
+    With `tls` it speaks TLS and nothing else.
     """
 
     def __init__(
@@ -50,12 +52,14 @@ class Site:
         setting: str = "PORT",
         reuse_port: bool = False,
         drain_seconds: float = 10.0,
+        tls: ssl.SSLContext | None = None,
         **server_options: Any,
     ) -> None:
         self.name, self.host, self.port = name, host, port
         self._setting = setting
         self._reuse_port = reuse_port
         self._drain_seconds = drain_seconds
+        self._tls = tls
         self._runner: web.BaseRunner = (
             application
             if isinstance(application, web.BaseRunner)
@@ -76,11 +80,11 @@ class Site:
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}:{self.port}"
+        return f"{'http' if self._tls is None else 'https'}://{self.host}:{self.port}"
 
     async def start(self) -> None:
         await self._runner.setup()
-        self._listener = web.SockSite(self._runner, self._bound(), backlog=1024)
+        self._listener = web.SockSite(self._runner, self._bound(), backlog=1024, ssl_context=self._tls)
         await self._listener.start()
 
     def _bound(self) -> socket.socket:

@@ -16,6 +16,7 @@ from runtime.embedded import ports
 from runtime.embedded.postgres import PostgresServer
 from runtime.embedded.redis import RedisServer
 from tests.consuls import ConsulServer
+from tests.fleets import Fleet
 from tests.servers import PASSWORD, ControlDatabase, new_control_database
 
 # Machines are noisy, so no example is judged by its time.
@@ -88,6 +89,12 @@ async def own_consul(tmp_path: Path) -> AsyncIterator[ConsulServer]:
 async def control_database(postgres_server: PostgresServer) -> ControlDatabase:
     """A fresh control database for one test, or one fixture."""
     return await new_control_database(postgres_server)
+
+
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
+    """A fleet's authority; skipped where openssl is not installed."""
+    return Fleet(tmp_path_factory.mktemp("fleet"))
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from aiohttp import web
 from cell.api.context import Tools
 from cell.api.notices import Notices
 from cell.api.serving import application
-from cell.app.shared import Shared, admin_site_of, close
+from cell.app.shared import Shared, admin_site_of, certificates_of, close
 from cell.checks import Checks
 from cell.control.customers import Customers
 from cell.control.keys import KeyMaker, Keys
@@ -48,7 +48,8 @@ class Api:
 
 
 async def assemble_api(settings: CellSettings) -> Api:
-    """All parts of the API, not started."""
+    """All parts of the API, not started. StartFailed."""
+    certificates = certificates_of(settings)
     app_pool = await open_pool(
         settings.app_dsn, name="cell-api", size=settings.pool_size, command_seconds=COMMAND_SECONDS, stateless=True
     )
@@ -58,7 +59,7 @@ async def assemble_api(settings: CellSettings) -> Api:
     relay_pool = await open_pool(
         settings.relay_dsn, name="cell-relay", size=1, command_seconds=COMMAND_SECONDS, stateless=True
     )
-    shared = Shared(settings, app_pool)
+    shared = Shared(settings, app_pool, certificates)
     state = SchemaState(app_pool, settings.owner_dsn, settings.schema_phases)
     shared.watch(app_pool, state, needs_redis=False)
     pepper = settings.key_pepper.get_secret_value().encode()
@@ -72,6 +73,7 @@ async def assemble_api(settings: CellSettings) -> Api:
         *("api", application(app_pool, tools, shared.hinter, shared.meter), settings.host, settings.port),
         setting="CELLWAY_CELL_PORT",
         drain_seconds=settings.drain_seconds,
+        tls=None if certificates is None else certificates.port("api"),
     )
     work = Work(control_pool, relay_pool, known, shared.hinter)
     admin_site = admin_site_of(shared, _with_control(shared, control_pool, pepper, work))
@@ -115,6 +117,7 @@ def _with_control(shared: Shared, control_pool: Pool, pepper: bytes, work: Work)
 
 
 async def _start_api_tasks(shared: Shared, state: SchemaState, notices: Notices, app_pool: Pool) -> None:
+    shared.keep_certificates()
     shared.tasks.keep("schema", state.settle, Backoff(initial_seconds=0.2, cap_seconds=2.0))
     shared.tasks.keep("hints", shared.hinter.run)
     shared.tasks.keep("loads", lambda: shared.loads.repeat(shared.settings.load_seconds))

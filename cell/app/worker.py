@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from cell.app.shared import Shared, admin_site_of, close
+from cell.app.shared import Shared, admin_site_of, certificates_of, close
 from cell.database import COMMAND_SECONDS
 from cell.jobs.runner import Runner as Jobs
 from cell.orchestrator.runner import Runner as Orchestrations
@@ -45,7 +45,8 @@ class Worker:
 
 
 async def assemble_worker(settings: CellSettings) -> Worker:
-    """All parts of the worker, not started."""
+    """All parts of the worker, not started. StartFailed."""
+    certificates = certificates_of(settings)
     app_pool_size = 2 * settings.worker_threads + RESERVED
     app_pool = await open_pool(
         settings.app_dsn,
@@ -57,7 +58,7 @@ async def assemble_worker(settings: CellSettings) -> Worker:
     relay_pool = await open_pool(
         settings.relay_dsn, name="cell-relay", size=2, command_seconds=COMMAND_SECONDS, stateless=True
     )
-    shared = Shared(settings, app_pool)
+    shared = Shared(settings, app_pool, certificates)
     state = SchemaState(app_pool, None)
     shared.watch(app_pool, state, needs_redis=True)
     turns = Turns(
@@ -80,6 +81,7 @@ async def assemble_worker(settings: CellSettings) -> Worker:
     admin_site = admin_site_of(shared, admin.application(shared.health, settings))
 
     async def start_tasks() -> None:
+        shared.keep_certificates()
         shared.tasks.keep("schema", state.settle, Backoff(initial_seconds=0.2, cap_seconds=2.0))
         shared.tasks.keep("hints", shared.hinter.run)
         shared.tasks.keep("loads", lambda: shared.loads.repeat(settings.load_seconds))

@@ -27,11 +27,14 @@ def up(
     router_port: Port = None,
     placement_port: Port = None,
     router_admin_port: Port = None,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="Cells speak TLS with router and placement. Needs openssl.")
+    ] = False,
     root: Root = HERE,
 ) -> None:
     """Start the whole platform on embedded servers, and show it until Ctrl-C, which stops everything.
 
-    Further settings are read from CELLWAY_UP_…: REGION, CAPACITY_TENANTS, and for servers of one's own
+    Further settings are read from CELLWAY_UP_…: REGION, CAPACITY_TENANTS, TLS, and for servers of one's own
     CONTROL_POSTGRES, DIRECTORY_REDIS and CONSUL.
     """
     from console.platform.settings import UpSettings
@@ -40,6 +43,8 @@ def up(
 
     told = {"ROUTER_PORT": router_port, "PLACEMENT_PORT": placement_port, "ROUTER_ADMIN_PORT": router_admin_port}
     options = {f"{UpSettings.env_prefix}{name}": str(port) for name, port in told.items() if port is not None}
+    if tls:
+        options[f"{UpSettings.env_prefix}TLS"] = "true"
     try:
         settings = UpSettings.load({**os.environ, **options})
     except SettingsError as error:

@@ -4,6 +4,7 @@ import socket
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from console import output
 from console.calls import Placement, Service
 from console.commands.options import HERE, Json, Root
 from console.errors import EXIT_CODES, EXIT_NOT_RUNNING, EXIT_REFUSED, ConsoleError
+from console.platform.layout import Remembered
 from console.whereabouts import Target, Whereabouts
 
 LOOK_SECONDS = 2.0
@@ -56,7 +58,7 @@ def _parts(where: Whereabouts) -> list[Part]:
     remembered = where.remembered()
     with ThreadPoolExecutor(AT_ONCE) as looking:
         return list(
-            looking.map(lambda name: _part(name, remembered.ports, remembered.urls), _names(remembered.ports))
+            looking.map(lambda name: _part(name, remembered, where.layout.authority), _names(remembered.ports))
         )
 
 
@@ -65,13 +67,15 @@ def _names(ports: Mapping[str, int]) -> list[str]:
     return [name.removesuffix(" admin") for name in ports if not (name.endswith(" admin") and name[:-6] in ports)]
 
 
-def _part(name: str, ports: Mapping[str, int], urls: Mapping[str, str]) -> Part:
+def _part(name: str, remembered: Remembered, authority: Path) -> Part:
+    ports, urls = remembered.ports, remembered.urls
     admin = urls.get(f"{name} admin")
     if admin is None:
         return _accepts(name, ports[name])
     address = urls.get(name, admin)
     try:
-        with Service(Target(admin, "nobody answers")) as service:
+        by = authority if admin.startswith("https://") else None
+        with Service(Target(admin, "nobody answers", authority=by)) as service:
             found = service.send("GET", "/health/ready", seconds=LOOK_SECONDS).json()
     except (ConsoleError, ValueError) as error:
         return Part(name, "down", address, str(error))

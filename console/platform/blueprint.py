@@ -133,6 +133,8 @@ class Blueprint:
             "CONTROL_KEY": self._secrets["control_key"],
             "PAGE_KEY": self._secrets["page_key"],
         }
+        if self._settings.tls:
+            environment["CELL_TLS_FOLDER"] = str(self._layout.certificates / PLACEMENT)
         return self._program(
             PLACEMENT, self._commands.placement, "CELLWAY_PLACEMENT_", environment, needs=self._embedded_redis()
         )
@@ -142,6 +144,8 @@ class Blueprint:
             "DIRECTORY_REDIS_URL": self.directory_redis_url(),
             "SNAPSHOT_PATH": str(self._layout.snapshot),
         }
+        if self._settings.tls:
+            environment["CELL_TLS_FOLDER"] = str(self._layout.certificates / ROUTER)
         # It stops first, so that no client sees the cells behind it go.
         return self._program(
             *(ROUTER, self._commands.router, "CELLWAY_ROUTER_", environment), needs=self._embedded_redis(), rank=2
@@ -168,7 +172,14 @@ class Blueprint:
             ServerPart(postgres, self._postgres(postgres, folder), self._cell_preparation(cell_id)),
             ServerPart(redis, self._redis(redis, folder)),
             *(
-                self._program(f"{cell_id} {name}", command, "CELLWAY_CELL_", environment, needs=needs)
+                self._program(
+                    f"{cell_id} {name}",
+                    command,
+                    "CELLWAY_CELL_",
+                    environment,
+                    needs=needs,
+                    secure=self._settings.tls,
+                )
                 for name, command, needs in (
                     ("api", self._commands.cell, (redis,)),
                     ("worker", self._commands.worker, (redis, postgres)),
@@ -180,7 +191,9 @@ class Blueprint:
         def dsn(role: str) -> str:
             return self._dsn(f"{cell_id} postgres", "cell", role, f"{cell_id} {role}")
 
+        secure = {"TLS_FOLDER": str(self._layout.certificates / cell_id)} if self._settings.tls else {}
         return {
+            **secure,
             "CELL_ID": cell_id,
             "REGION": self._settings.region,
             "OWNER_DSN": dsn("cell_owner"),
@@ -213,6 +226,7 @@ class Blueprint:
         *,
         needs: tuple[str, ...],
         rank: int = 1,
+        secure: bool = False,
     ) -> Part:
         port, admin_port = self._ports.get(name), self._ports[f"{name} admin"]
         own = {"HOST": HOST, "ADMIN_PORT": str(admin_port), **environment}
@@ -223,7 +237,8 @@ class Blueprint:
             if self._settings.consul_token is not None:
                 own["CONSUL_TOKEN"] = self._settings.consul_token.get_secret_value()
         told = {prefix + key: value for key, value in own.items()}
-        program = Program(name, command, told, port, admin_port, needs, rank)
+        authority = self._layout.authority if secure else None
+        program = Program(name, command, told, port, admin_port, needs, rank, authority=authority)
         return ProgramPart(program, self._layout.log(name), self._layout.record(name))
 
     def _postgres(self, name: str, folder: Path) -> PostgresServer:

@@ -9,6 +9,7 @@
     cells/cell-1/   a cell's Postgres and Redis
     router/         the router's snapshot
     mover/          the addresses of the cells' databases, for the mover's eyes (0600)
+    certificates/   with `--tls`: an authority, and what cells, router and placement know each other by
 
 Files are replaced whole, so that a crash leaves the old or the new, never half of one.
 """
@@ -65,6 +66,8 @@ class Layout:
         self.control = self.root / "control"
         self.snapshot = self.root / "router" / "snapshot"
         self.mover = self.root / "mover"
+        self.certificates = self.root / "certificates"
+        self.authority = self.certificates / "ca.pem"
         self.template = self.root / "template" / "postgres"
         self._locked = False
         self._platform_file = self.root / "platform.json"

@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import signal
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ STOP_STEPS = ((signal.SIGTERM, 12.0), (signal.SIGKILL, 5.0))
 USELESS = 2
 """The exit code with which a program says that trying again is useless (`runtime.program`)."""
 
+ANSWER_SECONDS = 2.0
 _LOOK_SECONDS = 0.1  # how often a starting program is asked whether it is ready
 
 
@@ -96,7 +98,10 @@ class ServerPart:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """How to run a program. Ready is what `/health/ready` on its admin port says."""
+    """How to run a program. Ready is what `/health/ready` on its admin port says.
+
+    `authority`: who signed the certificate that it shows there; None: it speaks plain HTTP.
+    """
 
     name: str
     command: tuple[str, ...]
@@ -106,6 +111,7 @@ class Program:
     needs: tuple[str, ...] = ()
     rank: int = 1
     ready_seconds: float = 30.0
+    authority: Path | None = None
 
 
 class ProgramPart:
@@ -152,7 +158,7 @@ class ProgramPart:
 
     def _await_ready(self, child: Child) -> None:
         end = time.monotonic() + self._program.ready_seconds
-        while not is_ready(self._program.admin_port):
+        while not is_ready(self._program.admin_port, self._program.authority):
             if child.wait(_LOOK_SECONDS) is not None:
                 raise self._failed(f"ended with code {child.returncode}")
             if time.monotonic() > end:
@@ -184,9 +190,12 @@ class ProgramPart:
         return PartFailed(f"{self.name} {what}{': ' + words if words else ''} (log: {self._log.path})")
 
 
-def is_ready(admin_port: int) -> bool:
+def is_ready(admin_port: int, authority: Path | None = None) -> bool:
     """Ask a program; no answer in good time is a no."""
-    connection = http.client.HTTPConnection(HOST, admin_port, timeout=2.0)
+    connection = http.client.HTTPConnection(HOST, admin_port, timeout=ANSWER_SECONDS)
+    if authority is not None:
+        context = ssl.create_default_context(cafile=authority)
+        connection = http.client.HTTPSConnection(HOST, admin_port, timeout=ANSWER_SECONDS, context=context)
     try:
         connection.request("GET", "/health/ready")
         return connection.getresponse().status == http.client.OK

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+from console.certificates import PROGRAMS, Maker
 from console.platform import blueprint
 from console.platform.blueprint import MOVER, PLACEMENT, ROUTER, Blueprint, Commands
 from console.platform.errors import FewerCellsThanThere
@@ -76,7 +77,8 @@ class Platform:
 
     def url(self, name: str) -> str:
         """Where a part listens: `router`, `placement`, `cell-1 api`; with ` admin` behind it, its admin port."""
-        return f"http://{HOST}:{self.ports[name]}"
+        is_of_cell = name.partition(" ")[0] in self.cells
+        return f"{'https' if is_of_cell and self.settings.tls else 'http'}://{HOST}:{self.ports[name]}"
 
     async def start(self) -> None:
         """Return when every part is ready and every cell is registered. Raises `StartFailed`."""
@@ -129,6 +131,8 @@ class Platform:
         self.ports = self._choose_ports(remembered.ports)
         secrets = self.layout.secrets_for(blueprint.secret_names(self.cells)).values
         self.operator_token = secrets[OPERATOR_TOKEN]
+        if self.settings.tls:
+            await asyncio.to_thread(self._make_certificates)
         self.layout.remember(Remembered(cells=self.cells, ports=self.ports, urls=self._urls()))
         plan = Blueprint(self.layout, self.settings, self.ports, secrets, self._commands)
         supervisor = self._supervisor = Supervisor(plan.parts(self.cells), self._tell)
@@ -140,6 +144,15 @@ class Platform:
             supervisor.until_ready([part.name for part in self.parts], START_SECONDS),
             *(self._register(supervisor, cell_id, end) for cell_id in self.cells),
         )
+
+    def _make_certificates(self) -> None:
+        """For all that have none, or one that expires soon. StartFailed without openssl."""
+        maker = Maker(self.layout.certificates)
+        maker.authority()
+        for cell_id in self.cells:
+            maker.cell(cell_id, (HOST, "localhost"), renew=maker.ends_soon(cell_id))
+        for program in PROGRAMS:
+            maker.program(program, renew=maker.ends_soon(program))
 
     async def _register(self, supervisor: Supervisor, cell_id: str, end: float) -> None:
         await supervisor.until_ready((PLACEMENT, f"{cell_id} api"), end - time.monotonic())

@@ -23,6 +23,9 @@ class UpSettings(Settings):
     directory_redis: SecretStr | None = Field(
         default=None, description="URL of one's own Redis, for the directory"
     )
+    tls: bool = Field(
+        default=False, description="cells speak TLS, with certificates that are made for it (needs openssl)"
+    )
     consul: str | None = Field(default=None, description="URL of a Consul agent")
     consul_token: SecretStr | None = Field(
         default=None, description="an ACL token for it: docs/operations/consul.md"

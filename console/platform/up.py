@@ -155,6 +155,14 @@ class _Terminal:
                 self._tenants = await asyncio.to_thread(platform.tenants)
 
 
+def _secured(platform: Platform) -> str:
+    if not platform.settings.tls:
+        return ""
+    return (
+        f"\n  TLS        router and placement speak it with cells; certificates in {platform.layout.certificates}"
+    )
+
+
 def _welcome(platform: Platform, seconds: float) -> str:
     cellway = "cellway" if shutil.which("cellway") else _beside_python()
     port = platform.ports[ROUTER]
@@ -164,7 +172,7 @@ Cellway is ready after {seconds:.1f} s: {len(platform.cells)} cells in {platform
   router     {platform.url(ROUTER)}   what tenants call, also as http://<tenant>.api.localhost:{port}
   placement  {platform.url(PLACEMENT)}   what operators call
   metrics    {platform.url(f"{ROUTER} admin")}/metrics
-  logs       {platform.layout.logs}
+  logs       {platform.layout.logs}{_secured(platform)}
 
 Try next, in another terminal:
 

@@ -3,9 +3,11 @@
 A call that fails raises `Unavailable` by its deadline and may be repeated: all of them are idempotent. Only when
 not even a connection is made does the error say something about the cell as a whole, and then it is `Silent`.
 The address is checked again when it is connected to, after its name was resolved; redirects are not followed.
+With `Certificates` a cell that speaks TLS must prove that it is the cell that is called, and so must the caller.
 """
 
 import json
+from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -41,20 +43,36 @@ from directory.control.work import (
     OrchestrationReport,
     StepOrder,
 )
-from directory.errors import NotFound, Refused, Silent, Stale, Unavailable
+from directory.errors import BadAddress, NotFound, NotTrusted, Refused, Silent, Stale, Unavailable
 from directory.resolver import CheckedResolver, checked
+from directory.rules.addresses import check_encrypted
 from directory.values import Cell
+from runtime.tls import saying
+from runtime.tls.calling import Calling
 
 CONNECT_SECONDS = 1.0
 CALL_SECONDS = 10.0
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """By which cells and the caller know each other; `only`: a cell without is not called."""
+
+    calling: Calling
+    only: bool = True
+
+    def check(self, *addresses: str) -> None:
+        """BadAddress for one at which a cell would be called without TLS, and must not be."""
+        for address in addresses if self.only else ():
+            check_encrypted(address, self.calling.setting)
+
+
 class CellControl:
     """Calls to any registered cell, with one pool of connections for all of them."""
 
-    def __init__(self, control_key: str) -> None:
-        self._control_key = control_key
+    def __init__(self, control_key: str, certificates: Certificates | None = None) -> None:
+        self._control_key, self._certificates = control_key, certificates
         self._session: aiohttp.ClientSession | None = None
 
     def _client(self) -> aiohttp.ClientSession:
@@ -186,13 +204,35 @@ class CellControl:
             headers["Content-Type"] = "application/json"
         try:
             async with self._client().request(
-                method, URL(url, encoded=True), headers=headers, data=content, allow_redirects=False
+                method,
+                URL(url, encoded=True),
+                headers=headers,
+                data=content,
+                allow_redirects=False,
+                **self._tls(cell),
             ) as response:
                 return _answer(cell, response.status, await response.read(), model)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise Silent(f"cell {cell.cell_id} cannot be reached: {type(error).__name__}") from error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise Unavailable(f"cell {cell.cell_id} does not answer: {type(error).__name__}") from error
+            raise _unanswered(cell, error) from error
+
+    def _tls(self, cell: Cell) -> dict[str, Any]:
+        """How the call is secured. Silent when it would not be, and must."""
+        if (certificates := self._certificates) is None:
+            return {}
+        try:
+            certificates.check(cell.control_address)
+        except BadAddress as error:
+            raise Silent(f"cell {cell.cell_id} is not called: {error}") from error
+        return {"ssl": certificates.calling.context, "server_hostname": cell.cell_id}
+
+
+def _unanswered(cell: Cell, error: Exception) -> Unavailable:
+    if (why := saying.of_called(error)) is not None:
+        kind = NotTrusted if saying.is_stranger(error) else Silent
+        return kind(f"cell {cell.cell_id} cannot be reached at {cell.control_address}: {why}")
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        return Silent(f"cell {cell.cell_id} cannot be reached: {type(error).__name__}")
+    return Unavailable(f"cell {cell.cell_id} does not answer: {type(error).__name__}")
 
 
 def _query(values: BaseModel) -> str:

@@ -44,6 +44,15 @@ def check_origin(text: str) -> str:
     return text.rstrip("/")
 
 
+def check_encrypted(origin: str, setting: str) -> None:
+    """BadAddress unless it is spoken to with TLS, as `setting` wants of all cells."""
+    if urlsplit(origin).scheme != "https":
+        raise BadAddress(
+            f"{origin} is not encrypted, and {setting} wants TLS to all cells: give the cell certificates "
+            f"and an address with https://, or set {setting.removesuffix('FOLDER')}ONLY=false meanwhile"
+        )
+
+
 def _check_name(host: str) -> None:
     """A host name by RFC 1123 (and the underscores of container networks), of at most 253 characters."""
     labels = host.removesuffix(".").split(".")

@@ -24,6 +24,10 @@ class StewardSettings(Settings):
     network_bits: float | None = Field(default=None, gt=0, le=MOST, allow_inf_nan=False, description="per second")
     host: str = "127.0.0.1"
     port: Port = Field(default=0, description="the control contract, metrics and health; never for tenants")
+    tls_folder: str = Field(
+        default="",
+        description="with ca.pem, cert.pem for CELL_ID and key.pem: its port speaks TLS; empty: plain HTTP",
+    )
     database_dsn: str = Field(repr=False, description="the cell's database as the role that `cellway adopt` made")
     control_token: Annotated[SecretStr, Field(min_length=16)]
     service_version: str = Field(default="", max_length=100, description="of the service that runs here")

@@ -23,7 +23,7 @@ from router.export import folder
 from router.export.errors import ExportFailed
 from router.export.folder import Keeper
 from router.export.ledger import Ledger
-from router.export.plan import Folder, Plan, listening
+from router.export.plan import Folder, Plan, in_one_file, listening
 from router.export.resolving import Servers
 from router.export.teller import Teller
 from router.rules.headers import VIA
@@ -59,7 +59,7 @@ class Exporter:
         self.tasks = Tasks()
         self.table = Table(plan.settings.caution())
         self.ledger = Ledger(feed, self.table)
-        self.servers = Servers()
+        self.servers = Servers(plan.settings)
         self.keeper = Keeper(plan, self.ledger, self.servers)
         self.teller = Teller(plan, self.ledger, self.servers)
         self._claim: BinaryIO | None = None
@@ -127,7 +127,7 @@ def planned(settings: RouterSettings, options: Options) -> Plan:
     if options.certificate is not None and not options.certificate.is_file():
         raise ExportFailed(f"{options.certificate} is no file: name one with the certificate and its key, in PEM")
     return Plan(
-        settings,
+        in_one_file(settings, output),
         output,
         listening(options.listen or _own(settings)),
         _via(output.path),

@@ -15,6 +15,7 @@ from router.export.ledger import Ledger
 from router.export.plan import Plan, Server
 from router.export.resolving import Servers
 from runtime import logs
+from runtime.tls.calling import Calling
 
 log = logs.get("router.export.folder")
 REST_SECONDS = 1.0
@@ -43,20 +44,26 @@ def claim(plan: Plan) -> BinaryIO:
 
 
 def prepare(plan: Plan) -> None:
-    """Write what never changes. ExportFailed."""
+    """Write what never changes. ExportFailed; StartFailed."""
     try:
         write(plan.folder.recent, "")
         if plan.lua:
             write(plan.folder.script, forwarding.script(plan))
+        if plan.settings.cell_tls_folder:
+            name = f"{plan.settings.env_prefix}CELL_TLS_FOLDER"
+            shown = Calling(plan.settings.cell_tls_folder, name)
+            both = shown.certificate.read_text(encoding="ascii") + shown.key.read_text(encoding="ascii")
+            write(plan.folder.certificate, both, mode=0o600)
     except OSError as error:
         raise ExportFailed(f"{plan.folder.path} cannot be written to: {error}") from error
 
 
-def write(path: Path, text: str) -> None:
+def write(path: Path, text: str, mode: int = 0o666) -> None:
     """Replace a file; OSError leaves the last one in place."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with beside.open("w", encoding="utf-8") as file:
+        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -45,9 +45,10 @@ class Server:
         if self.tls_name is None:
             return plain
         authority = settings.cell_ca or "@system-ca"
+        least = " ssl-min-ver TLSv1.3" if settings.cell_tls_folder else ""
         shown = f" crt {one_file(settings)}" if settings.cell_certificate else ""
         name = f"sni str({self.tls_name}) verifyhost {self.tls_name}"
-        return f"{plain} ssl verify required ca-file {authority}{shown} {name}"
+        return f"{plain} ssl{least} verify required ca-file {authority}{shown} {name}"
 
 
 def one_file(settings: RouterSettings) -> str:
@@ -105,6 +106,11 @@ class Folder:
         return self.path / "haproxy.sock"
 
     @property
+    def certificate(self) -> Path:
+        """What cells are shown, with its key, when CELL_TLS_FOLDER has them in two files."""
+        return self.path / "cells.pem"
+
+    @property
     def again(self) -> Path:
         """The socket on which HAProxy is its own client, for second attempts."""
         return self.path / "again.sock"
@@ -121,6 +127,15 @@ class Plan:
     lua: bool = True
     """Without, a 421 is not tried again but answered with 503."""
     certificate: str | None = None
+
+
+def in_one_file(settings: RouterSettings, folder: Folder) -> RouterSettings:
+    """The settings in which what CELL_TLS_FOLDER names is where HAProxy can read it."""
+    if not settings.cell_tls_folder:
+        return settings
+    both = str(folder.certificate)
+    authority = str(Path(settings.cell_tls_folder).absolute() / "ca.pem")
+    return settings.model_copy(update={"cell_ca": authority, "cell_certificate": both, "cell_key": both})
 
 
 def listening(text: str) -> str:

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from directory.errors import BadAddress
-from directory.rules.addresses import check_ip, check_origin
+from directory.rules.addresses import check_encrypted, check_ip, check_origin
 from directory.values import CellEntry
 from router.export.plan import Server
+from router.settings import RouterSettings
 from runtime import logs
 
 log = logs.get("router.export.resolving")
@@ -23,7 +24,9 @@ ANSWER_SECONDS = 0.5
 class Servers:
     """cell → server, as far as its address can be resolved; a name that fails once keeps its last address."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: RouterSettings) -> None:
+        self._by_name = bool(settings.cell_tls_folder)
+        self._only = f"{settings.env_prefix}CELL_TLS_FOLDER" if self._by_name and settings.cell_tls_only else ""
         self._asked: dict[str, str] = {}
         self._asked_at = float("-inf")
         self.known: dict[str, Server] = {}
@@ -46,7 +49,9 @@ class Servers:
         try:
             # What waits for an answer here also keeps tenants' changes waiting.
             async with asyncio.timeout(ANSWER_SECONDS):
-                return await resolve(cell_id, address)
+                if self._only:
+                    check_encrypted(address, self._only)
+                return await resolve(cell_id, address, by_name=self._by_name)
         except BadAddress as error:
             log.error("cell_address_refused", cell=cell_id, reason=str(error))
             return None
@@ -55,8 +60,11 @@ class Servers:
             return self.known.get(cell_id)
 
 
-async def resolve(cell_id: str, address: str) -> Server:
-    """The server at an address. BadAddress when it may not be connected to, OSError when the name is not known."""
+async def resolve(cell_id: str, address: str, *, by_name: bool = False) -> Server:
+    """The server at an address. BadAddress when it may not be connected to, OSError when the name is not known.
+
+    `by_name`: its certificate must be for the cell, not for the host in its address.
+    """
     parts = urlsplit(check_origin(address))
     host, tls = parts.hostname or "", parts.scheme == "https"
     port = parts.port or (443 if tls else 80)
@@ -67,4 +75,5 @@ async def resolve(cell_id: str, address: str) -> Server:
         # The lowest: an order that changes from time to time is no move.
         ip = min((ipaddress.ip_address(each[4][0]) for each in found), key=lambda ip: (ip.version, int(ip)))
     check_ip(ip)
-    return Server(cell_id, str(ip), port, host if tls else None)
+    name = cell_id if by_name else host
+    return Server(cell_id, str(ip), port, name if tls else None)

@@ -1,7 +1,6 @@
 """All cells that this router sends to: their pools, and the watch for those that fall silent."""
 
 import asyncio
-import ssl
 from time import monotonic
 
 from directory.resolver import CheckedResolver
@@ -12,6 +11,7 @@ from router.rules.breaker import State
 from router.rules.decide import Outcome
 from router.rules.silence import Patience, Verdict, verdict
 from router.table import Table
+from router.tls import Trust
 from router.upstream.pool import Limits, Pool
 from runtime.tasks import Tasks
 
@@ -25,9 +25,9 @@ class Cells:
     """cell → pool. A pool takes requests while its cell has that address, and lives until the last one ended."""
 
     def __init__(
-        self, table: Table, limits: Limits, patience: Patience, tasks: Tasks, tls: ssl.SSLContext | None = None
+        self, table: Table, limits: Limits, patience: Patience, tasks: Tasks, trust: Trust | None = None
     ) -> None:
-        self._table, self._limits, self._patience, self._tasks, self._tls = table, limits, patience, tasks, tls
+        self._table, self._limits, self._patience, self._tasks, self._trust = table, limits, patience, tasks, trust
         self.outbox = Outbox(asyncio.get_running_loop().call_soon)
         self._pools: dict[str, Pool] = {}
         self._leaving: list[Pool] = []
@@ -46,7 +46,7 @@ class Cells:
             if pool is not None:
                 pool.close()
                 self._leaving.append(pool)
-            pool = self._pools[cell_id] = Pool(cell, self._limits, self._resolver, self._tls, self.outbox)
+            pool = self._pools[cell_id] = Pool(cell, self._limits, self._resolver, self._trust, self.outbox)
         return pool
 
     @property

@@ -21,6 +21,7 @@ from router.rules.head import LARGEST_HEAD_BYTES, LINES, Framing
 from router.rules.responses import HEADS, NotHttp, ResponseHead
 from router.rules.strict import response_framing
 from router.upstream.remains import Remains
+from runtime.tls import saying
 
 WRITE_AHEAD_BYTES: Final = 65_536
 LEAVE_SECONDS: Final = 10.0
@@ -84,6 +85,9 @@ class Patron(Protocol):
 
     def head_came(self, connection: "Connection") -> None:
         """A final head came, or cannot come any more: nobody waits for it."""
+
+    def distrusts(self, why: str) -> None:
+        """Its certificate or ours is refused."""
 
     outbox: Outbox
 
@@ -365,7 +369,7 @@ class Connection:
         self.abort()
         if receiver is not None:
             if phase is Phase.HEAD:
-                receiver.failed(Unreached(self._ended_without_head()))
+                receiver.failed(self._ended_without_head(exc))
             elif (phase is Phase.BODY and self._left < 0 and self._said_end) or phase is Phase.PIPE:
                 self.complete = True
                 receiver.ended()
@@ -373,10 +377,17 @@ class Connection:
                 receiver.failed(TransferBroken("the cell's response broke off"))
         self._patron.lost(self)
 
-    def _ended_without_head(self) -> Outcome:
+    def _ended_without_head(self, error: Exception | None) -> Unreached:
         if self._partial:
-            return Outcome.MALFORMED
-        return Outcome.STALE if self.kept else Outcome.CLOSED
+            return Unreached(Outcome.MALFORMED)
+        if self.kept:
+            return Unreached(Outcome.STALE)
+        # By TLS 1.3 a request is under way before the cell has looked at our certificate (RFC 8446 section 2).
+        refused = saying.refused_us(error) if isinstance(error, ssl.SSLError) else None
+        if refused is None:
+            return Unreached(Outcome.CLOSED)
+        self._patron.distrusts(refused)
+        return Unreached(Outcome.REFUSED, refused)
 
     # --- reading ---
 

@@ -21,6 +21,7 @@ from aiohttp.abc import AbstractResolver
 
 from directory.errors import BadAddress
 from directory.resolver import checked
+from directory.rules.addresses import check_encrypted
 from directory.values import CellEntry
 from router import metrics
 from router.errors import RouterError, TransferBroken, Unreached
@@ -33,8 +34,10 @@ from router.rules.concurrency import Bounds, Concurrency
 from router.rules.decide import Outcome
 from router.rules.head import Framing
 from router.rules.responses import ResponseHead
+from router.tls import Trust
 from router.upstream.connection import Borrower, Connection
 from runtime import logs
+from runtime.tls import saying
 
 log = logs.get("router.upstream")
 
@@ -44,6 +47,8 @@ FIRST_CONCURRENCY: Final = 256
 """Requests that a cell is given at a time before anything is known of it."""
 NEXT_ADDRESS_SECONDS: Final = 0.25
 """After so long of silence the next of a cell's addresses is tried as well (RFC 8305 section 8)."""
+AGAIN_SECONDS: Final = 10.0
+"""That one of us does not trust the other is logged once in so long."""
 OWN_TURNS: Final = 3
 """An answer that took no longer than so many turns of the event loop says nothing about its cell."""
 PROBE: Final = b"GET /health/live HTTP/1.1\r\nHost: %s\r\nUser-Agent: cellway-router\r\nConnection: close\r\n\r\n"
@@ -83,7 +88,7 @@ class Pool:
         cell: CellEntry,
         limits: Limits,
         resolver: AbstractResolver,
-        tls: ssl.SSLContext | None = None,
+        trust: Trust | None = None,
         outbox: Outbox | None = None,
     ) -> None:
         self.outbox = outbox or Outbox(asyncio.get_running_loop().call_soon)
@@ -91,7 +96,7 @@ class Pool:
         self.counts = metrics.of_cell(cell.cell_id)
         self.breaker, self.budget = Breaker(), Budget(monotonic())
         self.concurrency = Concurrency(monotonic(), limits.bounds)
-        self._limits, self._resolver, self._tls = limits, resolver, tls
+        self._limits, self._resolver, self._trust = limits, resolver, trust
         self._tenant_share = 0
         self._share()
         self._loop = asyncio.get_running_loop()
@@ -114,6 +119,8 @@ class Pool:
         """Of the state, by the monotonic clock."""
         self.evidence = "nobody asked it yet"
         self.probing = False
+        self._distrust, self._distrust_told_at = "", 0.0
+        """What was logged last of why one of us does not trust the other, and when."""
 
     def __repr__(self) -> str:
         return f"<Pool {self.cell_id} {self.state}: {len(self._all)} open, {len(self._idle)} kept>"
@@ -169,6 +176,18 @@ class Pool:
         if self.state == "stopped":
             self._turn("unknown", reason)
         self.evidence = reason
+
+    def distrusts(self, why: str) -> None:
+        """The cell did not prove who it is, or refuses our certificate: it is not silent, whatever else it is."""
+        now = monotonic()
+        self._silent_from = now
+        metrics.CELL_NOT_TRUSTED.labels(self.cell_id).inc()
+        if why != self._distrust or now - self._distrust_told_at >= AGAIN_SECONDS:
+            self._distrust, self._distrust_told_at = why, now
+            log.warning("cell_not_trusted", cell=self.cell_id, address=self.address, reason=why)
+        if self.state == "stopped":
+            self._turn("unknown", why)
+        self.state, self.evidence, self.since = "unknown", why, now
 
     def stop_waiting(self) -> None:
         """The cell is stopped: everybody who waits for it is told now."""
@@ -325,6 +344,10 @@ class Pool:
         except ConnectionRefusedError as error:
             self.refused("connections are refused")
             raise Unreached(Outcome.REFUSED) from error
+        except ssl.SSLError as error:
+            why = saying.of_called(error) or "TLS fails"
+            self.distrusts(why)
+            raise Unreached(Outcome.REFUSED, why) from error
         except (OSError, TimeoutError, BadAddress) as error:
             raise Unreached(Outcome.REFUSED, type(error).__name__) from error
 
@@ -333,13 +356,27 @@ class Pool:
         parts = urlsplit(checked(self.address))
         host, tls = parts.hostname or "", parts.scheme == "https"
         port = parts.port or (443 if tls else 80)
+        name = self._name_behind(host, tls=tls)
         found = await self._resolver.resolve(host, port, socket.AF_UNSPEC) if _is_name(host) else []
         addresses = [each["host"] for each in found] or [host]
         if len(addresses) == 1:
-            return await self._connect_to(addresses[0], port, host if tls else None)
+            return await self._connect_to(addresses[0], port, name)
         # The one that was reached last is first: so one that is silent costs its time once, not each time.
         addresses.sort(key=lambda address: address != self._reached)
-        return await self._connect_to_any(addresses, port, host if tls else None)
+        return await self._connect_to_any(addresses, port, name)
+
+    def _name_behind(self, host: str, *, tls: bool) -> str | None:
+        """For whom the certificate must be that is shown there; None: none is. Unreached when one must be."""
+        trust = self._trust
+        if tls:
+            return host if trust is None else trust.name_of(self.cell_id, host)
+        if trust is not None and trust.setting:
+            try:
+                check_encrypted(self.address, trust.setting)
+            except BadAddress as error:
+                self.distrusts(str(error))
+                raise Unreached(Outcome.REFUSED, "its address is not encrypted") from error
+        return None
 
     async def _connect_to_any(self, addresses: list[str], port: int, tls_name: str | None) -> Connection:
         """To the first that answers; each is tried once the one before failed, or was silent for a while."""
@@ -378,10 +415,15 @@ class Pool:
             lambda: cast(asyncio.Protocol, Connection(self)),
             address,
             port,
-            ssl=(self._tls or ssl.create_default_context()) if tls_name else None,
+            ssl=None if tls_name is None else self._context(),
             server_hostname=tls_name,
         )
         return cast(Connection, protocol)
+
+    def _context(self) -> ssl.SSLContext:
+        """As it is now: certificates may be replaced at any time."""
+        trust = self._trust
+        return ssl.create_default_context() if trust is None else trust.context
 
     def head_came(self, connection: Connection) -> None:
         """What was awaited on it came, or never will: another request may be sent."""

@@ -9,10 +9,10 @@ import aiohttp
 import asyncpg
 import pytest
 
-from directory.control.client import CellControl
+from directory.control.client import CellControl, Certificates
 from directory.control.contract import CapacityReport, OnboardingOrder, TenantOrder
 from directory.control.token import control_token
-from directory.errors import NotFound, Stale
+from directory.errors import NotFound, Silent, Stale
 from directory.fence import NOT_HERE
 from directory.fence.sizes import read_sizes
 from directory.values import Cell
@@ -22,6 +22,7 @@ from migration.steward import contents, tenants
 from migration.steward.app import Program, assemble
 from migration.steward.settings import StewardSettings
 from runtime.embedded.postgres import PostgresServer
+from tests.fleets import Fleet
 from tests.migration.shops import Shop, new_shop
 
 KEY = "control-key-of-these-tests"
@@ -192,3 +193,25 @@ async def test_what_tables_are_made_of_is_told_as_movers_see_it(
         schema = await read_schema(admin)
     assert (await control.schema(cell)).value().tables == schema.tables
     assert schema.tables["public.visits"].key == ()
+
+
+async def test_a_steward_with_certificates_is_called_by_tls(
+    fleet: Fleet, steward: Program, tmp_path: Path, control: CellControl
+) -> None:
+    """By the fleet alone, and under its cell's name; probes of health have no certificate."""
+    told = {
+        "CELL_ID": "shop-a", "DATABASE_DSN": Databases(tmp_path).dsn("shop-a"), "DRAIN_SECONDS": "0.2",
+        "CONTROL_TOKEN": control_token(KEY, "shop-a"), "TLS_FOLDER": str(fleet.cell("shop-a")),
+    }  # fmt: skip
+    program = await assemble(StewardSettings.load({f"CELLWAY_STEWARD_{name}": v for name, v in told.items()}))
+    await program.lifecycle.start()
+    url, now = program.site.url, datetime.now(UTC)
+    cell = Cell("shop-a", "local", "open", url, url, 10, 0, "", (), now, now)
+    known = CellControl(KEY, Certificates(fleet.calling("placement")))
+    try:
+        assert (await known.cell(cell)).cell_id == "shop-a"
+        with pytest.raises(Silent, match="signed by no authority"):
+            await control.cell(cell)
+    finally:
+        await known.close()
+        await program.lifecycle.stop()

@@ -1,5 +1,6 @@
 """Placements and cells for tests, with a client that knows an operator token."""
 
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -144,8 +145,8 @@ async def start_cell() -> AsyncIterator[StartCell]:
     """Starts cells that speak the control contract."""
     cells: list[FakeCell] = []
 
-    async def start(cell_id: str = "cell-1", region: str = "eu") -> FakeCell:
-        cells.append(await FakeCell(cell_id, region).start())
+    async def start(cell_id: str = "cell-1", region: str = "eu", tls: ssl.SSLContext | None = None) -> FakeCell:
+        cells.append(await FakeCell(cell_id, region, tls).start())
         return cells[-1]
 
     yield start

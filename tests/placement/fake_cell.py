@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+import ssl
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -55,8 +56,8 @@ class FakeCell:
     `start_of_loads`, `age_seconds` ago; None: it does not measure. `odd_load`: it tells that instead.
     """
 
-    def __init__(self, cell_id: str, region: str = "eu") -> None:
-        self.cell_id = cell_id
+    def __init__(self, cell_id: str, region: str = "eu", tls: ssl.SSLContext | None = None) -> None:
+        self.cell_id, self._tls = cell_id, tls
         self.region = region
         self.mode: Mode = "well"
         self.elsewhere = ""
@@ -83,7 +84,7 @@ class FakeCell:
         self.dies_before = False
         self.may_prove_itself = asyncio.Event()
         self.may_prove_itself.set()
-        self._site = Site(f"fake {cell_id}", self._application(), "127.0.0.1", 0, drain_seconds=0.1)
+        self._site = Site(f"fake {cell_id}", self._application(), "127.0.0.1", 0, drain_seconds=0.1, tls=tls)
 
     async def start(self) -> "FakeCell":
         await self._site.start()
@@ -96,7 +97,9 @@ class FakeCell:
     async def restart(self) -> None:
         """Again, at the address it had."""
         self._site = Site(
-            f"fake {self.cell_id}", self._application(), "127.0.0.1", self._site.port, drain_seconds=0.1
+            *(f"fake {self.cell_id}", self._application(), "127.0.0.1", self._site.port),
+            drain_seconds=0.1,
+            tls=self._tls,
         )
         await self._site.start()
 

@@ -1,5 +1,6 @@
 """HAProxy accepts what is written, whatever the settings say; what makes no sense is refused in a sentence."""
 
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from router.export.errors import ExportFailed
 from router.export.plan import Server, home, listening
 from router.export.resolving import resolve
 from router.export.runtime_socket import RuntimeSocket
-from tests.router.export.proxies import accepts, exporter, following, short_folder
-from tests.router.upstreams import FakeCell, serving, settings, snapshot_of
+from tests.fleets import Fleet
+from tests.router.export.proxies import accepts, exported, exporter, following, short_folder
+from tests.router.faults.certificates import serving_tls
+from tests.router.upstreams import FakeCell, ask, get, serving, settings, snapshot_of
 from tests.waiting import eventually
 
 CELLS = {"cell-1": "http://127.0.0.1:8001", "cell-6": "http://[::1]:8002", "cell-s": "https://localhost:8003"}
@@ -119,6 +122,30 @@ async def test_an_address_that_may_not_be_connected_to_becomes_no_server() -> No
         await made.once()
         await made.stop()
         assert set(made.servers.known) == {"cell-2"}
+
+
+async def test_haproxy_and_cells_of_a_fleet_prove_to_each_other_who_they_are(fleet: Fleet) -> None:
+    """By TLS 1.3 and the cell's own name. One without TLS is not exported; one that shows another name is sent
+    nothing.
+    """
+    cell, other, feed = FakeCell(), FakeCell(), MemoryFeed()
+    async with (
+        serving_tls(cell, fleet.serving("cell-1").port("api")) as address,
+        serving_tls(other, fleet.serving("cell-1").port("api")) as wrong,
+    ):
+        cells = {"cell-1": address, "cell-2": wrong, "cell-3": "http://127.0.0.1:8001"}
+        await feed.fill(snapshot_of(cells, {"acme": ("cell-1", 5), "bolt": ("cell-2", 6)}))
+        async with exported(feed, cell_tls_folder=str(fleet.program())) as haproxy:
+            assert await accepts(haproxy.folder / "haproxy.cfg") == ""
+            assert "cell-3." not in (haproxy.folder / "haproxy.cfg").read_text()
+            assert stat.S_IMODE((haproxy.folder / "cells.pem").stat().st_mode) == 0o600
+            assert (await haproxy.get()).body == b"ok"
+            [writer] = cell.open
+            assert writer.get_extra_info("cipher")[1] == "TLSv1.3"
+            assert writer.get_extra_info("peercert")["subject"] == ((("commonName", "router"),),)
+            of_bolt = get("/t/bolt/v1/things", key="ck_bolt_" + "k" * 43).replace(b"acme.api", b"bolt.api")
+            assert (await ask(haproxy, of_bolt)).status == 503  # type: ignore[arg-type]
+    assert not other.seen
 
 
 async def test_a_name_is_resolved_by_us() -> None:

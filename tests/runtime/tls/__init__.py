@@ -1,0 +1,1 @@
+"""Tests of `runtime/tls`: real handshakes, with files made by openssl."""
