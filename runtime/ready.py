@@ -1,4 +1,4 @@
-"""`python -m runtime.ready [--tls] [HOST:]PORT …`: are programs with these admin ports ready? An exit code says so.
+"""`python -m runtime.ready [--tls] [HOST:]PORT …`: are the programs at these admin ports ready? By its exit code.
 
 For whoever starts containers and asks again and again; so nothing is imported that takes its time. With --tls the
 page is asked by TLS; whose certificate it is does not matter here, where a program asks after itself.

@@ -112,7 +112,9 @@ def _telling(service: Service, found: Stack) -> Iterator[str]:
 
 def _is_read(name: str, path: str, service: str, said: str) -> bool:
     """Its path is said, or that of its folder, or a server's own configuration says it."""
-    return path in said or path.startswith("/run/secrets/cells/") or READ_BY_A_SERVER.get(name) == service
+    folder = path.rpartition("/")[0]
+    in_folder = folder != "/run/secrets" and folder in said
+    return path in said or in_folder or READ_BY_A_SERVER.get(name) == service
 
 
 def _may_know(service: str, cell: str) -> bool:

@@ -79,10 +79,14 @@ def stages(text: str) -> list[Stage]:
 
 
 class Builder:
-    """Runs the stages below `folder`; each begins as a copy of `base`, a root file system of Debian."""
+    """Runs the stages below `folder`; each begins as a copy of `base`, a root file system of Debian.
 
-    def __init__(self, folder: Path, base: Path, context: Path) -> None:
-        self._folder, self._base, self._context = folder, base, context
+    `given` are folders of the context that come along although they are ignored: what was compiled of the same
+    sources already, which then is not compiled once more.
+    """
+
+    def __init__(self, folder: Path, base: Path, context: Path, given: Sequence[str] = ()) -> None:
+        self._folder, self._base, self._context, self._given = folder, base, context, given
         self._ignored = ignored((context / ".dockerignore").read_text(encoding="utf-8"))
         self.built: dict[str, Built] = {}
 
@@ -131,12 +135,15 @@ class Builder:
             if not whole.is_dir():
                 shutil.copy2(whole, place / Path(name).name)
             elif source == self._context:
-                kept = lambda folder, inside: [  # noqa: E731
-                    each for each in inside if self._ignored(str((Path(folder) / each).relative_to(self._context)))
-                ]
-                shutil.copytree(whole, place, symlinks=True, ignore=kept)
+                shutil.copytree(whole, place, symlinks=True, ignore=self._away)
             else:
                 shutil.copytree(whole, place, symlinks=True, dirs_exist_ok=True)
+
+    def _away(self, folder: str, inside: Sequence[str]) -> set[str]:
+        """What of a folder is not sent to the builder."""
+        paths = {name: str((Path(folder) / name).relative_to(self._context)) for name in inside}
+        given = tuple(self._given)
+        return {name for name, path in paths.items() if self._ignored(path) and not path.startswith(given)}
 
 
 class NotImplementedStep(Exception):
@@ -205,7 +212,7 @@ def run_in(
         who += ["--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]
     seal = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && mount -t tmpfs tmpfs "$1/tmp" && ' * sealed
     inner = shlex.join([*who, "sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", made.folder, *command])
-    script = f'{seal}mount -t proc proc "$1/proc" && exec chroot "$1" {inner}'
+    script = f'{seal}mount -t proc proc "$1/proc" && exec /usr/sbin/chroot "$1" {inner}'
     return subprocess.run(
         ["/usr/bin/unshare", "--mount", "--pid", "--fork", "sh", "-ec", script, "sh", str(made.root)],
         env=dict(told),

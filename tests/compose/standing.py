@@ -111,8 +111,9 @@ class Machine:
     def _paths(self, standing: Standing) -> dict[str, str]:
         service, folder = standing.service, standing.folder
         paths = {target: folder / "secrets" / target.lstrip("/") for target in service.secrets}
-        if any(target.startswith("/run/secrets/cells/") for target in service.secrets):
-            paths["/run/secrets/cells"] = folder / "secrets/run/secrets/cells"
+        for target in service.secrets:
+            if (above := target.rpartition("/")[0]) != "/run/secrets":
+                paths[above] = folder / "secrets" / above.lstrip("/")
         for mount in service.mounts:
             ours = mount.source.startswith((".", "/"))
             beside = folder / "files" / mount.target.lstrip("/")
@@ -131,7 +132,7 @@ class Machine:
         """Its secrets, its files and its volumes, where its command will look for them."""
         service = standing.service
         for target, name in service.secrets.items():
-            text = (self.secrets / name).read_text()
+            text = (self.secrets / self.stack.files[name].removeprefix("./secrets/")).read_text()
             self._put(standing.folder / "secrets" / target.lstrip("/"), self.here(text, standing))
         for mount in service.mounts:
             if not mount.source.startswith((".", "/")):
@@ -261,7 +262,7 @@ class Machine:
             text = words[0] if "valkey-cli" not in words[0] or cli else words[0].replace("valkey-cli", PING)
             return ["sh", "-c", text.replace("valkey-cli", cli or "")]
         if words[1:3] == ["-m", "runtime.ready"]:
-            words[3:] = [f"{standing.address}:{port}" for port in words[3:]]
+            words[3:] = [f"{standing.address}:{word}" if word.isdigit() else word for word in words[3:]]
         return [*STAND_INS[words[0]](), *words[1:]]
 
     def kill(self, name: str) -> None:

@@ -22,10 +22,11 @@ from router.settings import RouterSettings
 from runtime.settings import Settings
 from tests.compose.reading import FOLDER, Service, of, stack, whole
 
-FILES = ("compose.yaml", "parts.yaml", "cell.yaml", "faults.yaml")
-TOGETHER = [("compose.yaml",), ("compose.yaml", "cell.yaml"), ("compose.yaml", "faults.yaml")]
+FILES = ("compose.yaml", "parts.yaml", "cell.yaml", "faults.yaml", "tls.yaml")
+TOGETHER = [("compose.yaml", *more) for more in ((), ("cell.yaml",), ("faults.yaml",), ("tls.yaml",))]
 QUIET: Mapping[str, Any] = {"capture_output": True, "timeout": 30}
 WITH_CELL_4 = stack("compose.yaml", "cell.yaml")
+WITH_TLS = stack("compose.yaml", "tls.yaml")
 PROGRAMS: tuple[type[Settings], ...] = (CellSettings, MigrationSettings, PlacementSettings, RouterSettings)
 
 
@@ -132,9 +133,9 @@ def _comparable(service: Service) -> Mapping[str, Any]:
 @pytest.mark.parametrize("name", sorted(WITH_CELL_4.services))
 def test_every_setting_that_a_service_is_told_is_one(name: str) -> None:
     """Of its own program, by its name, also where it comes from a file."""
-    service = WITH_CELL_4.services[name]
+    service, by_tls = WITH_CELL_4.services[name], WITH_TLS.services.get(name, WITH_CELL_4.services[name])
     for kind in PROGRAMS if service.command[:1] == ("python",) else ():
-        for key in service.environment:
+        for key in {*service.environment, *by_tls.environment}:
             if key.startswith(kind.env_prefix):
                 setting = key.removeprefix(kind.env_prefix).removesuffix("_FILE").lower()
                 assert setting in kind.model_fields, key

@@ -15,7 +15,11 @@ from tests.compose.checking import wrongs
 from tests.compose.reading import FOLDER, stack, whole, with_one
 
 Document = Mapping[str, Any]
-FILES = [("compose.yaml",), ("compose.yaml", "cell.yaml"), ("compose.yaml", "cell.yaml", "faults.yaml")]
+FILES = [
+    ("compose.yaml",),
+    ("compose.yaml", "cell.yaml"),
+    ("compose.yaml", "cell.yaml", "faults.yaml", "tls.yaml"),
+]
 
 
 @pytest.mark.parametrize("files", FILES, ids="+".join)

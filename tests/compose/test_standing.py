@@ -1,6 +1,7 @@
 """The stack stands by its own commands, and does what it is for: from the first tenant to a cell more."""
 
 import secrets as chance
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,12 +17,17 @@ import redis.exceptions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from console.certificates import Maker
+from tests.compose.conftest import CELLS
 from tests.compose.reading import stack
 from tests.compose.standing import Machine, without_stand_ins
+from tests.programs import require_program
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.platform
 CALL_SECONDS = 20.0
+OURS = CELLS[:3]
+"""Of compose.yaml."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,3 +244,35 @@ async def test_a_cell_more_takes_tenants(machine: Machine, operator: Caller) -> 
     where = "/v1/tenants/newcomer"
     await eventually(lambda: operator.call("GET", where).json()["cell_id"] == "cell-4", seconds=60.0, every=0.2)
     assert developer.call("GET", "/v1/accounts/main").status_code == 200
+
+
+def test_one_switch_has_cells_and_their_callers_speak_tls(
+    machine: Machine, operator: Caller, secrets: Path
+) -> None:
+    """tls.yaml, with certificates as `make certificates` makes them: tenants are served, and strangers are not."""
+    require_program("openssl", "certificates")
+    maker = Maker(secrets / "certificates")
+    maker.authority()
+    for name in OURS:
+        maker.cell(name)
+    for name in ("router", "placement"):
+        maker.program(name)
+    kinds = ("router-", "placement-", *(f"cell-{number}-{kind}" for number in "123" for kind in ("api", "worker")))
+    for name in [name for name in machine.standing if name.startswith(kinds)]:
+        machine.kill(name)
+    for cell in OURS:
+        machine.standing.pop(f"{cell}-register")
+    found = stack("compose.yaml", "tls.yaml")
+    machine.up(found, without=without_stand_ins(found))
+    known = {cell["cell_id"]: cell for cell in operator.call("GET", "/v1/cells").json()["cells"]}
+    for cell in OURS:
+        place = f"{machine.address(f'{cell}-api')}:8000"
+        assert known[cell]["address"] == f"https://{place}"
+        for address in (f"http://{place}", f"https://{place}"):
+            with pytest.raises(httpx.TransportError):
+                httpx.get(f"{address}/v1/accounts", timeout=10, trust_env=False, verify=False)  # noqa: S501
+    developer, _ = _tenant(operator, machine, "private")
+    end = time.monotonic() + 30.0
+    while (made := _account(developer, "main")).status_code != 201 and time.monotonic() < end:
+        time.sleep(0.2)
+    assert made.status_code == 201, made.text
