@@ -273,6 +273,15 @@ class Machine:
             standing.process.wait()
         standing.process, standing.healthy = None, False
 
+    def stop(self, name: str) -> None:
+        """As it is told before it is replaced: by its own signal, and no longer than it may take. AssertionError."""
+        standing = self.standing[name]
+        assert standing.process is not None
+        standing.process.terminate()
+        seconds = float(str(standing.service.told["stop_grace_period"]).removesuffix("s"))
+        assert standing.process.wait(seconds) in (0, -signal.SIGTERM), standing.last_words()
+        standing.process, standing.healthy = None, False
+
     def down(self) -> None:
         """Everything ends, and nothing is left."""
         running = [(each.service, each.process) for each in self.standing.values() if each.process is not None]
