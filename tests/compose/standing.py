@@ -29,6 +29,8 @@ ROOT = FOLDER.parent
 LOOK_SECONDS = 0.2
 CHECK_SECONDS = 1.0
 """Between two health checks of a service, as its file says while it starts."""
+START_SECONDS = 300.0
+"""Forty processes, on a machine with much else to do."""
 STOP_SECONDS = 15.0
 STARTS = 20
 """So often is a job tried that fails, as its file says."""
@@ -55,6 +57,13 @@ class Standing:
     @property
     def log(self) -> Path:
         return self.folder / "log"
+
+    def forget_check(self) -> None:
+        """Its health check may still be on its way."""
+        if self.check is not None:
+            self.check.kill()
+            self.check.wait()
+            self.check = None
 
     def last_words(self) -> str:
         """The end of its log."""
@@ -167,7 +176,9 @@ class Machine:
 
     # ---- running
 
-    def up(self, stack: Stack | None = None, *, without: Sequence[str] = (), seconds: float = 240.0) -> None:
+    def up(
+        self, stack: Stack | None = None, *, without: Sequence[str] = (), seconds: float = START_SECONDS
+    ) -> None:
         """Start all that does not run, each once what it needs is healthy or done. DidNotStand."""
         if stack is not None:
             self._take(stack)
@@ -268,15 +279,17 @@ class Machine:
     def kill(self, name: str) -> None:
         """kill -9."""
         standing = self.standing[name]
+        standing.forget_check()
         if standing.process is not None:
             standing.process.kill()
             standing.process.wait()
         standing.process, standing.healthy = None, False
 
     def stop(self, name: str) -> None:
-        """As it is told before it is replaced: by its own signal, and no longer than it may take. AssertionError."""
+        """As Compose does before it replaces one; it may take as long as its file says. AssertionError."""
         standing = self.standing[name]
         assert standing.process is not None
+        standing.forget_check()
         standing.process.terminate()
         seconds = float(str(standing.service.told["stop_grace_period"]).removesuffix("s"))
         assert standing.process.wait(seconds) in (0, -signal.SIGTERM), standing.last_words()
@@ -284,6 +297,8 @@ class Machine:
 
     def down(self) -> None:
         """Everything ends, and nothing is left."""
+        for each in self.standing.values():
+            each.forget_check()
         running = [(each.service, each.process) for each in self.standing.values() if each.process is not None]
         for service, process in running:
             # Its data goes with it, so nobody is waited for; but what Postgres shares with its own is given back.
