@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.compose.reading import of, whole, with_one
+from tests.compose.stage import secrets as secrets
 from tests.compose.standing import DidNotStand, Machine
 
 pytestmark = pytest.mark.platform

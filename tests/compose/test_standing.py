@@ -18,8 +18,10 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from console.certificates import Maker
-from tests.compose.conftest import CELLS
 from tests.compose.reading import stack
+from tests.compose.stage import CELLS
+from tests.compose.stage import machine as machine
+from tests.compose.stage import secrets as secrets
 from tests.compose.standing import Machine, without_stand_ins
 from tests.programs import require_program
 from tests.waiting import eventually
@@ -43,6 +45,12 @@ class Caller:
         return httpx.request(
             method, self.base + path, json=body, headers=headers, timeout=CALL_SECONDS, trust_env=False
         )
+
+    def look(self, path: str) -> Any:
+        """What is there. AssertionError, which counts as "not yet" where it is waited for."""
+        answer = self.call("GET", path)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
 
 
 @pytest.fixture
@@ -91,7 +99,7 @@ async def test_a_tenant_is_created_served_and_moved(machine: Machine, operator: 
     move = operator.call("POST", "/v1/moves", {"tenant_id": "acme", "destination": other})
     assert move.status_code in (200, 201), move.text
     where = "/v1/tenants/acme"
-    await eventually(lambda: operator.call("GET", where).json()["cell_id"] == other, seconds=60.0, every=0.2)
+    await eventually(lambda: operator.look(where)["cell_id"] == other, seconds=60.0, every=0.2)
     assert developer.call("GET", "/v1/accounts/main").status_code == 200
 
 
@@ -236,14 +244,14 @@ async def test_a_cell_more_takes_tenants(machine: Machine, operator: Caller) -> 
     for name in ("mover-1", "mover-2"):
         machine.stop(name)
     machine.up(found, without=without_stand_ins(found))
-    await eventually(lambda: operator.call("GET", "/v1/cells/cell-4").json()["state"] == "open", seconds=30.0)
+    await eventually(lambda: operator.look("/v1/cells/cell-4")["state"] == "open", seconds=30.0)
     developer, home = _tenant(operator, machine, "newcomer")
     await eventually(lambda: _account(developer, "main").status_code == 201, seconds=30.0)
     if home != "cell-4":
         move = operator.call("POST", "/v1/moves", {"tenant_id": "newcomer", "destination": "cell-4"})
         assert move.status_code in (200, 201), move.text
     where = "/v1/tenants/newcomer"
-    await eventually(lambda: operator.call("GET", where).json()["cell_id"] == "cell-4", seconds=60.0, every=0.2)
+    await eventually(lambda: operator.look(where)["cell_id"] == "cell-4", seconds=60.0, every=0.2)
     assert developer.call("GET", "/v1/accounts/main").status_code == 200
 
 

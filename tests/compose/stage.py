@@ -12,7 +12,7 @@ from tests.compose.standing import Machine, without_stand_ins
 CELLS = ("cell-1", "cell-2", "cell-3", "cell-4")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `cellway secrets` makes."""
     folder = tmp_path_factory.mktemp("stack") / "secrets"
@@ -20,7 +20,7 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def machine(secrets: Path) -> Iterator[Machine]:
     """Every service of compose.yaml, healthy; but for those that watch, which have tests of their own."""
     found = stack("compose.yaml")
