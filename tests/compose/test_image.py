@@ -125,6 +125,8 @@ def test_its_steps_make_an_image_in_which_the_programs_run(built: Built) -> None
     compiled = run_in(built, ["python", "-c", "import router; print(router.IS_COMPILED)"], sealed=True)
     assert compiled.stdout.strip() == "True", compiled.stderr
     assert run_in(built, ["python", "-m", "runtime.ready", "8082"], sealed=True).returncode == 1
+    made = run_in(built, ["sh", "-c", "cellway secrets /tmp/made && cat /tmp/made/cell-1-redis.acl"], sealed=True)
+    assert "user default off" in made.stdout, made.stderr
 
     written = run_in(
         built, ["sh", "-c", "id -u; touch /opt/x /etc/x /var/lib/cellway/x; touch /tmp/x && echo tmp"], sealed=True
