@@ -197,6 +197,7 @@ def roles(
             show_envvar=True,
         ),
     ] = None,
+    json: Json = False,
 ) -> None:
     """Create the roles and the database that programs are told of in files, or give them these passwords.
 
@@ -209,7 +210,10 @@ def roles(
     if urlsplit(dsn).scheme not in ("postgresql", "postgres"):
         raise Usage("the administrator's DSN looks like postgresql://admin:password@host:5432/postgres")
     asyncio.run(stack.make(dsn, wanted))
-    output.line(f"{wanted.database}: {', '.join(wanted.passwords)}")
+    if json:
+        output.as_json({"database": wanted.database, "owner": wanted.owner, "roles": list(wanted.passwords)})
+    else:
+        output.line(f"{wanted.database}: {', '.join(wanted.passwords)}")
 
 
 @app.command(epilog=EXIT_CODES)
@@ -227,6 +231,7 @@ def consul(
             show_envvar=True,
         ),
     ],
+    json: Json = False,
 ) -> None:
     """Tell a Consul what each token may do: no more than its program needs. Running it again is harmless."""
     from console.calls import Service
@@ -242,7 +247,10 @@ def consul(
         wanted.append(Token(who, text_of(Path(path))))
     with Service(Target(url, f"no Consul answers at {url}", text_of(management_token))) as service:
         settle(service, wanted)
-    output.line(f"{len(wanted)} tokens: {', '.join(sorted({token.who for token in wanted}))}")
+    if json:
+        output.as_json({"tokens": [token.who for token in wanted]})
+    else:
+        output.line(f"{len(wanted)} tokens: {', '.join(sorted({token.who for token in wanted}))}")
 
 
 def _passwords(*roles: str) -> dict[str, str]:

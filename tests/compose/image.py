@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
-STEP_SECONDS = 600
+STEP_SECONDS = 900
 PASSED_ON = re.compile(r"(https?|no|ftp)_proxy|PIP_(?!FIND_LINKS|CERT)\w+", re.IGNORECASE)
 """Of the environment; as engines pass proxies on."""
 AUTHORITIES = "/machine-authorities.crt"

@@ -106,7 +106,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     folder.chmod(0o755)
     try:
         base = folder / "debian"
-        subprocess.run([program, "--quiet", "--variant=minbase", "bookworm", str(base)], check=True, timeout=300)
+        subprocess.run([program, "--quiet", "--variant=minbase", "bookworm", str(base)], check=True, timeout=900)
         given = () if os.environ.get("CELLWAY_IMAGE_TEST") == "whole" else ("router/__compiled__",)
         yield Builder(folder, base, ROOT, given).build(TEXT)
     finally:

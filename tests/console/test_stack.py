@@ -89,9 +89,9 @@ async def test_roles_are_as_the_files_say(
         for role, dsn in dsns.items():
             (tmp_path / role).write_text(dsn + "\n")
         for _ in range(2):
-            ran = await cellway("bootstrap", "roles", *(str(tmp_path / role) for role in dsns))
+            ran = await cellway("bootstrap", "roles", *(str(tmp_path / role) for role in dsns), "--json")
             assert ran.code == 0, ran
-            assert secret not in ran.out
+            assert ran.json == {"database": "shelf", "owner": "shelf_owner", "roles": list(dsns)}
         for dsn in dsns.values():
             await (await asyncpg.connect(dsn, timeout=30)).close()
     lonely = await cellway("bootstrap", "roles", str(tmp_path / "shelf_reader"))
