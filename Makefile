@@ -14,6 +14,13 @@ SOURCES := runtime directory router cell placement migration console loadtests t
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+secrets: $(VENV)/installed ## The secrets of the stack of containers that are not there yet, in compose/secrets (CELLS="cell-4" for more)
+	@$(BIN)/cellway secrets compose/secrets $(foreach cell,$(CELLS),--cell $(cell))
+
+certificates: $(VENV)/installed ## Certificates for compose/tls.yaml, in compose/secrets/certificates (CELLS="cell-4" for more)
+	@$(BIN)/cellway certificates compose/secrets/certificates $(foreach cell,$(or $(CELLS),cell-1 cell-2 cell-3),--cell $(cell))
+	@chmod -R a+rX compose/secrets/certificates/*/
+
 up: $(VENV)/installed ## Start the whole platform on embedded servers (CELLS=5 for five cells); Ctrl-C stops it
 	@exec $(BIN)/cellway up $(if $(CELLS),--cells $(CELLS))
 
@@ -120,6 +127,6 @@ $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Cellway needs Python 3.11 or newer: install it, or name one with make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
 
-.PHONY: help up compile demo test test-history test-interpreted check format states fuzz crashes bench-smoke bench-table \
+.PHONY: help secrets certificates up compile demo test test-history test-interpreted check format states fuzz crashes bench-smoke bench-table \
 	bench-router bench-cell bench-metering bench-orchestrator bench-jobs bench-onboarding bench-migration bench-placement demo-rebalance simulate \
 	autobahn lock clean

@@ -23,6 +23,7 @@ from console.commands import (
     restored,
     router,
     running,
+    secrets,
     status,
     tenants,
     token,
@@ -56,6 +57,7 @@ doctor.add_to(app)
 audit.add_to(app)
 token.add_to(app)
 app.add_typer(bootstrap.app, name="bootstrap")
+secrets.add_to(app)
 certificates.add_to(app)
 app.add_typer(restored.app, name="restored")
 adopt.add_to(app)

@@ -1,7 +1,7 @@
 """Where placement and router are, and the operator's token.
 
-The environment comes first (`CELLWAY_PLACEMENT_URL`, `CELLWAY_OPERATOR_TOKEN`); otherwise the folder of a platform
-that `cellway up` runs: `.cellway` here, or `--root`.
+The environment comes first (`CELLWAY_PLACEMENT_URL`; `CELLWAY_OPERATOR_TOKEN`, or `…_FILE` with its path);
+otherwise the folder of a platform that `cellway up` runs: `.cellway` here, or `--root`.
 """
 
 import fcntl
@@ -15,6 +15,7 @@ from console.platform.layout import OPERATOR_TOKEN, Layout, Remembered
 
 PLACEMENT_URL = "CELLWAY_PLACEMENT_URL"
 TOKEN = "CELLWAY_OPERATOR_TOKEN"  # noqa: S105 the name of a setting
+TOKEN_FILE = "CELLWAY_OPERATOR_TOKEN_FILE"  # noqa: S105 the name of a setting
 ROUTER_URL = "CELLWAY_ROUTER_URL"
 ROUTER_ADMIN_URL = "CELLWAY_ROUTER_ADMIN_URL"
 NOT_HERE = "the platform is not running here: start it with `make up` (or say where it is: --root, {setting})"
@@ -47,12 +48,22 @@ class Whereabouts:
     def placement(self) -> Target:
         """NotRunning; Usage."""
         url = self._environment.get(PLACEMENT_URL)
-        token = self._environment.get(TOKEN)
+        token = self._environment.get(TOKEN) or self._token_of_file()
         if url and not token:
             raise Usage(f"{PLACEMENT_URL} is set and {TOKEN} is not: set both, or neither")
         if url:
             return Target(url.rstrip("/"), f"placement does not answer at {url}: is {PLACEMENT_URL} right?", token)
         return self._part("placement", PLACEMENT_URL, token or self.layout.secrets().values.get(OPERATOR_TOKEN))
+
+    def _token_of_file(self) -> str | None:
+        """As containers are given secrets. Usage: it cannot be read."""
+        path = self._environment.get(TOKEN_FILE)
+        if not path:
+            return None
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise Usage(f"{TOKEN_FILE}: cannot read {path}: {error}") from None
 
     def is_given(self) -> bool:
         """Whether the environment says where placement is."""

@@ -181,6 +181,78 @@ def steward(
     _print({cell_id: {f"CELLWAY_STEWARD_{name}": value for name, value in told.items()}}, json)
 
 
+@app.command(epilog=EXIT_CODES)
+def roles(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Files with postgresql://role:password@host:5432/database, of one database."),
+    ],
+    admin_dsn: AdminDsn,
+    admin_password: Annotated[
+        Path | None,
+        typer.Option(
+            "--admin-password-file",
+            envvar="CELLWAY_ADMIN_PASSWORD_FILE",
+            help="A file with the administrator's password; then none is in the DSN.",
+            show_envvar=True,
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Create the roles and the database that programs are told of in files, or give them these passwords.
+
+    For containers, whose secrets are files (`cellway secrets`). Running it again is harmless.
+    """
+    from console.stack import roles as stack
+
+    wanted = stack.told(files)
+    dsn = admin_dsn if admin_password is None else stack.with_password(admin_dsn, stack.text_of(admin_password))
+    if urlsplit(dsn).scheme not in ("postgresql", "postgres"):
+        raise Usage("the administrator's DSN looks like postgresql://admin:password@host:5432/postgres")
+    asyncio.run(stack.make(dsn, wanted))
+    if json:
+        output.as_json({"database": wanted.database, "owner": wanted.owner, "roles": list(wanted.passwords)})
+    else:
+        output.line(f"{wanted.database}: {', '.join(wanted.passwords)}")
+
+
+@app.command(epilog=EXIT_CODES)
+def consul(
+    tokens: Annotated[
+        list[str], typer.Argument(help="WHO=FILE: placement, router, mover, cell, agent or watch, and its token.")
+    ],
+    url: Annotated[str, typer.Option(help="One of Consul's servers, such as http://consul-1:8500.")],
+    management_token: Annotated[
+        Path,
+        typer.Option(
+            "--management-token-file",
+            envvar="CELLWAY_CONSUL_TOKEN_FILE",
+            help="A file with a token that may manage access.",
+            show_envvar=True,
+        ),
+    ],
+    json: Json = False,
+) -> None:
+    """Tell a Consul what each token may do: no more than its program needs. Running it again is harmless."""
+    from console.calls import Service
+    from console.stack.access import POLICIES, Token, settle
+    from console.stack.roles import text_of
+    from console.whereabouts import Target
+
+    wanted = []
+    for told in tokens:
+        who, _, path = told.partition("=")
+        if who not in POLICIES or not path:
+            raise Usage(f"{told!r}: WHO=FILE, of {', '.join(sorted(POLICIES))}")
+        wanted.append(Token(who, text_of(Path(path))))
+    with Service(Target(url, f"no Consul answers at {url}", text_of(management_token))) as service:
+        settle(service, wanted)
+    if json:
+        output.as_json({"tokens": [token.who for token in wanted]})
+    else:
+        output.line(f"{len(wanted)} tokens: {', '.join(sorted({token.who for token in wanted}))}")
+
+
 def _passwords(*roles: str) -> dict[str, str]:
     return {role: secrets.token_hex(24) for role in roles}
 

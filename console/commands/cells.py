@@ -1,17 +1,18 @@
 """`cellway cells …`"""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
 from console import output
-from console.calls import quoted
+from console.calls import Placement, quoted
 from console.commands import loads
 from console.commands.holding import Holding
 from console.commands.moves import seconds_of
 from console.commands.options import HERE, Cell, Json, Limit, Root, Yes, confirm, placement, spread
 from console.commands.plan import follow_drain
-from console.errors import EXIT_CODES, Refused, Usage
+from console.errors import EXIT_CODES, NotFound, Refused, Usage
 
 app = typer.Typer(
     help="Register, look at and change cells; cordon, drain, open, fail and retire them.",
@@ -58,6 +59,9 @@ def register(
     holding: Holding,
     version: Annotated[str, typer.Option(help="Otherwise as the cell says.")] = "",
     tag: Tags = None,
+    or_update: Annotated[
+        bool, typer.Option("--or-update", help="When it is registered already, change what is said here.")
+    ] = False,
     root: Root = HERE,
     json: Json = False,
 ) -> None:
@@ -76,10 +80,25 @@ def register(
         **holding.body(),
     }
     with placement(root) as service:
-        made = service.call("POST", "/v1/cells", body)
+        made = _updated(service, cell, body) if or_update else None
+        if made is None:
+            made = service.call("POST", "/v1/cells", body)
     _print(made, json)
-    if made["remark"] and not json:
+    if made.get("remark") and not json:
         output.line(f"\nIt does not take tenants yet: {made['remark']}. Placement asks it again every second.")
+
+
+def _updated(service: Placement, cell: str, wanted: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The cell with what was said of it; None when there is none. Refused: its region stays."""
+    path = f"/v1/cells/{quoted(cell)}"
+    try:
+        found = service.call("GET", path)
+    except NotFound:
+        return None
+    if found["region"] != wanted["region"]:
+        raise Refused(f"{cell} is registered in the region {found['region']}, where it stays")
+    said = {name: value for name, value in wanted.items() if name not in ("cell_id", "region") and value}
+    return dict(service.call("PATCH", path, said))
 
 
 @app.command(epilog=EXIT_CODES)
