@@ -4,6 +4,7 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 CELLS ?=
+comma := ,
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint requirements.lock
@@ -18,8 +19,8 @@ secrets: $(VENV)/installed ## The secrets of the stack of containers that are no
 	@$(BIN)/cellway secrets compose/secrets $(foreach cell,$(CELLS),--cell $(cell))
 
 certificates: $(VENV)/installed ## Certificates for compose/tls.yaml, in compose/secrets/certificates (CELLS="cell-4" for more)
-	@$(BIN)/cellway certificates compose/secrets/certificates $(foreach cell,$(or $(CELLS),cell-1 cell-2 cell-3),--cell $(cell))
-	@chmod -R a+rX compose/secrets/certificates/*/
+	@$(BIN)/cellway certificates compose/secrets/certificates --readable $(foreach cell,$(or $(CELLS),cell-1 cell-2 cell-3),\
+		--cell $(cell)=$(cell)-api-1$(comma)$(cell)-api-2$(comma)$(cell)-worker-1$(comma)$(cell)-worker-2)
 
 up: $(VENV)/installed ## Start the whole platform on embedded servers (CELLS=5 for five cells); Ctrl-C stops it
 	@exec $(BIN)/cellway up $(if $(CELLS),--cells $(CELLS))

@@ -264,7 +264,7 @@ def test_one_switch_has_cells_and_their_callers_speak_tls(
     maker.authority()
     for name in OURS:
         maker.cell(name)
-    for name in ("router", "placement"):
+    for name in ("router", "placement", "prometheus"):
         maker.program(name)
     kinds = ("router-", "placement-", *(f"cell-{number}-{kind}" for number in "123" for kind in ("api", "worker")))
     for name in [name for name in machine.standing if name.startswith(kinds)]:
