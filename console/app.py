@@ -14,6 +14,7 @@ from console.commands import (
     doctor,
     jobs,
     keys,
+    load,
     moves,
     orchestrations,
     place,
@@ -54,6 +55,7 @@ doctor.add_to(app)
 audit.add_to(app)
 token.add_to(app)
 app.add_typer(bootstrap.app, name="bootstrap")
+load.add_to(app)
 adopt.add_to(app)
 
 

@@ -7,8 +7,9 @@
 
 Each run prints its goals and writes <results>/load/<scenario>.json and .html; --all also writes
 <results>/report.html. Without --url each scenario starts a platform of its own, finds out what this machine
-carries, and loads it with a part of that. A line of the key file is a tenant and its API key; without one, placement makes tenants, which are
-deleted afterwards. The exit code is 1 when a goal was missed, 2 when a scenario cannot be run there.
+carries, and loads it with a part of that. A line of the key file is a tenant and its API key; without one,
+placement makes tenants, which are deleted afterwards. The exit code is 1 when a goal was missed, 2 when a scenario
+cannot be run there.
 """
 
 import argparse
@@ -130,9 +131,11 @@ def _one_error() -> Iterator[None]:
         known, unknown = several.split(CannotMeasure)
         if known is None or unknown is not None:
             raise
-        while isinstance(known, BaseExceptionGroup):
-            known = known.exceptions[0]
-        raise known from None
+        raise _first(known) from None
+
+
+def _first(error: BaseException) -> BaseException:
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 def show(outcome: Outcome) -> None:

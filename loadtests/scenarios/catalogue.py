@@ -179,7 +179,7 @@ ALL = (
         goals=(
             _no_failure(),
             *_MOVES,
-            _fact("switched", "It moves at least twice", 2, ">=", "moves"),
+            _fact("switched", "It moves at least once", 1, ">=", "moves"),
         ),
     ),
     Scenario(

@@ -112,11 +112,8 @@ async def _rate(
     # A stream lasts, so it would say nothing of how many requests are carried.
     mix = {name: share for name, share in mix_of(scenario, stage).items() if name != "stream"}
     quiet = _quiet(stage)
-    most = poisson(
-        chance,
-        *(MOST_PER_SECOND, (0.0, 1.5 * CALIBRATING_SECONDS)),
-        *(quiet, zipf(len(quiet), scenario.zipf), mix),
-    )
+    shares, lasting = zipf(len(quiet), scenario.zipf), (0.0, 1.5 * CALIBRATING_SECONDS)
+    most = poisson(chance, MOST_PER_SECOND, lasting, quiet, shares, mix)
     carried = await capacity(folder, stage.way, most, CALIBRATING_CONNECTIONS, CALIBRATING_SECONDS)
     rate = max(LEAST_RATE, scenario.share * carried)
     return rate, (
@@ -207,7 +204,7 @@ def _expected(scenario: Scenario, seconds: float) -> list[Span]:
     found = [Span(surge.at * seconds, surge.until * seconds, surge.what) for surge in scenario.surges]
     if scenario.newcomers_per_second:
         what = f"{scenario.newcomers_per_second:g} new customers a second"
-        found.append(Span(*(share * seconds for share in RUSH), what))
+        found.append(Span(RUSH[0] * seconds, RUSH[1] * seconds, what))
     return found
 
 

@@ -1,8 +1,8 @@
 """The process that makes the load: `python -m loadtests.scenarios.driver PLAN`, as `load` starts it.
 
-Locust's runner, user, shape and statistics, with an open loop: when each request is due is drawn beforehand and read
-from a file. At that moment it gets a greenlet of its own, however many are under way, and its latency counts from
-that moment: nothing that comes late is left out, and no slow answer holds others back.
+Locust's runner, user, shape and statistics, with an open loop: when each request is due is drawn beforehand and
+read from a file. At that moment it gets a greenlet of its own, however many are under way, and its latency counts
+from that moment: nothing that comes late is left out, and no slow answer holds others back.
 
     says  ready                   hears  go SECONDS (of the system's clock: when the first second begins)
     says  {"repeated": 0, …}      when every answer has come, or its time is over
@@ -121,7 +121,7 @@ class Play:
 def show(environment: Environment, operation: int, seconds: float, status: int) -> None:
     """For Locust's statistics and its pages."""
     well = 200 <= status < 300
-    environment.events.request.fire(
+    environment.events.request.fire(  # type: ignore[no-untyped-call]
         request_type="cellway",
         name=OPERATIONS[operation],
         response_time=seconds * 1000,
@@ -167,7 +167,8 @@ class UntilAllAreAnswered(LoadTestShape):
 def run_open(plan: dict[str, Any], hear: TextIO) -> dict[str, Any]:
     """Send all requests of the plan; what is told at the end."""
     play = Source.play = Play(plan)
-    environment = Environment(user_classes=[Source], shape_class=UntilAllAreAnswered())
+    shape = UntilAllAreAnswered()  # type: ignore[no-untyped-call]
+    environment = Environment(user_classes=[Source], shape_class=shape)
     runner = environment.create_local_runner()
     tell("ready")
     word, _, at = hear.readline().strip().partition(" ")
@@ -175,7 +176,6 @@ def run_open(plan: dict[str, Any], hear: TextIO) -> dict[str, Any]:
         raise SystemExit("nobody said go")
     play.begin(float(at))
     gevent.spawn(play.flush)
-    environment.shape_class.reset_time()
     runner.start_shape()
     play.over.wait()
     runner.quit()

@@ -1,7 +1,7 @@
 """The cell's program with one page more: `/v1/events`, a stream of server-sent events.
 
-The service that comes with the platform has no such stream, those that people bring have. What a scenario shows of
-streams is the router's way with them: that they come at once, outlast faults elsewhere, and end between two events.
+The service that comes with the platform has no such stream, those that people bring have. What a scenario shows
+of streams is the router's way with them: they come at once, outlast faults elsewhere, and end between two events.
 The page looks at no key, so it is for load tests alone.
 """
 

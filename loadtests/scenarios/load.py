@@ -114,7 +114,6 @@ async def capacity(folder: Path, way: Way, arrivals: Arrivals, connections: int,
 
 @contextlib.asynccontextmanager
 async def _driver(folder: Path, plan: dict[str, Any], arrivals: Arrivals) -> AsyncIterator[Loading]:
-    folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / "arrivals.npy", arrivals)
     plan |= {"arrivals": str(folder / "arrivals.npy"), "samples": str(folder / "samples")}
     path, log = folder / "plan.json", folder / "driver.log"

@@ -1,7 +1,7 @@
 """When each request is due, whose it is, and what it asks. Drawn beforehand, so that no answer changes it.
 
-Arrivals are a Poisson process: the number within the time is drawn first, then each moment evenly (which is the same
-process). Tenants are drawn by Zipf's law: the n-th is 1 / n ** exponent as busy as the first.
+Arrivals are a Poisson process: the number within the time is drawn first, then each moment evenly (which is the
+same process). Tenants are drawn by Zipf's law: the n-th is 1 / n ** exponent as busy as the first.
 """
 
 from collections.abc import Mapping, Sequence

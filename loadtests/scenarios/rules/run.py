@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from loadtests.scenarios.rules import samples as read
 from loadtests.scenarios.rules.arrivals import OPERATIONS, QUICK
@@ -64,10 +65,10 @@ class Run:
     # Who and what
 
     @cached_property
-    def cells(self) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
+    def cells(self) -> NDArray[np.str_]:
         """The cell of each request's tenant when it was due."""
         homes = np.asarray([*self.homes, ""])
-        found = homes[np.minimum(self.samples["tenant"], len(self.homes))].astype("U64")
+        found = np.asarray(homes[np.minimum(self.samples["tenant"], len(self.homes))], dtype="U64")
         for switch in sorted(self.switches, key=lambda each: each.second):
             later = (self.samples["tenant"] == switch.tenant) & (self.samples["due"] >= switch.second)
             found[later] = switch.cell

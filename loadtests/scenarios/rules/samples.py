@@ -17,8 +17,8 @@ SAMPLE = np.dtype(
         ("status", "<u2"),
     ]
 )
-"""`seconds`: from the moment it was due to its answer. `late`: the part of it before it was sent. `due` counts from
-the beginning of the run."""
+"""`seconds`: from the moment it was due to its answer. `late`: the part of it before it was sent. `due` counts
+from the beginning of the run."""
 FORMAT = "<dffHBH"
 """The same, for `struct`."""
 Samples = NDArray[np.void]
