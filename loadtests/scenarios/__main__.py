@@ -113,7 +113,8 @@ def measured(scenario: Scenario, options: Options, again: int) -> Outcome:
             or not _compares(last.judged)
         ):
             break
-        print(f"Other programs used {last.others_cores:.2f} cores meanwhile, and a comparison was missed.")
+        if len(outcomes) <= again:
+            print(f"Other programs used {last.others_cores:.2f} cores, and a comparison was missed: once more.")
     return outcomes[-1] if outcomes[-1].passed else min(outcomes, key=lambda each: each.others_cores)
 
 
@@ -163,21 +164,22 @@ def write(told: dict[str, Any], results: Path) -> Path:
 
 def play(chosen: Sequence[Scenario], options: Options, asked: argparse.Namespace) -> int:
     """One after the other; the exit code."""
-    found, missed, not_run = [], 0, 0
+    found: list[dict[str, Any]] = []
+    missed, not_run = 0, dict[str, str]()
     for scenario in chosen:
         print(f"\n{scenario.title}. {scenario.proves}")
         try:
             outcome = measured(scenario, options, asked.again)
         except CannotMeasure as reason:
             print(f"  NOT RUN: {reason}", file=sys.stderr)
-            not_run += 1
+            not_run[scenario.title] = str(reason)
             continue
         show(outcome)
         print(f"  written to {write(outcome.told, asked.results)}")
         found.append(outcome.told)
         missed += not outcome.passed
-    if asked.all and found:
-        page.write(found, asked.results / "report.html")
+    if asked.all:
+        page.write(found, asked.results / "report.html", not_run)
         print(f"\nAll on one page: {asked.results / 'report.html'}")
     if len(chosen) > 1:
         print(f"{len(found) - missed} of {len(chosen)} passed")

@@ -144,7 +144,7 @@ ALL = (
         goals=(
             _others_errors("No request of the other tenants fails"),
             _others_p99("The others' 99th percentile is at most 1.1 times that of quiet times"),
-            Goal("flood_refused", "Most of the flood is refused with 429", _noise_refused, 0.5, ">="),
+            Goal("flood_refused", "Most of the flood is refused with 429", _noise_refused, 0.5, ">=", ""),
             Goal("flood_otherwise", "The noisy tenant itself is served or told 429", _noise_otherwise, 0),
         ),
     ),
