@@ -217,6 +217,8 @@ def _notes(run: Run, told: dict[str, Any], others_cores: float, *, embedded: boo
             f"The client itself sent half of the requests within {np.quantile(late, 0.5) * 1000:.1f} ms of their "
             f"due time and 99 of 100 within {np.quantile(late, 0.99) * 1000:.1f} ms; that is part of each latency."
         )
+        milliseconds = told["cpu_seconds"] / len(late) * 1000
+        found.append(f"The client took {milliseconds:.2f} ms of CPU time for each request.")
     if embedded:
         found.append(f"Other programs used {others_cores:.2f} cores of this machine meanwhile.")
     if told.get("repeated"):

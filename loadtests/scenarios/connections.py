@@ -37,6 +37,12 @@ class _Response(HTTPResponse):
     def _on_body(self, buf: bytearray) -> None:
         self.content += buf
 
+    def _on_header_field(self, string: str) -> None:
+        """Nobody here reads headers; those that tell where an answer ends are the parser's."""
+
+    def _on_header_value(self, string: str) -> None:
+        """Likewise."""
+
 
 class Unanswered(Exception):
     """No answer; `status` says how."""

@@ -175,11 +175,16 @@ def run_open(plan: dict[str, Any], hear: TextIO) -> dict[str, Any]:
     if word != "go":
         raise SystemExit("nobody said go")
     play.begin(float(at))
+    used = time.process_time()
     gevent.spawn(play.flush)
     runner.start_shape()
     play.over.wait()
     runner.quit()
-    return {"repeated": play.router.repeated, "counted_by_locust": environment.stats.total.num_requests}
+    return {
+        "repeated": play.router.repeated,
+        "counted_by_locust": environment.stats.total.num_requests,
+        "cpu_seconds": time.process_time() - used,
+    }
 
 
 def run_closed(plan: dict[str, Any]) -> dict[str, Any]:
