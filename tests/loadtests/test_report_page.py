@@ -199,6 +199,23 @@ def test_latencies_are_told_in_the_unit_that_suits_them(value: float, said: str)
     assert words_.milliseconds(value) == said
 
 
+@pytest.mark.parametrize(
+    ("unit", "said"),
+    [
+        ("moves", "1 move"),
+        ("ms", "1 ms"),
+        ("s", "1 s"),
+        ("times", "1 times"),
+        ("", "1"),
+        ("a second", "1 a second"),
+    ],
+)
+def test_one_of_a_kind_is_not_several(unit: str, said: str) -> None:
+    """As people say it."""
+    result = {**sample(), "goals": [_goal(figure=1, bound=2, unit=unit)]}
+    assert _rows(parsed(one.render(result)))[0][1] == said
+
+
 def test_latencies_are_told_before_during_and_after_the_faults() -> None:
     """The middle second of each, by cell; a second that a fault touched is one of its seconds."""
     result = sample(seconds=6, faults=[(2.0, 3.5, "slow", "cell-1")])

@@ -79,7 +79,10 @@ def _missed(runs: Sequence[Run], links: Sequence[str], not_run: Mapping[str, str
         for run, link in zip(runs, links, strict=True)
         if run.verdict is Verdict.MISSED
     ]
-    told += [tag("li", title, tag("p", f"not run: {reason}")) for title, reason in not_run.items()]
+    told += [
+        tag("li", title, " ", tag("ul", tag("li", f"not run: {reason}"), class_="shortfall"))
+        for title, reason in not_run.items()
+    ]
     return tag("ul", *told, class_="failures") if told else None
 
 

@@ -17,7 +17,7 @@ from loadtests.scenarios.report.run import Fault, Run, Series, known, middle, to
 
 ACROSS = 1000.0
 """Of a panel's own measure, stretched to the width there is."""
-HEAD, BETWEEN, RATE, BELOW, AXIS = 22.0, 6.0, 30.0, 16.0, 18.0
+HEAD, BETWEEN, RATE, BELOW, AXIS = 22.0, 9.0, 30.0, 16.0, 18.0
 LOW, TALL = 76.0, 120.0
 """Height of a panel's latencies: of several scenarios on a page, and of one."""
 FAILED = 3.0
@@ -27,7 +27,7 @@ NARROWEST = 0.4
 MOST_STEPS = 300
 """What is longer is drawn with several steps as one."""
 MOST_LANES = 5
-LONGEST_NAME = 40
+LONGEST_NAME = 24
 
 
 def drawn(run: Run, parts: Mapping[str, Series], by: str, identity: str, *, tall: bool = False) -> Markup:
@@ -87,8 +87,8 @@ def _panel(
         "g",
         _name(name, each, top),
         *_bands(run, name, first, high + BETWEEN + RATE),
-        *_grid(first, high, scales[0], scales[0].ticks(3), words.milliseconds),
-        *_grid(second, RATE, scales[1], [0.0, scales[1].high], lambda value: f"{words.figure(value)}/s"),
+        *_grid(first, high, scales[0]),
+        *_rates(second, scales[1]),
         _inside(
             first,
             high,
@@ -144,14 +144,28 @@ def _elsewhere(run: Run, fault: Fault, name: str) -> bool:
     return fault.cell != name and {fault.cell, name} <= run.series.cells.keys()
 
 
-def _grid(top: float, height: float, scale: Scale, ticks: Sequence[float], said: words.Said) -> list[Markup]:
+def _grid(top: float, height: float, scale: Scale) -> list[Markup]:
+    """Of latencies: a line at each tick, with its words beside it."""
     parts = []
-    for value in ticks:
+    for value in scale.ticks(3):
         y = round(top + height * (1.0 - scale.share(value)), 1)
-        parts.append(tag("line", x1="0", x2="100%", y1=f"{y:g}", y2=f"{y:g}", class_="grid"))
+        parts.append(_rule(y))
         if value > 0.0:
-            parts.append(tag("text", said(value), x="-8", y=f"{y + 4:g}", class_="tick", text_anchor="end"))
+            parts.append(_tick(words.milliseconds(value), y + 4))
     return parts
+
+
+def _rates(top: float, scale: Scale) -> list[Markup]:
+    """Of requests: only the ends, for there is no room; below the line, for above it stands a latency."""
+    return [_rule(top), _rule(top + RATE), _tick(f"{words.figure(scale.high)}/s", top + 9)]
+
+
+def _rule(y: float) -> Markup:
+    return tag("line", x1="0", x2="100%", y1=f"{y:g}", y2=f"{y:g}", class_="grid")
+
+
+def _tick(what: str, y: float) -> Markup:
+    return tag("text", what, x="-8", y=f"{y:g}", class_="tick", text_anchor="end")
 
 
 def _inside(top: float, height: float, *shapes: Markup | None) -> Markup:

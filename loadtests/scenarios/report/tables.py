@@ -94,14 +94,12 @@ def figures(run: Run, parts: Mapping[str, Series], by: str) -> Markup:
     step = "second" if run.series.step_seconds == 1.0 else words.seconds(run.series.step_seconds)
     shown, every = sum(total(each.requests) for each in parts.values()), run.totals.requests
     of_all = f", {words.figure(shown)} of {words.figure(every)} requests" if shown != every else ""
-    when = ", before, during and after the faults" if run.faults else ""
+    when = ", before, during and after faults" if run.faults else ""
+    what = f"the middle {step}'s p50, the middle {step}'s p99{when}, and the worst {step}'s"
     return _wide(
         tag(
             "table",
-            tag(
-                "caption",
-                f"By {by}{of_all}: the middle {step}'s p50, the middle {step}'s p99{when}, and the worst {step}'s",
-            ),
+            tag("caption", tag("span", f"By {by}{of_all}: {what}")),
             _heads(heads),
             tag("tbody", *rows),
             class_="figures",

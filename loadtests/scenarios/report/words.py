@@ -1,7 +1,7 @@
 """Figures, times and goals as people say them."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from loadtests.scenarios.report.run import Goal
@@ -11,12 +11,13 @@ NONE = "–"
 HOW = (
     "Latency is counted from the moment at which a request was due, not from when it was sent: what had to wait "
     "for others was as slow as that for whoever wanted it. "
-    "Failed is what a client saw fail. A gap is time in which nobody asked anything."
+    "Failed is what a client saw fail; it counts with the time that it took to fail, so a cell whose requests are "
+    "refused at once looks quick. A gap is time in which nobody asked anything."
 )
 """How figures and pictures are meant."""
-Said = Callable[[float], str]
-"""A figure in words."""
 DIGITS = 3
+UNCOUNTED = {"ms", "s", "times"}
+"""Units that are the same of one."""
 MOST_DIGITS = 12
 """More than that and two figures that differ are not told apart by a person either."""
 
@@ -65,7 +66,7 @@ def seconds(value: float) -> str:
 def clock(at: float, end: float) -> str:
     """A moment of something that lasted until `end`, all of them in one unit."""
     if end <= 180.0:
-        return f"{figure(round(at, 2))} s"
+        return f"{figure(round(at, 1))} s"
     if end <= 10800.0:
         return f"{figure(round(at / 60.0, 2))} min"
     return f"{figure(round(at / 3600.0, 2))} h"
@@ -98,6 +99,8 @@ def machine(told: Mapping[str, object]) -> str:
 
 
 def _with(value: str, unit: str) -> str:
+    if value == "1" and unit.endswith("s") and unit not in UNCOUNTED:
+        unit = unit.removesuffix("s")
     return f"{value}\N{NO-BREAK SPACE}{unit}" if unit else value
 
 
