@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from console.commands.options import Json
 from console.errors import EXIT_CODES, Usage
 
 SOURCES = Path(__file__).parents[2]
@@ -25,7 +26,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog=EXIT_CODES, context_settings=settings)(load)
 
 
-def load(options: Options = None) -> None:
+def load(options: Options = None, json: Json = False) -> None:
     """Load a platform by a scenario and judge it by goals: cellway load steady --url https://… --key-file FILE.
 
     Without --url it starts a platform of its own. `cellway load --list` says what there is, `cellway load --help`
@@ -37,6 +38,6 @@ def load(options: Options = None) -> None:
             "`pip install -e '.[embedded,dev]'` there, and `cellway load` or `make load SCENARIO=…` from them"
         )
     paths = os.pathsep.join([str(SOURCES), *filter(None, [os.environ.get("PYTHONPATH")])])
-    command = [sys.executable, "-m", "loadtests.scenarios", *(options or [])]
+    command = [sys.executable, "-m", "loadtests.scenarios", *(options or []), *(["--json"] if json else [])]
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, check=False)  # noqa: S603 ours
     raise typer.Exit(done.returncode)

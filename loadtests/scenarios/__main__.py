@@ -53,6 +53,7 @@ def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         default=AGAIN,
         help="runs more, at most, when only a comparison was missed while other programs used the machine",
     )
+    parser.add_argument("--json", action="store_true", help="print what the files say, and the words to stderr")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for JSON and pages")
     parser.add_argument(
         "--folder", type=Path, help="for the platform and its logs; kept (default: a temporary one)"
@@ -162,8 +163,10 @@ def write(told: dict[str, Any], results: Path) -> Path:
     return path
 
 
-def play(chosen: Sequence[Scenario], options: Options, asked: argparse.Namespace) -> int:
-    """One after the other; the exit code."""
+def play(
+    chosen: Sequence[Scenario], options: Options, asked: argparse.Namespace
+) -> tuple[list[dict[str, Any]], int]:
+    """One after the other; what was found, and the exit code."""
     found: list[dict[str, Any]] = []
     missed, not_run = 0, dict[str, str]()
     for scenario in chosen:
@@ -183,7 +186,7 @@ def play(chosen: Sequence[Scenario], options: Options, asked: argparse.Namespace
         print(f"\nAll on one page: {asked.results / 'report.html'}")
     if len(chosen) > 1:
         print(f"{len(found) - missed} of {len(chosen)} passed")
-    return EXIT_MISSED if missed or not_run else 0
+    return found, EXIT_MISSED if missed or not_run else 0
 
 
 def main() -> int:
@@ -201,8 +204,13 @@ def main() -> int:
     except (CannotMeasure, OSError) as reason:
         print(reason, file=sys.stderr)
         return EXIT_USAGE
-    with alone() if options.given is None else contextlib.nullcontext():
-        return play(chosen, options, asked)
+    waiting = alone() if options.given is None else contextlib.nullcontext()
+    saying = contextlib.redirect_stdout(sys.stderr) if asked.json else contextlib.nullcontext()
+    with saying, waiting:
+        found, code = play(chosen, options, asked)
+    if asked.json:
+        print(json.dumps(found, indent=1))
+    return code
 
 
 if __name__ == "__main__":
