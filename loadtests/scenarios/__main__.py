@@ -63,6 +63,9 @@ def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--placement", default="", help="its placement, for moves and for making tenants")
     parser.add_argument("--token-file", type=Path, help="holds the operator's token for placement")
     parser.add_argument("--events", default="", help="a path that serves server-sent events, two a second")
+    parser.add_argument(
+        "--cell", default="", help="the cell there that evacuate_under_load takes everybody out of"
+    )
     parser.add_argument("--ca", help="PEM file of who signed its certificate, where the system does not know")
     asked = parser.parse_args(arguments)
     if unknown := [name for name in asked.scenarios if name not in BY_NAME]:
@@ -84,7 +87,7 @@ def given_of(asked: argparse.Namespace) -> Given | None:
         return None
     keys = keys_of(asked.key_file) if asked.key_file else ()
     token = asked.token_file.read_text(encoding="utf-8").strip() if asked.token_file else ""
-    return Given(asked.url, keys, asked.placement, token, asked.events, asked.ca)
+    return Given(asked.url, keys, asked.placement, token, asked.events, asked.ca, asked.cell)
 
 
 def keys_of(path: Path) -> tuple[tuple[str, str], ...]:

@@ -5,7 +5,7 @@ import contextlib
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,8 @@ def require_runnable(scenario: Scenario, options: Options) -> None:
     """CannotMeasure when its faults are not possible there."""
     where = options.given
     for fault in scenario.faults:
-        require_possible(fault, embedded=where is None, operator=bool(where and where.placement))
+        operator, cell = bool(where and where.placement), where.cell if where else ""
+        require_possible(fault, embedded=where is None, operator=operator, cell=cell)
     if where is None:
         return
     if scenario.newcomers_per_second and not where.placement:
@@ -116,9 +117,12 @@ async def _rate(
     most = poisson(chance, MOST_PER_SECOND, lasting, quiet, shares, mix)
     carried = await capacity(folder, stage.way, most, CALIBRATING_CONNECTIONS, CALIBRATING_SECONDS)
     rate = max(LEAST_RATE, scenario.share * carried)
-    return rate, (
-        f"{scenario.name}: {rate:.0f} requests a second, {scenario.share:.0%} of the {carried:.0f} that this "
-        "machine carried with client, routers, cells and databases together on it"
+    where = "this machine carried, with client, routers, cells and databases on it"
+    if options.given is not None:
+        where = f"were answered to {CALIBRATING_CONNECTIONS} connections"
+    return (
+        rate,
+        f"{scenario.name}: {rate:.0f} requests a second, {scenario.share:.0%} of the {carried:.0f} that {where}",
     )
 
 
@@ -168,7 +172,8 @@ async def _played(
         log.began = await load.begin()
         async with asyncio.TaskGroup() as group:
             for fault in scenario.faults:
-                group.create_task(_disturb(stage, fault, log, seconds))
+                meant = replace(fault, cell=options.given.cell) if options.given and fault.cell else fault
+                group.create_task(_disturb(stage, meant, log, seconds))
             samples = await load.ended(seconds + END_SECONDS)
         others_cores = noise.cores()
     spans = [*log.spans, *_expected(scenario, seconds)]

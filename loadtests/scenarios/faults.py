@@ -131,9 +131,9 @@ async def move_many(stage: Stage, fault: Fault, log: Log, within: Within) -> Non
 
 
 async def drain_cell(stage: Stage, fault: Fault, log: Log, within: Within) -> None:
-    """A cell is drained: placement plans where everybody goes, movers carry them."""
+    """A cell is drained: placement plans where everybody goes, movers carry them. Afterwards it is open again."""
     operator = stage.require_operator()
-    cell = fault.cell or stage.homes[0]
+    cell = fault.cell
     leaving = [number for number, home in enumerate(stage.homes) if home == cell]
     since = log.now()
     async with log.span(f"{cell} is drained"):
@@ -145,6 +145,7 @@ async def drain_cell(stage: Stage, fault: Fault, log: Log, within: Within) -> No
         moves = (await operator.call("GET", f"/v1/moves?tenant={stage.names[number]}"))["moves"]
         for move in moves:
             await _switched(operator, log, number, move)
+    await operator.call("POST", f"/v1/cells/{cell}:open")
 
 
 async def _until_empty(operator: Operator, cell: str, within: Within) -> Any:
@@ -223,8 +224,8 @@ ACTIONS: Mapping[str, Action] = {
 }
 
 
-def require_possible(fault: Fault, *, embedded: bool, operator: bool) -> None:
-    """CannotMeasure when the action needs what is not there."""
+def require_possible(fault: Fault, *, embedded: bool, operator: bool, cell: str = "") -> None:
+    """CannotMeasure when the action needs what is not there. `cell`: the one that may be drained elsewhere."""
     action = ACTIONS[fault.action]
     if action.embedded and not embedded:
         raise CannotMeasure(
@@ -232,3 +233,5 @@ def require_possible(fault: Fault, *, embedded: bool, operator: bool) -> None:
         )
     if action.operator and not (embedded or operator):
         raise CannotMeasure(f"{fault.action} is asked of placement: say --placement and --token-file")
+    if fault.action == "drain_cell" and not (embedded or cell):
+        raise CannotMeasure("drain_cell takes everybody out of a cell of yours: say which with --cell")

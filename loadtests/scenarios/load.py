@@ -71,11 +71,12 @@ class Loading:
 
     async def ended(self, deadline_seconds: float) -> Samples:
         """Wait until all requests have been answered; what came of them. CannotMeasure."""
-        self.told = json.loads(await self._line(deadline_seconds))
+        self.told = json.loads(await self.line(deadline_seconds))
         await self._process.wait()
         return np.fromfile(self._folder / "samples", SAMPLE)
 
-    async def _line(self, deadline_seconds: float) -> str:
+    async def line(self, deadline_seconds: float) -> str:
+        """The next one that it says. CannotMeasure."""
         stdout = self._process.stdout
         line = b""
         if stdout is not None:
@@ -89,7 +90,7 @@ class Loading:
 
     async def once_ready(self) -> None:
         """CannotMeasure when it is not."""
-        if (await self._line(READY_SECONDS)).strip() != "ready":
+        if (await self.line(READY_SECONDS)).strip() != "ready":
             raise CannotMeasure(f"the load did not start: see {self._log}")
 
 
@@ -106,7 +107,7 @@ async def capacity(folder: Path, way: Way, arrivals: Arrivals, connections: int,
     warm = seconds / 4
     closed = {"connections": connections, "seconds": seconds, "warm_seconds": warm}
     async with _driver(folder, way.plan(first="k", closed=closed), arrivals) as load:
-        told = json.loads(await load._line(seconds + warm + READY_SECONDS))
+        told = json.loads(await load.line(seconds + warm + READY_SECONDS))
     if told["failed"] or not told["per_second"]:
         raise CannotMeasure(f"the platform does not carry any load: {told}")
     return float(told["per_second"])

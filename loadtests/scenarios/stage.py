@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+import ssl
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -43,6 +44,8 @@ class Given:
     operator_token: str = ""
     events_path: str = ""
     ca: str | None = None
+    cell: str = ""
+    """Where everybody may be taken out of, by a scenario that empties a cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,8 @@ async def embedded(scenario: Scenario, folder: Path) -> AsyncIterator[Stage]:
 @contextlib.asynccontextmanager
 async def given(scenario: Scenario, where: Given) -> AsyncIterator[Stage]:
     """The platform that runs there. Tenants that placement had to make are deleted afterwards."""
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+    tls = ssl.create_default_context(cafile=where.ca)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, ssl=tls)) as session:
         operator = Operator(session, where.placement, where.operator_token) if where.placement else None
         parts = urlsplit(where.url)
         origin, prefix = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from asyncio.subprocess import PIPE
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,12 +28,19 @@ def test_nobody_elses_processes_are_killed(name: str, given: Given) -> None:
     require_runnable(BY_NAME[name], Options())
 
 
-@pytest.mark.parametrize("name", ["live_move", "move_storm", "evacuate_under_load", "onboarding_rush"])
+@pytest.mark.parametrize("name", ["live_move", "move_storm", "onboarding_rush"])
 def test_what_is_asked_of_placement_takes_a_placement(name: str) -> None:
     """And runs where there is one."""
     with pytest.raises(CannotMeasure, match="--placement"):
         require_runnable(BY_NAME[name], Options(given=TENANTS_ALONE))
     require_runnable(BY_NAME[name], Options(given=WITH_PLACEMENT))
+
+
+def test_no_cell_is_emptied_that_was_not_named() -> None:
+    """Whoever lives there would move."""
+    with pytest.raises(CannotMeasure, match="--cell"):
+        require_runnable(BY_NAME["evacuate_under_load"], Options(given=WITH_PLACEMENT))
+    require_runnable(BY_NAME["evacuate_under_load"], Options(given=replace(WITH_PLACEMENT, cell="cell-9")))
 
 
 @pytest.mark.parametrize("name", ["steady", "noisy_neighbour", "overload_10x"])
