@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +22,8 @@ EVENT_SECONDS = 3.0
 REOPENED = 3
 """Times that a client comes back to a stream that ended early, as browsers do."""
 OK = 200
+MOST_SAID, MOST_WORDS = 30, 120
+"""Of refusals: different ones, and characters of each."""
 
 
 @dataclass(slots=True)
@@ -49,6 +51,7 @@ class Calls:
         self._router, self._placement = router, placement
         self._token, self._events_path = operator_token, events_path
         self._numbers = itertools.count()
+        self.said: Counter[str] = Counter()
         self._first = first
         self._calls: Mapping[str, Callable[[Tenant, Callable[[], None]], int]] = {
             "read": self._read,
@@ -148,7 +151,19 @@ class Calls:
         return self._as(newcomer, "GET", "/v1/accounts/main/namespaces/prod").status if status == OK else status
 
     def _as(self, tenant: Tenant, method: str, path: str, body: Mapping[str, Any] | None = None) -> Answer:
-        return self._router.ask(self._request(tenant, method, path, body))
+        answer = self._router.ask(self._request(tenant, method, path, body))
+        if answer.status >= 300:
+            self._note(answer)
+        return answer
+
+    def _note(self, refusal: Answer) -> None:
+        """Keep the words of refusals, each kind once, with how often they were said."""
+        try:
+            said = f"{refusal.status} {json.loads(refusal.body)['message']}"[:MOST_WORDS]
+        except (ValueError, KeyError, TypeError):
+            said = f"{refusal.status} without a reason"
+        if said in self.said or len(self.said) < MOST_SAID:
+            self.said[said] += 1
 
     def _request(self, tenant: Tenant, method: str, path: str, body: Mapping[str, Any] | None) -> bytes:
         key = self._name() if method in ("POST", "DELETE") else None

@@ -31,6 +31,8 @@ CALIBRATING_CONNECTIONS = 8
 MOST_PER_SECOND = 5000.0
 """Of what is drawn beforehand to calibrate."""
 LEAST_RATE = 5.0
+MOST_SAID = 6
+"""Kinds of refusals in the notes."""
 NOISE_LIMIT = 0.1
 """What a tenant that floods is granted, in the rate of all others together."""
 
@@ -234,6 +236,11 @@ def _notes(run: Run, told: dict[str, Any], others_cores: float, *, embedded: boo
     if bad := reasons(run.samples):
         found.append(
             "Failures by what clients saw: " + ", ".join(f"{k}: {n}" for k, n in sorted(bad.items())) + "."
+        )
+    if told["said"]:
+        said = sorted(told["said"].items(), key=lambda each: -each[1])[:MOST_SAID]
+        found.append(
+            "Refusals, in the words of the answers: " + "; ".join(f"{words} ({n})" for words, n in said) + "."
         )
     found += [f"{name.replace('_', ' ')}: {value:g}" for name, value in sorted(run.facts.items())]
     return found

@@ -183,6 +183,7 @@ def run_open(plan: dict[str, Any], hear: TextIO) -> dict[str, Any]:
     return {
         "repeated": play.router.repeated,
         "counted_by_locust": environment.stats.total.num_requests,
+        "said": dict(play.calls.said),
         "cpu_seconds": time.process_time() - used,
     }
 
