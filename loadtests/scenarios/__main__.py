@@ -30,6 +30,7 @@ from loadtests.scenarios.report import one, page
 from loadtests.scenarios.rules.goals import Judged
 from loadtests.scenarios.scenario import Scenario
 from loadtests.scenarios.stage import Given
+from runtime.errors import RuntimeFault
 
 RESULTS = Path(__file__).parents[1] / "results"
 EXIT_MISSED, EXIT_USAGE = 1, 2
@@ -133,7 +134,7 @@ def _one_error() -> Iterator[None]:
     try:
         yield
     except BaseExceptionGroup as several:
-        known, unknown = several.split(CannotMeasure)
+        known, unknown = several.split((CannotMeasure, RuntimeFault))
         if known is None or unknown is not None:
             raise
         raise _first(known) from None
@@ -176,7 +177,7 @@ def play(
         print(f"\n{scenario.title}. {scenario.proves}")
         try:
             outcome = measured(scenario, options, asked.again)
-        except CannotMeasure as reason:
+        except (CannotMeasure, RuntimeFault) as reason:
             print(f"  NOT RUN: {reason}", file=sys.stderr)
             not_run[scenario.title] = str(reason)
             continue

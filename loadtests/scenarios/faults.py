@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from console.platform.blueprint import CONTROL_POSTGRES, DIRECTORY_REDIS, PLACEMENT
+from directory.rules.moves import ENDED
 from loadtests.operator import Operator
 from loadtests.router.errors import CannotMeasure
 from loadtests.scenarios.routers import NAMES
@@ -24,8 +25,6 @@ MOVE_SECONDS = 120.0
 LOOK_SECONDS = 0.1
 STORM = 12
 """Tenants that move at once."""
-REVERSE_SECONDS = 0.0
-"""A move's way back is closed as soon as the tenant is there, so that it can go on."""
 
 
 @dataclass(slots=True)
@@ -184,7 +183,7 @@ async def _moved(stage: Stage, log: Log, numbers: Sequence[int]) -> None:
             name = stage.names[number]
             home = (await operator.call("GET", f"/v1/tenants/{name}"))["cell_id"]
             destination = cells[(cells.index(home) + 1) % len(cells)]
-            body = {"tenant_id": name, "destination": destination, "options": {"reverse_seconds": REVERSE_SECONDS}}
+            body = {"tenant_id": name, "destination": destination}
             moves[number] = (await operator.call("POST", "/v1/moves", body))["move_id"]
             log.add("moves", 1)
         for number, move_id in moves.items():
@@ -194,12 +193,15 @@ async def _moved(stage: Stage, log: Log, numbers: Sequence[int]) -> None:
 
 
 async def _ended(operator: Operator, move_id: str) -> Any:
-    """The move, once nothing becomes of it any more, or after a long time."""
-    end = time.monotonic() + MOVE_SECONDS
+    """The move, once nothing becomes of it any more, or after a long time. Its way back is closed at once."""
+    end, confirmed = time.monotonic() + MOVE_SECONDS, False
     while True:
         move = await operator.call("GET", f"/v1/moves/{move_id}")
-        if move["phase"] in ("DONE", "ABORTED", "REVERSED") or time.monotonic() > end:
+        if move["phase"] in ENDED or time.monotonic() > end:
             return move
+        if move["phase"] == "REVERSIBLE" and not confirmed:
+            await operator.call("POST", f"/v1/moves/{move_id}:confirm")
+            confirmed = True
         await asyncio.sleep(LOOK_SECONDS)
 
 
