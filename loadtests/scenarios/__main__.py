@@ -17,17 +17,15 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from loadtests.router.errors import CannotMeasure
 from loadtests.router.pinned import alone
-from loadtests.router.rounds import QUIET_CORES
 from loadtests.scenarios.catalogue import ALL, BY_NAME
 from loadtests.scenarios.conductor import Options, Outcome, require_runnable, run
 from loadtests.scenarios.report import one, page
-from loadtests.scenarios.rules.goals import Judged
 from loadtests.scenarios.scenario import Scenario
 from loadtests.scenarios.stage import Given
 from runtime.errors import RuntimeFault
@@ -35,6 +33,8 @@ from runtime.errors import RuntimeFault
 RESULTS = Path(__file__).parents[1] / "results"
 EXIT_MISSED, EXIT_USAGE = 1, 2
 AGAIN = 2
+QUIET_CORES = 0.2
+"""More work of others than this disturbs a run. What the kernel does for connections counts as others' too."""
 
 
 def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -52,7 +52,7 @@ def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--again",
         type=int,
         default=AGAIN,
-        help="runs more, at most, when only a comparison was missed while other programs used the machine",
+        help="runs more, at most, of a scenario that judges latencies, while other programs use the machine",
     )
     parser.add_argument("--json", action="store_true", help="print what the files say, and the words to stderr")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for JSON and pages")
@@ -102,30 +102,30 @@ def keys_of(path: Path) -> tuple[tuple[str, str], ...]:
 
 
 def measured(scenario: Scenario, options: Options, again: int) -> Outcome:
-    """The run; once more while others disturb it, and the quietest of them counts. CannotMeasure.
+    """What came of it. CannotMeasure."""
 
-    Chosen by what others did, never by a figure; and only when no more than a comparison of latencies was missed.
+    def once() -> Outcome:
+        with _one_error():
+            return asyncio.run(run(scenario, options, print))
+
+    judges_latency = options.given is None and any(goal.noise for goal in scenario.goals)
+    return quietest(once, again if judges_latency else 0)
+
+
+def quietest(once: Callable[[], Outcome], again: int) -> Outcome:
+    """A run; so many more at most while others disturb it, and the quietest counts.
+
+    Chosen by what others did, never by a figure. A goal that noise does not excuse ends it at once.
     """
     outcomes: list[Outcome] = []
-    while len(outcomes) <= again:
-        with _one_error():
-            outcomes.append(asyncio.run(run(scenario, options, print)))
-        last = outcomes[-1]
-        if (
-            last.passed
-            or options.given is not None
-            or last.others_cores <= QUIET_CORES
-            or not _compares(last.judged)
-        ):
-            break
-        if len(outcomes) <= again:
-            print(f"Other programs used {last.others_cores:.2f} cores, and a comparison was missed: once more.")
-    return outcomes[-1] if outcomes[-1].passed else min(outcomes, key=lambda each: each.others_cores)
-
-
-def _compares(judged: Sequence[Judged]) -> bool:
-    """Whether nothing was missed but ratios."""
-    return all(each.passed or each.goal.unit == "times" for each in judged)
+    while True:
+        last = once()
+        if any(not each.passed and not each.goal.noise for each in last.judged):
+            return last
+        outcomes.append(last)
+        if last.others_cores <= QUIET_CORES or len(outcomes) > again:
+            return min(outcomes, key=lambda each: each.others_cores)
+        print(f"  Other programs used {last.others_cores:.2f} cores: once more.")
 
 
 @contextlib.contextmanager

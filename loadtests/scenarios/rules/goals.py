@@ -12,7 +12,10 @@ Unit = Literal["requests", "times", "ms", "seconds", "moves", "tenants", "a seco
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """`figure` is None where the run gave nothing to measure it by; then the goal is missed."""
+    """`figure` is None where the run gave nothing to measure it by; then the goal is missed.
+
+    `noise`: whether what else the machine does shows in it.
+    """
 
     name: str
     says: str
@@ -20,6 +23,7 @@ class Goal:
     bound: float
     sense: Sense = "<="
     unit: Unit = "requests"
+    noise: bool = False
 
 
 @dataclass(frozen=True, slots=True)

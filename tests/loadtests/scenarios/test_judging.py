@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from loadtests.scenarios.__main__ import quietest
 from loadtests.scenarios.catalogue import ALL, BY_NAME
+from loadtests.scenarios.conductor import Outcome
 from loadtests.scenarios.rules.arrivals import OPERATIONS
 from loadtests.scenarios.rules.goals import Goal, judge
 from loadtests.scenarios.rules.run import Run, Span, Switch
@@ -169,3 +171,30 @@ def test_every_scenario_says_what_it_proves_and_has_goals() -> None:
         assert sum(scenario.mix.values()) == pytest.approx(1.0)
         for one in (*scenario.faults, *scenario.surges):
             assert 0 < one.at < one.until < 1
+
+
+def outcome(others_cores: float, *, failed: float = 0.0, ratio: float = 1.0) -> Outcome:
+    """Of a scenario that judges failures and, where noise shows, a latency."""
+    goals = (
+        Goal("failed", "No request fails", lambda _run: failed, 0),
+        Goal("p99", "As before", lambda _run: ratio, 1.1, unit="times", noise=True),
+    )
+    return Outcome(judge(goals, run_of(samples_of())), {}, others_cores)
+
+
+@pytest.mark.parametrize(
+    ("runs", "counts"),
+    [
+        ([outcome(0.0, ratio=2.0)], 0),
+        ([outcome(1.0), outcome(0.1, ratio=2.0)], 1),
+        ([outcome(1.0, ratio=2.0), outcome(0.4, ratio=2.0), outcome(0.9)], 1),
+        ([outcome(1.0, failed=1.0)], 0),
+        ([outcome(0.3), outcome(1.0, failed=1.0)], 1),
+    ],
+    ids=["quiet", "until it is quiet", "the quietest", "a failure counts", "a failure counts later too"],
+)
+def test_a_run_is_chosen_by_what_others_did_and_never_by_its_figures(runs: list[Outcome], counts: int) -> None:
+    """And no failed request is made good by another run."""
+    left = iter(runs)
+    assert quietest(lambda: next(left), again=2) is runs[counts]
+    assert next(left, None) is None
