@@ -12,8 +12,10 @@ MOST_RATIO = 1.1
 """Of the 99th percentile while something is wrong, to before."""
 TOLD_MS = 1000.0
 """Within which the tenants of a lost cell are told so."""
-BACK_SECONDS = 10.0
-"""Within which everything is as before."""
+AGAIN_SECONDS = 31.0
+"""A router tries a lost cell again after 1 s, 2 s, 4 s … 30 s (docs/router.md), and the trial takes a moment."""
+AFTER_SECONDS = 10.0
+"""After a surge within which everything is as before."""
 REFUSALS = (429, 503)
 """Answers that say: not now."""
 LOST = "cell-2"
@@ -52,14 +54,15 @@ def _told_ms(run: Run) -> float | None:
 
 
 def _back_seconds(run: Run) -> float | None:
-    """From the lost cell's return to its tenants' last failure, the longest of several times."""
+    """From the lost cell's return to its tenants' last refusal, the longest of several times."""
     found = []
-    due = run.samples["due"][failed(run.samples) & ~run.others]
+    told = run.samples[failed(run.samples) & ~run.others]
+    told_at = told["due"] + told["seconds"]
     losses = sorted(span.from_second for span in run.spans if span.disturbs)
     for span in run.spans:
         if not span.disturbs:
             end = min((each for each in losses if each >= span.until_second), default=run.seconds)
-            late = due[(due >= span.until_second) & (due < end)]
+            late = told_at[(told["due"] >= span.until_second) & (told_at < end)]
             found.append(float(late.max()) - span.until_second if len(late) else 0.0)
     return round(max(found), 1) if found else None
 
@@ -86,13 +89,13 @@ def _served_a_second(run: Run) -> float | None:
 
 
 def _failures_afterwards(run: Run) -> float:
-    return run.failures(run.between(_surge_end(run) + BACK_SECONDS, run.seconds))
+    return run.failures(run.between(_surge_end(run) + AFTER_SECONDS, run.seconds))
 
 
 def _p99_afterwards(run: Run) -> float | None:
     """In that of before the surge."""
     before = run.quantile_ms(run.quick & run.between(3, run.spans[0].from_second), 0.99) if run.spans else None
-    after = run.quantile_ms(run.quick & run.between(_surge_end(run) + BACK_SECONDS, run.seconds), 0.99)
+    after = run.quantile_ms(run.quick & run.between(_surge_end(run) + AFTER_SECONDS, run.seconds), 0.99)
     return None if not before or after is None else round(after / before, 2)
 
 
@@ -163,9 +166,9 @@ ALL = (
             Goal("told_ms", "Tenants of the lost cell are told within a second", _told_ms, TOLD_MS, unit="ms"),
             Goal(
                 "back_seconds",
-                "They are served again within ten seconds of its return",
+                "They are served again when routers next try it, after 30 seconds at most",
                 _back_seconds,
-                BACK_SECONDS,
+                AGAIN_SECONDS,
                 unit="seconds",
             ),
         ),
