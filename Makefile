@@ -10,6 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint requirements.lock
 # Side by side, a file's tests in one process.
 BESIDE := --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+LOAD_OPTIONS = $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RATE),--rate $(RATE)) $(if $(SEED),--seed $(SEED))
 SOURCES := runtime directory router cell placement migration console loadtests tests
 
 help: ## List the targets
@@ -99,6 +100,16 @@ bench-placement: $(VENV)/installed-dev $(VENV)/peers/installed ## Choosing a cel
 simulate: $(VENV)/installed-dev ## A week of load, levelled as the service does by itself; draws all cells over time into loadtests/results
 	$(BIN)/python -m loadtests.placement.week
 
+load: $(VENV)/installed-dev compile ## One load scenario with its faults and goals: SCENARIO=live_move [SECONDS=60] [RATE=100]
+	@test -n "$(SCENARIO)" || { $(BIN)/python -m loadtests.scenarios --list; echo "say which: make load SCENARIO=live_move" >&2; exit 2; }
+	@$(BIN)/python -m loadtests.scenarios $(SCENARIO) $(LOAD_OPTIONS)
+
+load-all: $(VENV)/installed-dev compile ## Every load scenario, and one page of them all: loadtests/results/report.html
+	@$(BIN)/python -m loadtests.scenarios --all $(LOAD_OPTIONS)
+
+load-ui: $(VENV)/installed-dev compile ## The same load by Locust's web interface, at http://127.0.0.1:8089
+	@$(BIN)/python -m loadtests.scenarios.ui
+
 autobahn: $(VENV)/installed-dev compile ## WebSocket cases of Autobahn, straight and through the router (PYTHON2=python2.7; ALL=1 for slow ones)
 	$(BIN)/python -m loadtests.autobahn --python2 $(or $(PYTHON2),python2.7) $(if $(ALL),--all)
 
@@ -130,4 +141,4 @@ $(VENV)/bin/python:
 
 .PHONY: help secrets certificates up compile demo test test-history test-interpreted check format states fuzz crashes bench-smoke bench-table \
 	bench-router bench-cell bench-metering bench-orchestrator bench-jobs bench-onboarding bench-migration bench-placement demo-rebalance simulate \
-	autobahn lock clean
+	load load-all load-ui autobahn lock clean

@@ -15,6 +15,7 @@ from console.commands import (
     doctor,
     jobs,
     keys,
+    load,
     moves,
     orchestrations,
     place,
@@ -60,6 +61,7 @@ app.add_typer(bootstrap.app, name="bootstrap")
 secrets.add_to(app)
 certificates.add_to(app)
 app.add_typer(restored.app, name="restored")
+load.add_to(app)
 adopt.add_to(app)
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import uvloop
 
+from loadtests.goals import Sense, holds
 from loadtests.migration import capture, copying, pauses, stage, verifying
 from loadtests.router.pinned import alone
 from loadtests.router.report import machine
@@ -26,7 +27,7 @@ from loadtests.router.report import machine
 RESULT = Path(__file__).parents[1] / "results" / "migration.json"
 USUAL = {"rows": 1_000_000, "rounds": 3, "moves": 50, "tenants": 100}
 PARTS = ("engine", "pauses", "evacuation")
-GOALS: Mapping[str, tuple[str, float]] = {
+GOALS: Mapping[str, tuple[Sense, float]] = {
     "copy_ratio_to_best": (">=", 1.0),
     "verify_ratio_to_md5": (">=", 2.0),
     "pause_p50_ms": ("<=", 50.0),
@@ -76,7 +77,7 @@ def missed(found: Mapping[str, Any]) -> list[str]:
     return [
         f"{name} is {found[name]}, and should be {sign} {bound}"
         for name, (sign, bound) in GOALS.items()
-        if name in found and not (found[name] >= bound if sign == ">=" else found[name] <= bound)
+        if name in found and not holds(found[name], sign, bound)
     ]
 
 

@@ -15,7 +15,7 @@ import aiohttp
 from console.platform.platform import Platform
 from console.platform.settings import SYSTEM_PORTS, UpSettings
 from loadtests.migration.load import Load, Written, running
-from loadtests.router.errors import CannotMeasure
+from loadtests.operator import Operator
 
 MOVING_PER_SECOND, OTHER_PER_SECOND = 200.0, 20.0
 WARM_SECONDS = 10.0
@@ -41,6 +41,7 @@ class Fleet:
 
     def __init__(self, platform: Platform, session: aiohttp.ClientSession) -> None:
         self._platform, self._session = platform, session
+        self.call = Operator(session, platform.url("placement"), platform.operator_token).call
 
     async def tenant(self, name: str, per_second: float) -> Tenant:
         """A new one in cell-1."""
@@ -49,18 +50,6 @@ class Fleet:
         load = Load(self._session, url, body["api_key"], per_second)
         await load.prepare()
         return Tenant(name, load)
-
-    async def call(self, method: str, path: str, body: Any = None) -> Any:
-        """Placement's answer. CannotMeasure."""
-        headers = {"Authorization": f"Bearer {self._platform.operator_token}"}
-        if method == "POST":
-            headers["Idempotency-Key"] = f"{time.time_ns()}"
-        url = self._platform.url("placement") + path
-        async with self._session.request(method, url, json=body, headers=headers) as response:
-            told = await response.json(content_type=None)
-            if response.status >= 300:
-                raise CannotMeasure(f"{method} {path} was answered {response.status}: {told}")
-            return told
 
     async def move(self, tenant_id: str, cell_id: str) -> str:
         """Begin; its name."""

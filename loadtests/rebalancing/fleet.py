@@ -1,12 +1,10 @@
 """Three cells and two dozen tenants, all equally busy. Most live in the first cell, so it has most of the load."""
 
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 
@@ -14,7 +12,7 @@ from console.platform.blueprint import PLACEMENT, ROUTER
 from console.platform.platform import Platform
 from console.platform.settings import SYSTEM_PORTS, UpSettings
 from loadtests.migration.load import Load
-from loadtests.router.errors import CannotMeasure
+from loadtests.operator import Operator
 
 CELLS = 3
 TENANTS = (15, 6, 3)
@@ -23,8 +21,6 @@ PER_SECOND = 3.0
 """Writes of each."""
 CAPACITY = {"capacity_tenants": 40, "capacity": {"cpus": 2.0}}
 """Of each cell."""
-SECONDS = 10.0
-"""Placement answers within."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +36,7 @@ class Fleet:
 
     def __init__(self, platform: Platform, session: aiohttp.ClientSession) -> None:
         self.platform, self._session = platform, session
+        self.call = Operator(session, platform.url(PLACEMENT), platform.operator_token).call
         self.tenants: list[Tenant] = []
 
     async def settle(self) -> None:
@@ -76,23 +73,6 @@ class Fleet:
     def answered(self) -> int:
         """Requests of tenants, all together."""
         return sum(len(tenant.load.written) for tenant in self.tenants)
-
-    async def call(self, method: str, path: str, body: Any = None) -> Any:
-        """Placement's answer. CannotMeasure."""
-        headers = {"Authorization": f"Bearer {self.platform.operator_token}"}
-        if method == "POST":
-            headers["Idempotency-Key"] = f"{time.time_ns()}"
-        async with self._session.request(
-            method,
-            self.platform.url(PLACEMENT) + path,
-            json=body,
-            headers=headers,
-            timeout=aiohttp.ClientTimeout(total=SECONDS),
-        ) as response:
-            told = await response.json(content_type=None)
-            if response.status >= 300:
-                raise CannotMeasure(f"{method} {path} was answered {response.status}: {told}")
-            return told
 
 
 @asynccontextmanager

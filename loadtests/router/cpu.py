@@ -1,5 +1,6 @@
 """CPU time that a process and its descendants have used, by the kernel's accounting."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -21,8 +22,11 @@ def _still_running(pid: int) -> float:
 
 
 def _children(pid: int) -> list[str]:
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return [child for task in tasks for child in (task / "children").read_text().split()]
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread may end while we look
+            found += (task / "children").read_text().split()
+    return found
 
 
 def _own_seconds(pid: int) -> float:
