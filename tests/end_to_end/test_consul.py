@@ -31,6 +31,8 @@ pytestmark = pytest.mark.platform
 
 LEADER_SECONDS = 10
 PARTS = ("placement", "router", "mover", "cell-1 api")
+LOOK_SECONDS = 0.05
+"""Between two looks at who leads: how exactly it is known for how long two did."""
 EVERYBODY = [*["cell"] * 3, "mover", "placement", "router", *["worker"] * 3]
 
 
@@ -118,7 +120,7 @@ class Leads:
         """Until it is cancelled."""
         while True:
             await self.now()
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def _one(self, url: str) -> int:
         try:
