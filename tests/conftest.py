@@ -1,10 +1,9 @@
 """Servers for all tests: one Postgres and one Redis a session, a database of its own for whoever asks.
 
-`make test` runs those that are marked `alone` or `platform` in one process; then the others in three processes for
-two processors (a file's in the same one), each a session with servers of its own.
+`make test` runs tests in as many processes as there are processors (a file's in the same one), each a session with
+servers of its own; then those that are marked `alone` or `platform`, in one process.
 """
 
-import os
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -35,14 +34,6 @@ def pytest_configure(config: pytest.Config) -> None:
     if told is not None:
         number, workers = int(told["workerid"].removeprefix("gw")), int(told["workercount"])
         ports._handed_out.update(port for port in range(65_536) if port % workers != number % workers)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int | None:
-    """Half as many again as there are processors: half of its time a test waits for programs and servers."""
-    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
-        return None
-    return max(2, (os.cpu_count() or 1) * 3 // 2)
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
