@@ -8,6 +8,8 @@ comma := ,
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint requirements.lock
+# The files in which tests are that run alone: to collect all the others takes as long as some of these.
+ALONE := grep -lrE 'mark\.(alone|platform)\b' tests --include='test_*.py'
 # Side by side, a file's tests in one process.
 BESIDE := --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 LOAD_OPTIONS = $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RATE),--rate $(RATE)) $(if $(SEED),--seed $(SEED))
@@ -34,7 +36,7 @@ compile: $(VENV)/installed-dev ## Compile what is hot (needs a C compiler; every
 
 test: $(VENV)/installed-dev compile ## Run every test (real servers, started and stopped by the tests)
 	@failed=; \
-	$(BIN)/python -m pytest -m 'alone or platform' || failed=1; \
+	$(BIN)/python -m pytest -m 'alone or platform' $$($(ALONE)) || failed=1; \
 	$(BIN)/python -m pytest $(BESIDE) -m 'not (alone or platform)' || failed=1; \
 	test -z "$$failed" || { echo "Tests failed: see above, there are two runs" >&2; exit 1; }
 

@@ -4,6 +4,7 @@
 servers of its own; then those that are marked `alone` or `platform`, in one process.
 """
 
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -19,6 +20,8 @@ from tests.consuls import ConsulServer
 from tests.fleets import Fleet
 from tests.servers import PASSWORD, ControlDatabase, new_control_database
 
+SAYS_SO = re.compile(r"mark\.(alone|platform)\b")
+
 # Machines are noisy, so no example is judged by its time.
 hypothesis.settings.register_profile(
     "cellway", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
@@ -32,6 +35,13 @@ def pytest_configure(config: pytest.Config) -> None:
     if told is not None:
         number, workers = int(told["workerid"].removeprefix("gw")), int(told["workercount"])
         ports._handed_out.update(port for port in range(65_536) if port % workers != number % workers)
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Tests that run alone are looked for in files that say so (Makefile): elsewhere they would never run."""
+    alone = {item.path for item in items if any(item.get_closest_marker(name) for name in ("alone", "platform"))}
+    if silent := [path.name for path in alone if not SAYS_SO.search(path.read_text(encoding="utf-8"))]:
+        pytest.exit(f"say `pytest.mark.alone` or `platform` in the file itself: {silent}", returncode=4)
 
 
 @pytest.hookimpl(optionalhook=True)

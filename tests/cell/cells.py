@@ -20,7 +20,7 @@ from directory.control.contract import TenantOrder
 from directory.fence import MOVER_ROLES
 from runtime import database
 from runtime.embedded.postgres import PostgresServer
-from tests.servers import PASSWORD
+from tests.servers import PASSWORD, copy_of
 
 ROLES = ("cell_owner", "cell_app", "cell_control", "cell_relay", "cell_mover")
 TOKEN = "control-token-of-the-tests"
@@ -59,12 +59,14 @@ class CellDatabase:
 
 async def new_cell_database(server: PostgresServer, *, schema: bool = True) -> CellDatabase:
     """A fresh one, named at random."""
-    name = f"cell_{secrets.token_hex(4)}"
-    await database.bootstrap(server.admin_dsn, name, "cell_owner", dict.fromkeys(ROLES, PASSWORD), MOVER_ROLES)
-    made = CellDatabase(server.dsn(name), {role: server.dsn(name, role, PASSWORD) for role in ROLES})
-    if schema:
-        await schema_state.upgrade_all(made.dsns["cell_owner"])
-    return made
+
+    async def make(name: str) -> None:
+        await database.bootstrap(server.admin_dsn, name, ROLES[0], dict.fromkeys(ROLES, PASSWORD), MOVER_ROLES)
+        if schema:
+            await schema_state.upgrade_all(server.dsn(name, ROLES[0], PASSWORD))
+
+    name = await copy_of(server, "cell" if schema else "cell_without_schema", make, ROLES)
+    return CellDatabase(server.dsn(name), {role: server.dsn(name, role, PASSWORD) for role in ROLES})
 
 
 def settings_for(made: CellDatabase, redis_url: str, **more: Any) -> CellSettings:

@@ -23,6 +23,14 @@ from tests.cell.orchestrator.outside import Ledger
 from tests.cell.orchestrator.stage import Stage, new_stage
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Schemathesis calls its tests by the operation. So are their ids: who hands tests out knows nothing else."""
+    for item in items:
+        operation = getattr(item, "operation_label", None)
+        if operation is not None and item.id.params is None:
+            item._id = item.id.with_params(operation)
+
+
 @pytest.fixture(scope="session")
 async def cell_database(postgres_server: PostgresServer) -> CellDatabase:
     """The database that most tests share; each takes tenants of its own."""

@@ -21,8 +21,6 @@ from runtime.embedded.redis import RedisServer
 from tests.cell.cells import TOKEN, ask, new_cell_database, next_epoch, settings_for
 from tests.cell.programs import running
 
-# Its tests' names are not their own but for the operation, which whoever hands out tests does not see.
-pytestmark = pytest.mark.alone
 SCHEMA = schemathesis.openapi.from_dict(json.loads(openapi()))
 EXAMPLES = 12
 

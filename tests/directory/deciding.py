@@ -15,8 +15,11 @@ from directory.postgres import PostgresDirectory
 from directory.postgres_leadership import PostgresTerms
 from runtime import database, logs
 from runtime.tasks import Tasks
+from tests.waiting import eventually
 
 LIVES_SECONDS = 1.0
+STANDS_SECONDS = 600.0
+"""Longer than any test lets another lead."""
 
 
 async def main(dsn: str, resource: str, consul_url: str | None = None) -> None:
@@ -32,10 +35,8 @@ async def main(dsn: str, resource: str, consul_url: str | None = None) -> None:
 
     tasks.keep("lead", stand)
     while True:
-        term = candidate.term
-        if term is None:
-            await asyncio.sleep(0.02)
-            continue
+        term = await eventually(lambda: candidate.term, seconds=STANDS_SECONDS)
+        assert term is not None
         sys.stdout.write(f"term {term.number}\n")
         sys.stdout.flush()
         if not await asyncio.to_thread(sys.stdin.readline):

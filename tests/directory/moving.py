@@ -17,6 +17,8 @@ PATH: tuple[MoveStep, ...] = (
 )  # fmt: skip
 """From PLANNED to DONE."""
 PHASES: tuple[MovePhase, ...] = get_args(MovePhase)
+LEASE_SECONDS = 600.0
+"""Longer than any test takes on the slowest machine: in Postgres real time passes as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Stage:
 
     async def claim(self, move_id: str) -> Move:
         """Exactly that move, of which nobody keeps the lease."""
-        claimed = await self.moves.claim("mover-1", 30.0, 100)
+        claimed = await self.moves.claim("mover-1", LEASE_SECONDS, 100)
         assert claimed is not None
         assert claimed.move_id == move_id
         return claimed

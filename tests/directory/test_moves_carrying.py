@@ -1,6 +1,7 @@
 """Claiming, recording and deciding: the contract of moves, asked of Postgres and its twin in turn."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -8,9 +9,10 @@ import pytest
 from directory.errors import CellFull, NotAllowed, Stale
 from directory.values import Move, MoveChange, MoveOptions, MovePhase, NewMove, TenantEntry
 from tests.directory.examples import new_tenant
-from tests.directory.moving import PHASES, Stage
+from tests.directory.moving import LEASE_SECONDS, PHASES, Stage
 
-LEASE_SECONDS = 30.0
+REST_SECONDS = 60.0
+"""Also longer than what is asked meanwhile takes."""
 MANY = 100
 
 
@@ -24,11 +26,11 @@ async def test_a_claim_gives_a_fresh_token_and_a_lease(stage: Stage) -> None:
     assert (claimed.move_id, claimed.owner, claimed.phase) == (planned.move_id, "mover-1", "PLANNED")
     assert claimed.token > before
     assert await stage.moves.claim("mover-2", LEASE_SECONDS, MANY) is None
-    await stage.pass_time(LEASE_SECONDS - 5)
+    await stage.pass_time(0.6 * LEASE_SECONDS)
     assert await stage.moves.claim("mover-2", LEASE_SECONDS, MANY) is None
     renewed = await stage.moves.renew(claimed.move_id, claimed.token, LEASE_SECONDS)
     assert (renewed.token, renewed.owner) == (claimed.token, "mover-1")
-    await stage.pass_time(LEASE_SECONDS - 5)
+    await stage.pass_time(0.6 * LEASE_SECONDS)
     assert await stage.moves.claim("mover-2", LEASE_SECONDS, MANY) is None
 
 
@@ -109,11 +111,11 @@ async def test_a_move_for_which_a_tenant_waits_is_claimed_however_many_are_carri
     acme = await stage.moves.claim("mover-1", LEASE_SECONDS, 1)
     assert acme is not None
     acme = await stage.bring(acme, "FENCING")
-    await stage.moves.let_go(acme.move_id, acme.token, 5.0)
+    await stage.moves.let_go(acme.move_id, acme.token, REST_SECONDS)
     bolt = await stage.desk.plan(NewMove("bolt", "cell-2"))
     assert (await stage.claim(bolt.move_id)).move_id == bolt.move_id
     assert await stage.moves.claim("mover-2", LEASE_SECONDS, 1) is None
-    await stage.pass_time(6.0)
+    await stage.pass_time(REST_SECONDS + 1)
     again = await stage.moves.claim("mover-2", LEASE_SECONDS, 1)
     assert again is not None
     assert again.move_id == acme.move_id
@@ -130,9 +132,9 @@ async def test_a_source_that_is_to_be_opened_again_comes_before_everything_else(
     assert first is not None
     assert first.move_id == acme.move_id
     opened = MoveChange(epochs={"opened": first.epochs["released"]})
-    await stage.moves.let_go(first.move_id, first.token, 5.0)
+    await stage.moves.let_go(first.move_id, first.token, REST_SECONDS)
     assert (await stage.claim(bolt.move_id)).move_id == bolt.move_id
-    await stage.pass_time(6.0)
+    await stage.pass_time(REST_SECONDS + 1)
     again = await stage.moves.claim("mover-1", LEASE_SECONDS, 1)
     assert again is not None
     assert again.move_id == acme.move_id
@@ -193,9 +195,16 @@ async def test_a_rest_is_as_long_as_asked_for_to_the_fraction_of_a_second(stage:
     """Most waits are shorter than a second: cut to whole ones, nobody would wait at all."""
     await stage.prepare("acme")
     move = await stage.claimed()
-    await stage.moves.let_go(move.move_id, move.token, 10.95)
-    await stage.pass_time(10.0)
-    assert await stage.moves.claim("mover-2", LEASE_SECONDS, MANY) is None
+    while True:
+        began = time.monotonic()
+        await stage.moves.let_go(move.move_id, move.token, 10.95)
+        await stage.pass_time(10.0)
+        again = await stage.moves.claim("mover-2", LEASE_SECONDS, MANY)
+        if again is None:
+            break
+        # Only a machine so slow that the rest was over by then says nothing, and is asked once more.
+        assert time.monotonic() - began >= 0.95
+        move = again
 
 
 async def test_a_wish_that_came_before_a_move_was_let_go_is_acted_on_at_once(stage: Stage) -> None:
@@ -355,7 +364,7 @@ async def test_one_move_at_a_time_switches_in_a_cell(stage: Stage) -> None:
     dora = await stage.claimed("dora", "cell-4")
 
     async def takes(move: Move) -> bool:
-        return await stage.moves.take_switch(move.move_id, move.token, 5.0)
+        return await stage.moves.take_switch(move.move_id, move.token, REST_SECONDS)
 
     assert [await takes(acme), await takes(acme)] == [True, True]
     assert not await takes(bolt)
@@ -366,7 +375,7 @@ async def test_one_move_at_a_time_switches_in_a_cell(stage: Stage) -> None:
     assert await takes(bolt)
     crux = await stage.claim((await stage.desk.plan(NewMove("crux", "cell-2"))).move_id)
     assert not await takes(crux)
-    await stage.pass_time(6.0)
+    await stage.pass_time(REST_SECONDS + 1)
     assert await takes(crux)
     assert not await takes(bolt)
 
@@ -387,15 +396,15 @@ async def test_a_switch_is_free_after_a_release_and_after_an_end(stage: Stage) -
 async def test_the_way_back_is_kept_until_its_time_is_over(stage: Stage) -> None:
     """Whoever keeps it fresh meanwhile does not close it."""
     await stage.prepare("acme")
-    move = await stage.bring(await stage.claimed(options=MoveOptions(reverse_seconds=3600)), "REVERSIBLE")
-    await stage.moves.let_go(move.move_id, move.token, 3500.0)
-    await stage.pass_time(3400)
+    move = await stage.bring(await stage.claimed(options=MoveOptions(reverse_seconds=36_000)), "REVERSIBLE")
+    await stage.moves.let_go(move.move_id, move.token, 35_000.0)
+    await stage.pass_time(34_000)
     assert await stage.moves.claim("mover-1", LEASE_SECONDS, MANY) is None
-    await stage.pass_time(101)
+    await stage.pass_time(1001)
     move = await stage.claim(move.move_id)
     with pytest.raises(NotAllowed, match="still kept"):
         await stage.moves.record(move.move_id, move.token, "clean")
-    await stage.pass_time(100)
+    await stage.pass_time(1000)
     assert (await stage.moves.record(*_token(await stage.claim(move.move_id)), "clean")).phase == "CLEANING"
 
 

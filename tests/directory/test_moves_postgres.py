@@ -12,7 +12,7 @@ from directory.values import Move, NewMove
 from runtime import database
 from tests.directory.conftest import postgres_stage
 from tests.directory.examples import new_tenant
-from tests.directory.moving import Stage
+from tests.directory.moving import LEASE_SECONDS, Stage
 from tests.servers import ControlDatabase
 from tests.waiting import eventually
 
@@ -78,14 +78,14 @@ async def test_a_zombie_that_commits_while_another_claims_is_too_late_or_was_in_
         tenant_id = f"tenant-{number}"
         move = await stage.bring(await stage.claimed(tenant_id), "FINALIZING")
         epoch = await stage.epoch(tenant_id)
-        await stage.pass_time(31.0)
+        await stage.pass_time(LEASE_SECONDS + 1)
         late, new = await asyncio.gather(
             stage.moves.commit(move.move_id, move.token, epoch),
-            stage.moves.claim("mover-2", 30.0, 100),
+            stage.moves.claim("mover-2", LEASE_SECONDS, 100),
             return_exceptions=True,
         )
         if new is None:  # it was being committed just then: nobody waits for it
-            new = await stage.moves.claim("mover-2", 30.0, 100)
+            new = await stage.moves.claim("mover-2", LEASE_SECONDS, 100)
         assert isinstance(new, Move)
         assert isinstance(late, Move | Stale)
         known = await stage.moves.commit(move.move_id, new.token, epoch)

@@ -19,9 +19,10 @@ from tests.servers import ControlDatabase
 TENANTS = ("acme", "bolt")
 CELLS = ("cell-1", "cell-2", "cell-3")
 EMPTY = "TRUNCATE directory.cells, directory.changes CASCADE; TRUNCATE directory.tenants CASCADE"
-LEASE_SECONDS, WAIT_SECONDS, SWITCH_SECONDS, REVERSE_SECONDS, STEP_SECONDS = 30.0, 15.0, 25.0, 40.0, 11.0
-KEPT_SECONDS = 49.0
-"""No sum of steps comes near to another of them: what passes on a real clock meanwhile makes no difference."""
+LEASE_SECONDS, WAIT_SECONDS, SWITCH_SECONDS, REVERSE_SECONDS = 3000.0, 1500.0, 2500.0, 4000.0
+STEP_SECONDS, KEPT_SECONDS = 1100.0, 4900.0
+"""No sum of steps comes near to another of them: what passes on a real clock meanwhile, some minutes at the most,
+makes no difference."""
 
 small = st.integers(0, 3)
 OPERATIONS = st.one_of(

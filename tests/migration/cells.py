@@ -26,7 +26,7 @@ from runtime import database
 from runtime.database import Connection
 from runtime.embedded.postgres import PostgresServer
 from runtime.schema import upgrade
-from tests.servers import PASSWORD
+from tests.servers import PASSWORD, copy_of
 
 EPOCH = 7
 _LATER = itertools.count(EPOCH + 1)
@@ -82,13 +82,20 @@ async def new_place(
     name: str = "",
 ) -> Place:
     """A fresh database, or that of this name; `tables` are relation → tenant column."""
-    name = name or f"{prefix}_{secrets.token_hex(4)}"
-    await database.bootstrap(
-        server.admin_dsn, name, "engine_owner", dict.fromkeys(ROLES, PASSWORD), ("engine_mover",)
-    )
+
+    async def make(name: str) -> None:
+        await database.bootstrap(
+            server.admin_dsn, name, ROLES[0], dict.fromkeys(ROLES, PASSWORD), ("engine_mover",)
+        )
+        async with Place(server, name).session() as connection:
+            await upgrade(connection, fence.COMPONENT, fence.UPGRADES)
+
+    if name:
+        await make(name)
+    else:
+        name = await copy_of(server, prefix, make, ROLES)
     place = Place(server, name)
     async with place.session() as connection:
-        await upgrade(connection, fence.COMPONENT, fence.UPGRADES)
         await connection.execute(ddl)
         for relation, column in tables.items():
             if adopted:

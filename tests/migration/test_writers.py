@@ -108,6 +108,8 @@ WRITES: dict[str, Write] = {
 }
 LAST = "all of it"
 """After it there is little left to write to."""
+REST_SECONDS = 0.01
+"""Between two transactions of a writer, as a service has them."""
 LEVELS = ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
 
 
@@ -293,7 +295,7 @@ async def test_every_step_is_exact_while_all_of_them_write(places: tuple[Place, 
                         done += 1
                     except asyncpg.PostgresError:
                         await connection.execute("ROLLBACK")
-                    await asyncio.sleep(0.01)
+                    await asyncio.sleep(REST_SECONDS)
 
         async with asyncio.TaskGroup() as group:
             for number in range(len(LEVELS)):

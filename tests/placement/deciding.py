@@ -19,6 +19,13 @@ from placement.settings import PlacementSettings
 from runtime import database, program
 from runtime.lifecycle import Lifecycle, Part
 from runtime.tasks import Tasks
+from tests.placement.impatient import allow
+from tests.waiting import eventually
+
+STANDS_SECONDS = 600.0
+"""Longer than any test lets another lead."""
+IDLE_SECONDS = 4.0
+"""After so long Postgres ends the transaction of a decider that stands still; a placement's own after 20 s."""
 
 
 class Decider:
@@ -30,7 +37,7 @@ class Decider:
 
     async def start(self) -> None:
         """Listen, from now on."""
-        self._pool = await database.open_pool(self._dsn, name="cellway-placement")
+        self._pool = await database.open_pool(self._dsn, name="cellway-placement", idle_seconds=IDLE_SECONDS)
         self._tasks.keep("decide", self._step)
 
     async def stop(self) -> None:
@@ -39,10 +46,8 @@ class Decider:
         self._pool.terminate()
 
     async def _step(self) -> None:
-        term = self._candidate.term
-        if term is None:
-            await asyncio.sleep(0.02)
-            return
+        term = await eventually(lambda: self._candidate.term, seconds=STANDS_SECONDS)
+        assert term is not None
         _say(f"term {term.number}")
         what = (await asyncio.to_thread(sys.stdin.readline)).strip()
         try:
@@ -76,4 +81,5 @@ async def build(settings: PlacementSettings) -> Lifecycle:
 
 
 if __name__ == "__main__":
+    allow()
     sys.exit(program.main("placement", PlacementSettings, build))

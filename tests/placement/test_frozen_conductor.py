@@ -24,6 +24,7 @@ from runtime.tasks import Tasks
 from tests.consuls import ConsulServer
 from tests.directory.examples import open_cell
 from tests.placement.conftest import TOKEN, environment
+from tests.placement.impatient import SESSION_SECONDS
 from tests.servers import ControlDatabase
 from tests.waiting import START_SECONDS, eventually
 
@@ -119,12 +120,12 @@ async def _placement(
     told = environment(control, redis_url) | {
         "CELLWAY_PLACEMENT_PORT": str(port),
         "CELLWAY_PLACEMENT_DIRECTORY_DSN": dsn,
-        "CELLWAY_PLACEMENT_LEADER_SECONDS": "2" if consul is None else "10",
+        "CELLWAY_PLACEMENT_LEADER_SECONDS": "2" if consul is None else SESSION_SECONDS,
     }
     if consul is not None:
         told["CELLWAY_PLACEMENT_CONSUL_URL"] = consul.url
     with log.open("wb") as out:
-        command = (sys.executable, "-m", "placement")
+        command = (sys.executable, "-m", "tests.placement.impatient")
         process = await asyncio.create_subprocess_exec(*command, env={**os.environ, **told}, stderr=out)
     try:
         yield Placement(process, port, log)
@@ -203,7 +204,7 @@ async def test_a_decision_that_was_on_its_way_while_its_leader_was_frozen_is_ref
             await directory.change_cell("cell-1", "drain")
             one.process.send_signal(signal.SIGCONT)
             wire.let_go()
-            await eventually(lambda: _gave_up(one))
+            await eventually(lambda: _gave_up(one), seconds=FOLLOWED_SECONDS)
             other.process.send_signal(signal.SIGCONT)
             await eventually(lambda: state("empty"), seconds=FOLLOWED_SECONDS)
             # It may have been stopped between the decision and the line that tells of it.

@@ -22,11 +22,12 @@ from runtime.embedded import ports
 from tests.consuls import ConsulServer
 from tests.directory.examples import new_tenant, open_cell
 from tests.placement.conftest import TOKEN, environment
+from tests.placement.impatient import SESSION_SECONDS
 from tests.servers import ControlDatabase
 from tests.waiting import START_SECONDS, eventually
 
-LEADER_SECONDS = {"postgres": "2", "consul": "10"}
-"""The shortest that each allows. Consul may take twice as long, and Postgres 20 s to end an idle transaction."""
+LEADER_SECONDS = {"postgres": "2", "consul": SESSION_SECONDS}
+"""Consul may take twice as long."""
 FOLLOWED_SECONDS = 60.0
 
 

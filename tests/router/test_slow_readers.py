@@ -64,8 +64,8 @@ async def test_a_connection_that_is_to_end_does_not_wait_for_ever(feed: MemoryFe
         assert isinstance(server_side, Client)
         refused = metrics.REFUSALS.labels("401", "unauthenticated")._value
         while server_side._transport is not None and not server_side._transport.get_write_buffer_size():
-            goal = refused.get() + 50
-            client.send(get(key=None) * 50)
+            goal = refused.get() + 500
+            client.send(get(key=None) * 500)
             await eventually(lambda goal=goal: refused.get() >= goal)
         client.send(b"this is not HTTP\r\n\r\n")
         await eventually(lambda: server_side._transport is None)

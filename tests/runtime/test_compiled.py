@@ -140,16 +140,19 @@ def test_a_compiler_that_fails_is_told_of(toy: Path, monkeypatch: pytest.MonkeyP
 
 def test_only_what_the_sources_say_now_is_kept(toy: Path) -> None:
     """What a killed build left behind, and what was made of other sources, goes with the next build."""
-    source = toy / "toy" / "adding.py"
-    (toy / "toy" / FOLDER / "work.left").mkdir()
+    source, folder = toy / "toy" / "adding.py", toy / "toy" / FOLDER
+    aside = shutil.copytree(folder, toy / "aside")
+    (folder / "work.left").mkdir()
     source.write_text(SOURCE.replace("one + other", "one - other"), encoding="ascii")
     try:
         made = build("toy", ["adding"], toy)
-        assert list((toy / "toy" / FOLDER).iterdir()) == [made]
+        assert list(folder.iterdir()) == [made]
         assert imported(toy) == ("True", "-1", f"adding{SUFFIX}")
     finally:
         source.write_text(SOURCE, encoding="ascii")
-        build("toy", ["adding"], toy)
+        shutil.rmtree(folder)
+        aside.rename(folder)
+    assert imported(toy) == ("True", "5", f"adding{SUFFIX}")
 
 
 def test_the_routers_compiled_form_is_what_is_tested() -> None:

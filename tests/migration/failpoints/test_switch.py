@@ -15,6 +15,8 @@ from tests.migration.failpoints.tenants import Client, writing
 from tests.migration.failpoints.world import SECONDS, Part, World
 from tests.waiting import eventually
 
+AWAY_SECONDS = 2.0
+"""Longer than the pause may be and than a lease lives: what is tried is an absence that outlasts both."""
 ONLY_COMMITS_WAIT = """
 CREATE OR REPLACE FUNCTION directory.wait_for_standby() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN PERFORM set_config('synchronous_commit', 'on', true) WHERE NEW.decision = 'COMMIT'; RETURN NEW; END $$;
@@ -103,7 +105,7 @@ async def test_a_pause_is_over_soon_after_what_it_waits_for_answers_again(world:
             world.points.go_on(name)
             if part == "directory":
                 await refused(client)
-            await asyncio.sleep(2.0)
+            await asyncio.sleep(AWAY_SECONDS)
         began = time.monotonic()
         await client.goes_on(seconds=10.0)
         assert time.monotonic() - began < 2.0

@@ -39,7 +39,7 @@ async def test_a_process_of_its_own_finds_the_same_plan(small: World) -> None:
     async def tick() -> None:
         nonlocal ticks
         while True:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # nothing is waited for: that the loop wakes in time is what is counted
             ticks += 1
 
     async with asyncio.TaskGroup() as group:

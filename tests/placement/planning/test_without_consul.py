@@ -26,6 +26,8 @@ from tests.waiting import eventually
 LIVES_SECONDS = 3.0
 """The server of these tests allows sessions as short as that; long enough for a machine with much else to do."""
 TENANTS = tuple(f"tenant-{number}" for number in range(24))
+STEP_SECONDS = 0.05
+"""Between two looks at the plan: a placement's own pace, which is slower."""
 GRADUALLY = Wishes(moves_of_a_cell=2, moves_of_a_wave=2, cool_down_seconds=1.0)
 
 
@@ -51,7 +53,7 @@ class Placement:
         if (term := self.candidate.term) is not None:
             with suppress(Unavailable):
                 await self.conductor.round(term)
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(STEP_SECONDS)
 
 
 @dataclass

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from directory.memory_feed import MemoryFeed
+from router import tls
 from router.app import Router
 from tests.router.faults.cells import ENDLESS
 from tests.router.faults.certificates import Authority, Pair, serving_tls
@@ -75,9 +76,10 @@ async def test_requests_come_over_tls(feed: MemoryFeed, cell: FakeCell, authorit
 
 
 async def test_a_certificate_is_renewed_without_a_restart(
-    feed: MemoryFeed, cell: FakeCell, authority: Authority, shown: Pair
+    feed: MemoryFeed, cell: FakeCell, authority: Authority, shown: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Connections that are open go on; a broken replacement, or a key that is another's, changes nothing."""
+    monkeypatch.setattr(tls, "LOOK_SECONDS", 0.02)
     async with resting(feed, **tls_of(shown)) as router:
         certificate = router._certificate
         assert certificate is not None
