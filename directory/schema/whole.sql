@@ -209,6 +209,8 @@ AS $$
         ORDER BY m.ended_at, m.move_id
         LIMIT most
         FOR UPDATE SKIP LOCKED
+    ), switches AS (
+        DELETE FROM directory.move_switches s USING old WHERE s.move_id = old.move_id
     ), events AS (
         DELETE FROM directory.move_events e USING old WHERE e.move_id = old.move_id
     ), decisions AS (

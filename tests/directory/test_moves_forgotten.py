@@ -44,6 +44,15 @@ async def test_moves_that_ended_long_ago_are_removed_with_their_events(stage: St
     await stage.desk.plan(NewMove("acme", "cell-3"))
 
 
+async def test_a_turn_to_switch_that_is_taken_too_late_is_forgotten_with_its_move(stage: Stage) -> None:
+    """Whoever asked for it may have waited for long. Otherwise nothing would ever be forgotten again."""
+    await stage.prepare("acme")
+    move = await ended(stage, "acme")
+    assert await stage.moves.take_switch(move.move_id, move.token, 5.0)
+    await stage.pass_time(KEPT_SECONDS + 1)
+    assert await stage.moves.forget_ended(KEPT_SECONDS, MANY) == 1
+
+
 async def test_the_oldest_go_first_and_a_few_at_a_time(stage: Stage) -> None:
     """So no transaction is long, however much there is to forget."""
     await stage.prepare("acme", "bolt", "carl")
