@@ -19,8 +19,8 @@ class Goals:
     """A cell whose levelling was begun goes on being levelled above it: half-way from `start` to `stop`."""
     stop: float = 1.08
     """A cell that was above `start` is brought down to it. 1.0: as level as can be."""
-    fill: float = 1.08
-    """Nobody is moved, to level load, to where that would bring a cell above it."""
+    fill: float | None = None
+    """Nobody is moved, to level load, to where that would bring a cell above it. None: above `stop`."""
     most: float = 1.09
     """A cell between `stop` and `start` is brought down to this, while others are levelled."""
     floor: float = 0.05

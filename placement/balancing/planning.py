@@ -162,8 +162,9 @@ def wished(fleet: Fleet, where: Integers, ideal: Floats, load: Floats, goals: Go
     and fill all others. Such a tenant needs a cell of its own, which is an operator's decision.
     """
     ratio = load / ideal
-    between = np.clip(ratio, goals.fill, max(goals.fill, goals.most))
-    most = ideal * np.where(hot, goals.stop, np.maximum(between, goals.stop))
+    fill = max(goals.stop, goals.fill or goals.stop)
+    between = np.clip(ratio, fill, max(fill, goals.most))
+    most = ideal * np.where(hot, goals.stop, between)
     largest = np.zeros_like(ideal)
     np.maximum.at(largest, where, fleet.demand)
     return np.where(largest > most, fleet.limits, np.minimum(fleet.limits, most))
@@ -253,6 +254,8 @@ def level(
         found = anneal(layout, ideal, search.free, search.cost, effort.annealing, search.rng, budget.expired)
         if found is not None:
             _return_to(layout, found)
+        if peak(layout.load, ideal) <= target * (1 + 1e-9):
+            return
     best, least = layout.where.copy(), float(layout.excess.sum())
     for number in range(0 if done or is_small(fleet) else effort.kicks):
         if budget.steps <= 0 or budget.expired():

@@ -17,7 +17,7 @@ class Wishes:
     """Nobody moves to level load while no cell is above it."""
     stop: float = 1.08
     """What a cell is brought down to."""
-    fill: float = Goals().fill
+    fill: float = Goals().stop
     """Nobody is moved to level load to where that would bring a cell above it."""
     most: float = Goals().most
     """A cell in between is brought down to this while others are levelled; at `start` it is left alone."""

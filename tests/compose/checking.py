@@ -16,7 +16,13 @@ WITH_PASSWORD = re.compile(r"[a-z]+://[^/\s:@]*:[^@\s/]+@")
 OPTION_WITH_PASSWORD = re.compile(r"--?(requirepass|password|pass|token|masterauth)[= ]", re.IGNORECASE)
 PINNED = re.compile(r"^(postgres:\d+\.\d+|[\w./-]+:v?\d+\.\d+\.\d+)(-[\w.-]+)?$")
 """To the last number; Postgres has two."""
-READ_BY_A_SERVER = {"consul-watch-token": "prometheus", "grafana-password": "grafana"}
+READ_BY_A_SERVER = {
+    ("consul-watch-token", "prometheus"),
+    ("certificates-authority", "prometheus"),
+    ("prometheus-certificate", "prometheus"),
+    ("prometheus-certificate-key", "prometheus"),
+    ("grafana-password", "grafana"),
+}
 """Secrets that a server's own configuration file names."""
 CELL = re.compile(r"^(cell-\d+)-")
 REACHES = {
@@ -114,7 +120,7 @@ def _is_read(name: str, path: str, service: str, said: str) -> bool:
     """Its path is said, or that of its folder, or a server's own configuration says it."""
     folder = path.rpartition("/")[0]
     in_folder = folder != "/run/secrets" and folder in said
-    return path in said or in_folder or READ_BY_A_SERVER.get(name) == service
+    return path in said or in_folder or (name, service) in READ_BY_A_SERVER
 
 
 def _may_know(service: str, cell: str) -> bool:
