@@ -10,6 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint requirements.lock
 # The files in which tests are that run alone: to collect all the others takes as long as some of these.
 ALONE := grep -lrE 'mark\.(alone|platform)\b' tests --include='test_*.py'
+STACK := grep -lrE 'mark\.stack\b' tests --include='test_*.py'
 # Side by side, a file's tests in one process.
 BESIDE := --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 LOAD_OPTIONS = $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RATE),--rate $(RATE)) $(if $(SEED),--seed $(SEED))
@@ -34,11 +35,14 @@ demo: $(VENV)/installed ## In a second terminal: create tenants, use their API, 
 compile: $(VENV)/installed-dev ## Compile what is hot (needs a C compiler; everything works without, only slower)
 	@$(BIN)/python -m runtime.compiled router
 
-test: $(VENV)/installed-dev compile ## Run every test (real servers, started and stopped by the tests)
+test: $(VENV)/installed-dev compile ## Run every test but test-stack's (real servers, started and stopped by the tests)
 	@failed=; \
 	$(BIN)/python -m pytest -m 'alone or platform' $$($(ALONE)) || failed=1; \
-	$(BIN)/python -m pytest $(BESIDE) -m 'not (alone or platform)' || failed=1; \
+	$(BIN)/python -m pytest $(BESIDE) -m 'not (alone or platform or stack)' || failed=1; \
 	test -z "$$failed" || { echo "Tests failed: see above, there are two runs" >&2; exit 1; }
+
+test-stack: $(VENV)/installed-dev compile ## Start what is in compose/ by its own commands, make its image, run load scenarios for a moment
+	$(BIN)/python -m pytest -m stack $$($(STACK))
 
 test-interpreted: $(VENV)/installed-dev ## The router's tests once more, with what is compiled as its sources
 	@CELLWAY_INTERPRETED=1 $(BIN)/python -m pytest $(BESIDE) -q tests/router
@@ -141,6 +145,6 @@ $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Cellway needs Python 3.11 or newer: install it, or name one with make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make virtual environments: install its venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
 
-.PHONY: help secrets certificates up compile demo test test-history test-interpreted check format states fuzz crashes bench-smoke bench-table \
+.PHONY: help test-stack secrets certificates up compile demo test test-history test-interpreted check format states fuzz crashes bench-smoke bench-table \
 	bench-router bench-cell bench-metering bench-orchestrator bench-jobs bench-onboarding bench-migration bench-placement demo-rebalance simulate \
 	load load-all load-ui autobahn lock clean

@@ -20,7 +20,8 @@ from tests.consuls import ConsulServer
 from tests.fleets import Fleet
 from tests.servers import PASSWORD, ControlDatabase, new_control_database
 
-SAYS_SO = re.compile(r"mark\.(alone|platform)\b")
+ALONE = ("alone", "platform", "stack")
+SAYS_SO = re.compile(r"mark\.(alone|platform|stack)\b")
 
 # Machines are noisy, so no example is judged by its time.
 hypothesis.settings.register_profile(
@@ -39,9 +40,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
     """Tests that run alone are looked for in files that say so (Makefile): elsewhere they would never run."""
-    alone = {item.path for item in items if any(item.get_closest_marker(name) for name in ("alone", "platform"))}
+    alone = {item.path for item in items if any(item.get_closest_marker(name) for name in ALONE)}
     if silent := [path.name for path in alone if not SAYS_SO.search(path.read_text(encoding="utf-8"))]:
-        pytest.exit(f"say `pytest.mark.alone` or `platform` in the file itself: {silent}", returncode=4)
+        pytest.exit(f"say `pytest.mark.alone`, `platform` or `stack` in the file itself: {silent}", returncode=4)
 
 
 @pytest.hookimpl(optionalhook=True)

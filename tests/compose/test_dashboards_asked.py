@@ -18,7 +18,7 @@ from tests.end_to_end.actors import Developer, Operator
 from tests.end_to_end.movers import desk_of
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.platform
+pytestmark = pytest.mark.stack
 CELLS = ("cell-1", "cell-2")
 SCRAPE_SECONDS = 2
 WAITING = frozenset(

@@ -113,7 +113,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.mark.alone
+@pytest.mark.stack
 def test_its_steps_make_an_image_in_which_the_programs_run(built: Built) -> None:
     """As the stack starts it: its own user, a root that cannot be written, no capability."""
     assert (built.user, built.command) == (USER, ("cellway", "--help"))

@@ -10,7 +10,7 @@ from tests.compose.reading import of, whole, with_one
 from tests.compose.stage import secrets as secrets
 from tests.compose.standing import DidNotStand, Machine
 
-pytestmark = pytest.mark.platform
+pytestmark = pytest.mark.stack
 NEEDED = {"directory-redis", "router-1"}
 SECONDS = 12.0
 """For a mistake after which nothing ends, but nothing gets healthy either."""

@@ -26,7 +26,7 @@ from tests.compose.standing import Machine, without_stand_ins
 from tests.programs import require_program
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.platform
+pytestmark = pytest.mark.stack
 CALL_SECONDS = 20.0
 OURS = CELLS[:3]
 """Of compose.yaml."""

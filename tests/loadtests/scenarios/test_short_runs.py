@@ -11,7 +11,7 @@ from loadtests.scenarios.conductor import Options, Outcome, run
 from loadtests.scenarios.stage import Given, embedded
 from tests.programs import require_program
 
-pytestmark = pytest.mark.platform
+pytestmark = pytest.mark.stack
 SECONDS, RATE, TENANTS = 10.0, 20.0, 6
 
 
