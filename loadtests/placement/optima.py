@@ -14,8 +14,8 @@ from placement.balancing.resources import Floats
 
 SECONDS = 30.0
 FAR = 1.02
-PATIENT = Effort(annealing=8000, anneals=2)
-"""Some seconds for each fleet."""
+PATIENT = Effort(annealing=8000, anneals=4)
+"""Up to ten seconds for each fleet."""
 LEVEL = Goals(start=1.0, stop=1.0, least_gain=0.0, least_relief_per_gib=0.0)
 
 

@@ -26,7 +26,7 @@ class Goals:
     floor: float = 0.05
     """A resource of which the pool uses less than this share is not levelled: ratios of little are noise."""
     least_gain: float = 0.01
-    """A plan must bring down by at least this the worst ratio, or what cells have above `stop`, all together."""
+    """By which what cells have above `stop` must come down, all together; the worst ratio where `start` is 1."""
     least_relief_per_gib: float = 1e-5
     """A move that only levels must relieve its cell of at least this share for each GiB that it carries."""
     move_bytes: float = GIB / 4

@@ -109,7 +109,9 @@ def rebalance(
     if (hot & (ceilings < fleet.limits)).any() or worst > goals.start == 1.0:
         before = overhang(layout.load, ideal, goals)
         level(layout, search, ideal, ceilings, max(goals.stop, least), effort, budget)
-        gained = max(before - overhang(layout.load, ideal, goals), worst - peak(layout.load, ideal))
+        # As level as can be: then everything is above `stop`, and the worst ratio alone counts.
+        relieved = before - overhang(layout.load, ideal, goals)
+        gained = worst - peak(layout.load, ideal) if goals.start == 1.0 else relieved
         if gained < goals.least_gain:
             remarks.append(f"the worst ratio is {worst:.2f}, and levelling would gain too little")
             _return_to(layout, settled)
