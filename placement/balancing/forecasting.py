@@ -28,6 +28,8 @@ LEAST_DAYS = 7
 SEASONAL_WEEKS = 4
 """From so many weeks on, weekdays are told apart."""
 HORIZON_DAYS = 365
+MOST_CELLS = 1e9
+"""No fleet has more of them."""
 QUARTER_DAYS = 91
 WEEK = 7
 Z = 1.645
@@ -281,4 +283,6 @@ def _needed(room: Room, used: float, least: int = 0) -> int | None:
     if room.median <= 0:
         return None
     # The first of them may make a pool out of a single cell, and add nothing to what is not kept free.
-    return max(1, math.ceil((used - room.limit_with(1)) / room.median) + 1)
+    missing = float(used - room.limit_with(1))
+    # Of cells that hold next to nothing no number is enough.
+    return max(1, math.ceil(missing / float(room.median)) + 1) if missing < MOST_CELLS * room.median else None
