@@ -213,8 +213,11 @@ class _Cutting:
         await self._told(self.progress)
 
     async def _chunk(self) -> None:
+        async with self._take_turn(self._waiting) as share:
+            await self._copied(share)
+
+    async def _copied(self, share: float) -> None:
         async with (
-            self._take_turn(self._waiting) as share,
             self._destination.writing(self._token, durable=False) as writing,
             self._source.reading() as reader,
         ):

@@ -36,7 +36,9 @@ IDLE_SHARE = 4
 """So many times what a probe takes passes until the next: slow disks are not kept busy by probes."""
 MOST_BETWEEN_SECONDS = 0.5
 FREE_SECONDS = 1.0
-"""Whoever copies no longer than this does not wait until it is known what is usual."""
+"""Whoever copies no longer than this does not wait until it is known what is usual, but is gentle."""
+GENTLE = 0.2
+"""Of a usual chunk, and of the time: what commits take tells nothing yet, and most tenants are copied by then."""
 LEARN_SECONDS = 5.0
 """Longer is not waited for that; it is tried again after"""
 LEARN_AGAIN_SECONDS = 300.0
@@ -97,7 +99,7 @@ class Source:
         """When the last of them ended."""
         self.probing: asyncio.Task[Any] | None = None
         self._bounds = bounds
-        self._blind = False
+        self.is_blind = False
         """It cannot be looked at now: it is away, or does not let us."""
         self._flying: dict[object, int] = {}
         """Chunks on their way, each with how often the limit had been lowered before it began."""
@@ -127,7 +129,7 @@ class Source:
         """For the life of one connection. Unavailable: whoever copies from it will see as much."""
         try:
             async with probing(dsn(), self.cell_id) as connection:
-                warm = self._blind = False
+                warm = self.is_blind = False
                 while not connection.is_closed():
                     began, before = self._began, len(self._flying)
                     seconds = await commit_seconds(connection, self.cell_id)
@@ -144,7 +146,7 @@ class Source:
             raise
 
     def _see_nothing(self) -> None:
-        self._blind = True
+        self.is_blind = True
         self._change()
 
     def sampled(self, seconds: float, chunks: int) -> None:
@@ -176,7 +178,7 @@ class Source:
     def learn(self) -> None:
         """Let nobody begin until it is known what is usual, but not for long."""
         now = time.monotonic()
-        if not self.pace.learnt and not self._blind and now >= self._learn_again:
+        if not self.pace.learnt and not self.is_blind and now >= self._learn_again:
             self._learn_until, self._learn_again = now + LEARN_SECONDS, now + LEARN_AGAIN_SECONDS
 
     @contextlib.asynccontextmanager
@@ -209,7 +211,7 @@ class Source:
         now = time.monotonic()
         if len(self._flying) >= self.pace.at_once:
             return TELL_SECONDS
-        if not self.pace.learnt and not self._blind and now < self._learn_until:
+        if not self.pace.learnt and not self.is_blind and now < self._learn_until:
             return self._learn_until - now
         return self._ended + self.pace.rest_seconds(self._took_seconds) - now
 
@@ -243,13 +245,24 @@ class Turns:
     async def chunk(self, waiting: Waiting) -> AsyncIterator[float]:
         """The share of a usual chunk that may be copied now. `waiting` is called now and then until then."""
         came = time.monotonic()
+        gentle = 1.0
         if came - self._joined > FREE_SECONDS:
             self.source.learn()
+        elif not self.source.is_blind:
+            gentle = GENTLE
         async with self.source.turn(waiting) as share:
             began = time.monotonic()
-            self._waited_seconds += began - came
-            metrics.WAITED.inc(began - came)
+            self._waited(began - came)
             try:
-                yield share
+                yield share * gentle
             finally:
-                self._copied_seconds += time.monotonic() - began
+                took = time.monotonic() - began
+                self._copied_seconds += took
+        if gentle < 1:
+            rest_seconds = min(FREE_SECONDS, took * (1 / gentle - 1))
+            await asyncio.sleep(rest_seconds)
+            self._waited(rest_seconds)
+
+    def _waited(self, seconds: float) -> None:
+        self._waited_seconds += seconds
+        metrics.WAITED.inc(seconds)

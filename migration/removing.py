@@ -1,5 +1,8 @@
 """Takes a tenant's rows, or what was logged of it, out of a database; a bite at a time, so nothing waits long."""
 
+import asyncio
+import time
+
 from directory.rules.tables import Schema
 from migration.catalog import QUERIES
 from migration.ends import End
@@ -7,6 +10,10 @@ from migration.errors import translated
 from migration.rules import statements
 
 BITE = 5000
+ROWS_BITE = 1000
+REST = 3.0
+"""So many times as long as a bite of rows took, nothing is done: nobody waits for these rows to go."""
+MOST_REST_SECONDS = 1.0
 ALL = "9223372036854775807:9223372036854775807:"
 """A snapshot that sees every transaction."""
 
@@ -16,13 +23,16 @@ async def remove_rows(end: End, token: int, schema: Schema) -> int:
     removed = 0
     for table in schema.tables.values():
         statement = statements.delete_some(table)
-        gone = BITE
-        while gone == BITE:
+        gone = ROWS_BITE
+        while gone == ROWS_BITE:
+            began = time.monotonic()
             async with end.writing(token, durable=False) as writing:
                 with translated(end.name):
-                    said = await writing.connection.execute(statement, BITE)
+                    said = await writing.connection.execute(statement, ROWS_BITE)
             gone = int(said.rpartition(" ")[2])
             removed += gone
+            if gone:
+                await asyncio.sleep(min(MOST_REST_SECONDS, REST * (time.monotonic() - began)))
     async with end.writing(token) as writing:
         await writing.note()  # carries the others to the disk: what is told to be gone does not come back
     return removed

@@ -87,9 +87,9 @@ class Runner:
     def __repr__(self) -> str:
         return f"<Runner of {self._jobs!r}>"
 
-    async def claim(self, connection: Connection, lane: Lane, most: int) -> Sequence[Claimed]:
-        """Those that are due and that nobody is at. In the tenant's transaction."""
-        rows = await connection.fetch(SQL["claim_jobs"], lane, most, self._lease_seconds)
+    async def claim(self, connection: Connection, lane: Lane, epoch: int, most: int) -> Sequence[Claimed]:
+        """Those that are due and that nobody is at who can finish them. In the tenant's transaction at `epoch`."""
+        rows = await connection.fetch(SQL["claim_jobs"], lane, most, self._lease_seconds, epoch)
         return [_claimed(row) for row in rows]
 
     async def carry_out(self, whose: Whose, jobs: Sequence[Claimed]) -> float | None:

@@ -39,10 +39,13 @@ class Owned:
 
 
 async def claim(
-    connection: Connection, tenant_id: str, orchestration_id: str, lease_seconds: float
+    connection: Connection, tenant_id: str, orchestration_id: str, epoch: int, lease_seconds: float
 ) -> Owned | None:
-    """Become its owner; None when it is not due, ended, or somebody else is at it. In the tenant's transaction."""
-    row = await connection.fetchrow(SQL["claim_orchestration"], orchestration_id, lease_seconds)
+    """Become its owner; None when it is not due, ended, or somebody else is at it who can go on.
+
+    In the tenant's transaction at `epoch`: who became its owner at another one can record nothing any more.
+    """
+    row = await connection.fetchrow(SQL["claim_orchestration"], orchestration_id, lease_seconds, epoch)
     if row is None:
         return None
     # Steps are recorded by owners, and by who starts one (which counts them); a signal nudges. What is new is

@@ -65,7 +65,7 @@ class Runner:
     async def _claim(self, tenant_id: str, orchestration_id: str, epoch: int) -> "_Ownership | None":
         async with transaction(self._pool) as connection:
             await enter_at(connection, tenant_id, epoch)
-            owned = await journal.claim(connection, tenant_id, orchestration_id, self._lease_seconds)
+            owned = await journal.claim(connection, tenant_id, orchestration_id, epoch, self._lease_seconds)
             if owned is None:
                 return None
             bound = self._registry.get(owned.workflow, owned.version)

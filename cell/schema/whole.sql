@@ -125,11 +125,14 @@ CREATE TABLE cell.jobs (
     created_at    timestamptz NOT NULL DEFAULT now(),
     updated_at    timestamptz NOT NULL DEFAULT now(),
     expires_at    timestamptz,
+    -- At which epoch it was taken up: whoever had it before a tenant moved can commit nothing any more.
+    claimed_epoch bigint,
     PRIMARY KEY (tenant_id, job_id),
     UNIQUE (tenant_id, effect_key),
     CHECK ((state IN ('waiting', 'running')) = (wake_at IS NOT NULL))
 );
 CREATE INDEX jobs_due ON cell.jobs (tenant_id, lane, wake_at) WHERE wake_at IS NOT NULL;
+CREATE INDEX jobs_claimed ON cell.jobs (tenant_id, lane, claimed_epoch) WHERE state = 'running';
 CREATE INDEX jobs_dead ON cell.jobs (tenant_id, updated_at, job_id) WHERE state = 'dead';
 CREATE INDEX jobs_expired ON cell.jobs (tenant_id, expires_at) WHERE expires_at IS NOT NULL;
 
@@ -189,12 +192,15 @@ CREATE TABLE cell.orchestrations (
             WHEN 'ROLLED_BACK' THEN CASE WHEN error IS NULL THEN 'CANCELLED' ELSE 'FAILED' END
             ELSE CASE WHEN state = 'PENDING' THEN 'PENDING' ELSE 'RUNNING' END
         END) STORED,
+    -- At which epoch its owner took it up.
+    claimed_epoch    bigint,
     PRIMARY KEY (tenant_id, orchestration_id),
     CHECK ((outcome IS NULL) = (ended_at IS NULL)),
     CHECK (outcome IS NULL OR wake_at IS NULL)
 );
 CREATE INDEX orchestrations_by_time ON cell.orchestrations (tenant_id, created_at, orchestration_id);
 CREATE INDEX orchestrations_in_lane ON cell.orchestrations (tenant_id, lane, wake_at) WHERE wake_at IS NOT NULL;
+CREATE INDEX orchestrations_claimed ON cell.orchestrations (tenant_id, lane, claimed_epoch) WHERE leased;
 CREATE INDEX orchestrations_expired ON cell.orchestrations (tenant_id, expires_at) WHERE expires_at IS NOT NULL;
 
 CREATE TABLE cell.orchestration_steps (
@@ -560,8 +566,9 @@ GRANT UPDATE ON cell.jobs, cell.orchestrations, cell.orchestration_steps TO cell
 GRANT INSERT ON cell.audit_entries, cell.orchestrations TO cell_control;
 GRANT UPDATE (changing, updated_at) ON cell.subscriptions TO cell_control;
 
-GRANT SELECT (tenant_id, job_id, state, lane, wake_at, updated_at, expires_at) ON cell.jobs TO cell_relay;
-GRANT SELECT (tenant_id, orchestration_id, lane, wake_at, expires_at) ON cell.orchestrations TO cell_relay;
+GRANT SELECT (tenant_id, job_id, state, lane, wake_at, updated_at, expires_at, claimed_epoch) ON cell.jobs TO cell_relay;
+GRANT SELECT (tenant_id, orchestration_id, lane, wake_at, expires_at, claimed_epoch, leased) ON cell.orchestrations
+    TO cell_relay;
 GRANT SELECT (tenant_id, expires_at) ON cell.idempotency_keys TO cell_relay;
 GRANT SELECT (tenant_id, due_at) ON cell.namespace_storage TO cell_relay;
 GRANT SELECT (tenant_id, rolled_at) ON cell.usage_records TO cell_relay;

@@ -96,8 +96,8 @@ class Turns:
     async def _claim(self, hint: Hint) -> tuple[list[Claimed], list[str]]:
         async with transaction(self._pool) as connection:
             await enter_at(connection, hint.tenant_id, hint.epoch)
-            rows = await connection.fetch(SQL["due_orchestrations"], hint.lane, MOST_ORCHESTRATIONS)
-            jobs = await self._jobs.claim(connection, hint.lane, MOST_JOBS)
+            rows = await connection.fetch(SQL["due_orchestrations"], hint.lane, MOST_ORCHESTRATIONS, hint.epoch)
+            jobs = await self._jobs.claim(connection, hint.lane, hint.epoch, MOST_JOBS)
             return list(jobs), [row["orchestration_id"] for row in rows]
 
     async def _carry_out(self, hint: Hint, jobs: list[Claimed], orchestrations: list[str]) -> None:

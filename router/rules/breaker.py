@@ -50,7 +50,8 @@ class Thresholds:
     share: float = 0.5
     tenants: int = 3
     first_open_seconds: float = 1.0
-    longest_open_seconds: float = 30.0
+    longest_open_seconds: float = 5.0
+    """One request, of many that are refused anyway, harms no cell; and so it is soon known that it is back."""
     probe_seconds: float = 5.0
     """A probe that is not reported by then counts as lost, and another may go: its client may have left."""
 

@@ -18,6 +18,7 @@ from cell.orchestrator.actions import Call, Here, There
 from cell.rules.workflows import Retry
 from runtime.backoff import Backoff
 from runtime.database import Connection
+from tests.cell.cells import CellDatabase
 from tests.cell.orchestrator.outside import Ledger
 from tests.cell.orchestrator.stage import Stage
 
@@ -64,7 +65,7 @@ class Jobs:
         """Those that are due."""
         async with transaction(self.stage.pool) as connection:
             await enter_at(connection, self.stage.tenant_id, self.stage.epoch)
-            return await self.runner.claim(connection, "bulk", most)
+            return await self.runner.claim(connection, "bulk", self.whose.epoch, most)
 
     async def run(self) -> float | None:
         """All that are due, once."""
@@ -167,6 +168,26 @@ async def test_who_has_lost_the_lease_changes_nothing(stage: Stage, ledger: Ledg
     await jobs.runner.carry_out(jobs.whose, second)
     assert await jobs.states() == [("one", "done", 2)]
     assert (await jobs.accounts(), ledger.effects) == ((["one"], []) if kind == "here" else ([], ["told"]))
+
+
+@pytest.mark.parametrize("kind", ["here", "there"])
+async def test_a_lease_of_before_a_move_keeps_nobody_waiting(
+    stage: Stage, cell_database: CellDatabase, ledger: Ledger, kind: str
+) -> None:
+    """Whoever was at a job when its tenant moved can record nothing any more: it goes on at once, and is done once."""
+    job = ACCOUNT if kind == "here" else told(ledger)
+    before = Jobs(stage, job)
+    await before.ask(job, "one")
+    interrupted = await before.claim()
+    after = Jobs(await stage.moved(cell_database), job)
+    claimed = await after.claim()
+    assert [each.attempts for each in claimed] == [2]
+    assert await after.claim() == []
+    await before.runner.carry_out(before.whose, interrupted)
+    assert await after.states() == [("one", "running", 2)]
+    await after.runner.carry_out(after.whose, claimed)
+    assert await after.states() == [("one", "done", 2)]
+    assert (await after.accounts(), ledger.effects) == ((["one"], []) if kind == "here" else ([], ["told"]))
 
 
 async def test_many_claims_at_once_get_each_job_once(stage: Stage) -> None:

@@ -75,6 +75,12 @@ class Stage:
                     orchestration_id,
                 )
 
+    async def moved(self, database: CellDatabase) -> "Stage":
+        """The same tenant after it went away and came back: rows, leases too, at another epoch."""
+        stage = Stage(self.pool, self.tenant_id, next_epoch())
+        await _open(database, stage)
+        return stage
+
     async def tell(self, orchestration_id: str, name: str, payload: Mapping[str, Any]) -> bool:
         """Send a signal."""
         async with transaction(self.pool) as connection:
@@ -110,10 +116,14 @@ class Stage:
 
 async def new_stage(database: CellDatabase, pool: Pool) -> Stage:
     """A new tenant, served there."""
-    tenant_id, epoch = f"t-{secrets.token_hex(4)}", next_epoch()
+    stage = Stage(pool, f"t-{secrets.token_hex(4)}", next_epoch())
+    await _open(database, stage)
+    return stage
+
+
+async def _open(database: CellDatabase, stage: Stage) -> None:
     control = await database.connect("cell_control")
     try:
-        await control.execute("SELECT cellway.set_fence($1, $2, 'active', NULL)", tenant_id, epoch)
+        await control.execute("SELECT cellway.set_fence($1, $2, 'active', NULL)", stage.tenant_id, stage.epoch)
     finally:
         await control.close()
-    return Stage(pool, tenant_id, epoch)

@@ -161,6 +161,24 @@ async def test_who_lost_the_lease_writes_nothing(stage: Stage, ledger: Ledger) -
     assert await accounts(stage) == 1
 
 
+async def test_a_lease_of_before_a_move_keeps_nobody_waiting(
+    stage: Stage, cell_database: CellDatabase, ledger: Ledger
+) -> None:
+    """Whoever was at it when its tenant moved can record nothing any more: another asks, and goes on at once."""
+    made = bound(*outside(ledger, "one"), ACCOUNT)
+    name = await stage.begin(made)
+    ledger.hold = asyncio.Event()
+    left_behind = asyncio.create_task(stage.runner(made).run(stage.tenant_id, name, stage.epoch))
+    await ledger.arrived.wait()
+    let_through, ledger.hold = ledger.hold, None
+    after = await stage.moved(cell_database)
+    assert (await after.run(name, made)).outcome == "COMPLETED"
+    let_through.set()
+    assert await left_behind is None
+    assert ledger.effects == ["one"]
+    assert await accounts(after) == 1
+
+
 async def test_an_outage_counts_as_no_attempt_and_ends_by_itself(stage: Stage, ledger: Ledger) -> None:
     """However long it lasts."""
     ledger.away = True

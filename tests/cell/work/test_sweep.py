@@ -129,6 +129,29 @@ async def test_every_tenant_with_work_that_is_due_gets_one_hint_a_lane(
     assert (len(listener.heard), set(listener.heard)) == (len(due), due)
 
 
+async def test_what_was_begun_before_a_move_is_hinted_at_once(fresh: CellDatabase, relay: Pool, app: Pool) -> None:
+    """Its lease may last for long, but whoever has it can finish nothing at this epoch."""
+    before, unmoved = await tenant(fresh, "moved"), await tenant(fresh, "unmoved")
+    for name, epoch in (("moved", before), ("unmoved", unmoved)):
+        await job(app, name, epoch, "at-work", "running", 60)
+        await orchestration(app, name, epoch, "under-way", due_in=60)
+        await _claimed(app, name, epoch)
+    now = await tenant(fresh, "moved")
+    listener = Listener()
+    await Sweep(relay, listener.hint).look()
+    assert sorted(listener.heard, key=lambda hint: hint.lane) == [
+        Hint("moved", now, "bulk"),
+        Hint("moved", now, "interactive"),
+    ]
+
+
+async def _claimed(app: Pool, name: str, epoch: int) -> None:
+    async with app.acquire() as connection, connection.transaction():
+        await connection.execute("SELECT cellway.enter($1, $2)", name, epoch)
+        await connection.execute("UPDATE cell.jobs SET claimed_epoch = $1", epoch)
+        await connection.execute("UPDATE cell.orchestrations SET claimed_epoch = $1, leased = true", epoch)
+
+
 async def test_work_of_a_tenant_that_is_not_served_here_is_left_alone(
     fresh: CellDatabase, relay: Pool, app: Pool
 ) -> None:
