@@ -174,7 +174,7 @@ async def test_who_has_lost_the_lease_changes_nothing(stage: Stage, ledger: Ledg
 async def test_a_lease_of_before_a_move_keeps_nobody_waiting(
     stage: Stage, cell_database: CellDatabase, ledger: Ledger, kind: str
 ) -> None:
-    """Whoever was at a job when its tenant moved can record nothing any more: it goes on at once, and is done once."""
+    """Whoever was at a job when its tenant moved can record nothing more: it goes on at once, and is done once."""
     job = ACCOUNT if kind == "here" else told(ledger)
     before = Jobs(stage, job)
     await before.ask(job, "one")

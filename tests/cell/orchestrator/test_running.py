@@ -164,7 +164,7 @@ async def test_who_lost_the_lease_writes_nothing(stage: Stage, ledger: Ledger) -
 async def test_a_lease_of_before_a_move_keeps_nobody_waiting(
     stage: Stage, cell_database: CellDatabase, ledger: Ledger
 ) -> None:
-    """Whoever was at it when its tenant moved can record nothing any more: another asks, and goes on at once."""
+    """Whoever was at it when its tenant moved can record nothing more: another asks, and goes on at once."""
     made = bound(*outside(ledger, "one"), ACCOUNT)
     name = await stage.begin(made)
     ledger.hold = asyncio.Event()
