@@ -52,6 +52,8 @@ CELL_FAULTS: Final = frozenset({502, 503, 504})
 """What a cell says of itself that counts against it."""
 CAREFUL: Final = CELL_FAULTS | {401}
 CLOSE: Final = b"Connection: close\r\n"
+PILOT_SECONDS: Final = 0.025
+"""A cell that does not own the tenant says so sooner. If not, others learn it again, which costs them little."""
 
 
 class Passage:
@@ -344,7 +346,7 @@ class Passage:
         if not last or strict.may_wait(head):
             pool.excuse(connection)  # how long it takes says nothing about the cell
         if self.pilot:
-            asyncio.get_running_loop().call_later(lane.refresh_seconds, self._pilot_served, self.attempts)
+            asyncio.get_running_loop().call_later(PILOT_SECONDS, self._pilot_served, self.attempts)
 
     def _may_try(self, pool: Pool, now: float) -> bool:
         """Whether the breaker lets it through, as it does with what tried the cell before and learnt nothing."""

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ EVENT_SECONDS = 3.0
 """Between two events at most, of which there are two a second."""
 REOPENED = 3
 """Times that a client comes back to a stream that ended early, as browsers do."""
+REOPEN_SECONDS = 1.0
+"""And they wait before: about three seconds, where the stream says nothing of it (WHATWG HTML, 9.2)."""
 OK = 200
 MOST_SAID, MOST_WORDS = 30, 120
 """Of refusals: different ones, and characters of each."""
@@ -112,7 +115,9 @@ class Calls:
     def _stream(self, tenant: Tenant, answered: Callable[[], None]) -> int:
         """Its time is that to the first event; a client listens on, and comes back when it ends early."""
         left = 2 * EVENTS_SECONDS
-        for _ in range(REOPENED):
+        for number in range(REOPENED):
+            if number:
+                time.sleep(REOPEN_SECONDS)
             stream = self._router.listen(self._request(tenant, "GET", self._events_path, None))
             try:
                 if stream.status != OK:
