@@ -5,6 +5,7 @@ import time
 
 from directory.rules.tables import Schema
 from migration.catalog import QUERIES
+from migration.copying import without_rows
 from migration.ends import End
 from migration.errors import translated
 from migration.rules import statements
@@ -21,7 +22,11 @@ ALL = "9223372036854775807:9223372036854775807:"
 async def remove_rows(end: End, token: int, schema: Schema) -> int:
     """Every row of the tenant, for good; how many went. The fence must not be open for it."""
     removed = 0
+    async with end.reading() as reader:
+        empty = {table.relation for table in await without_rows(reader, tuple(schema.tables.values()))}
     for table in schema.tables.values():
+        if table.relation in empty:
+            continue
         statement = statements.delete_some(table)
         gone = ROWS_BITE
         while gone == ROWS_BITE:
