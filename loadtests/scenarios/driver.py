@@ -12,8 +12,10 @@ from that moment: nothing that comes late is left out, and no slow answer holds 
 from locust import LoadTestShape, User, constant, task  # isort: skip
 from locust.env import Environment  # isort: skip
 
+import contextlib
 import gc
 import json
+import os
 import struct
 import sys
 import time
@@ -34,6 +36,9 @@ from loadtests.scenarios.rules.samples import FORMAT, SILENT, WORDS
 LAST_SECONDS = 2 * ANSWER_SECONDS
 """After the last request was due, for the answers that are still to come."""
 FLUSH_SECONDS = 1.0
+FIRST = -10
+"""The priority of whoever sends at set times."""
+AUTOGROUP = Path("/proc/self/autogroup")
 
 
 class Failed(Exception):
@@ -211,6 +216,18 @@ def run_closed(plan: dict[str, Any]) -> dict[str, Any]:
     return {"per_second": len(done) / closed["seconds"], "failed": len(done) - well}
 
 
+def come_first() -> None:
+    """Be given a processor before the platform is, if the system lets us: elsewhere a client has its own.
+
+    Else one that has more to send than the machine carries would send it late, and for longer. Linux shares its
+    processors among sessions first, of which this process leads one, and then among processes.
+    """
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, FIRST)
+    with contextlib.suppress(OSError):
+        AUTOGROUP.write_text(str(FIRST), encoding="ascii")
+
+
 def tell(what: str) -> None:
     """A line for whoever started us."""
     sys.stdout.write(what + "\n")
@@ -221,7 +238,11 @@ def main() -> None:
     """Play the plan of the first argument."""
     plan = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     gc.freeze()
-    told = run_closed(plan) if plan["closed"] else run_open(plan, sys.stdin)
+    if plan["closed"]:
+        told = run_closed(plan)
+    else:
+        come_first()
+        told = run_open(plan, sys.stdin)
     tell(json.dumps(told))
 
 

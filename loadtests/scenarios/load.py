@@ -141,5 +141,10 @@ async def _started(plan: Path, words: IO[bytes]) -> Process:
     root = Path(__file__).parents[2]
     paths = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
     return await asyncio.create_subprocess_exec(
-        *command, stdin=PIPE, stdout=PIPE, stderr=words, env={**os.environ, "PYTHONPATH": paths}
+        *command,
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=words,
+        env={**os.environ, "PYTHONPATH": paths},
+        start_new_session=True,  # by which its priority counts
     )
