@@ -251,7 +251,7 @@ ALL = (
         title="Ten times the load",
         proves="What is too much is refused clearly, no less is served than before, and then all is as it was.",
         seconds=75,
-        # As much as makes it more than the machine carries; far more, and the client on it could not send it in time.
+        # Ten times as much is more than the machine carries, and not so much that its client could not send it.
         share=0.2,
         surges=(Surge(0.3, 0.5, 10.0, "ten times the load"),),
         goals=(
