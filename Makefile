@@ -66,7 +66,7 @@ fuzz: $(VENV)/installed-dev compile ## Send the router odd bytes for FUZZ_SECOND
 crashes: $(VENV)/installed-dev compile ## kill -9 at every boundary of every step and of every move, for real (make test does a part of it)
 	CELLWAY_CRASHES=all $(BIN)/python -m pytest tests/cell/crashes tests/migration/failpoints
 
-test-history: $(VENV)/installed-dev compile ## Move tenants 200 times while everything is killed, stopped and cut; SEED=1 (make test does a short one)
+test-history: $(VENV)/installed-dev compile ## Move tenants more than 200 times while everything is killed, stopped and cut; SEED=1 (make test does a short one)
 	@$(BIN)/python -m loadtests.history --json $(if $(SEED),--seed $(SEED))
 
 bench-smoke: $(VENV)/installed-dev compile ## Requests/s and latency through router, cell and Postgres
