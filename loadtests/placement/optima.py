@@ -1,6 +1,7 @@
 """The best arrangement of a small fleet, proved by scipy's integer programs, to judge ours by."""
 
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
@@ -50,7 +51,7 @@ def optimum(fleet: Fleet, ideal: Floats, seconds: float = SECONDS) -> float | No
     return float(found.fun) if found.status == 0 else None
 
 
-def compare(instances: int) -> dict[str, float]:
+def compare(instances: int, effort: Effort = PATIENT) -> dict[str, float]:
     """How far ours is from the optimum, over so many instances that have one."""
     ratios: list[float] = []
     seed = 0
@@ -58,7 +59,7 @@ def compare(instances: int) -> dict[str, float]:
         while len(ratios) < instances:
             seeds = range(seed, seed + instances - len(ratios))
             seed = seeds.stop
-            ratios += [found for found in pool.map(_ratio, seeds) if found is not None]
+            ratios += [found for found in pool.map(partial(_ratio, effort), seeds) if found is not None]
     return {
         "optima_instances": len(ratios),
         "optima_within_2_percent": sum(ratio <= FAR for ratio in ratios),
@@ -67,10 +68,10 @@ def compare(instances: int) -> dict[str, float]:
     }
 
 
-def _ratio(seed: int) -> float | None:
+def _ratio(effort: Effort, seed: int) -> float | None:
     """Ours to the optimum; infinite when ours breaks a limit, None when there is no optimum."""
     fleet = small(seed)
-    plan = rebalance(fleet, LEVEL, PATIENT)
+    plan = rebalance(fleet, LEVEL, effort)
     best = optimum(fleet, plan.ideal)
     if best is None:
         return None

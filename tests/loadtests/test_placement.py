@@ -1,6 +1,7 @@
 """Plans beside proved optima, at a size for every day; `make bench-placement` has the full one."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,8 @@ from placement.balancing.planning import rebalance
 
 
 def test_small_plans_are_as_good_as_the_proved_optimum() -> None:
-    """Within 2 %, all limits kept."""
-    found = optima.compare(4)
+    """Within 2 %, all limits kept; these few with a quarter of the patience that is measured."""
+    found = optima.compare(4, replace(optima.PATIENT, anneals=1))
     assert found["optima_within_2_percent"] == 4
 
 
