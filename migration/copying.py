@@ -157,16 +157,12 @@ async def _with_step(
     """The next chunk and a step, of one moment: a clash then is with another tenant's row."""
     async with destination.writing(token) as writing, source.reading() as reader:
         stepped = await step(reader, writing, schema, since, persist=partial(fences.persist, source, token))
-        rows = _part(share, min(done.chunk_rows, AGAIN_ROWS))
+        rows = done.chunk_rows(share, AGAIN_ROWS)
         chunk = await next_chunk(reader, table, done.after, rows)
         copied = await copy_chunk_again(reader, writing, table, chunk)
         progress = done.plus(chunk, copied.rows, copied.bytes)
         await writing.note(progress={progress_key(table.relation): progress.as_json()})
     return progress, stepped.snapshot
-
-
-def _part(share: float, rows: int) -> int:
-    return max(1, int(rows * share))
 
 
 class _Cutting:
@@ -224,7 +220,7 @@ class _Cutting:
             async with self._lock:
                 if self._at_end:
                     return
-                rows = _part(share, self.progress.chunk_rows)
+                rows = self.progress.chunk_rows(share)
                 chunk = await next_chunk(reader, self._table, self._after, rows)
                 self._after, self._at_end = chunk.to, chunk.last
                 cut_before, committed = self._cut_last, asyncio.Event()

@@ -37,8 +37,9 @@ IDLE_SHARE = 4
 MOST_BETWEEN_SECONDS = 0.5
 FREE_SECONDS = 1.0
 """Whoever copies no longer than this does not wait until it is known what is usual, but is gentle."""
-GENTLE = 0.2
-"""Of a usual chunk, and of the time: what commits take tells nothing yet, and most tenants are copied by then."""
+GENTLE_PART, GENTLE_TIME = 0.02, 0.5
+"""Of a usual chunk, and of the time: what commits take tells nothing yet, and most tenants are copied by then. Who
+comes in between waits a few milliseconds."""
 LEARN_SECONDS = 5.0
 """Longer is not waited for that; it is tried again after"""
 LEARN_AGAIN_SECONDS = 300.0
@@ -245,21 +246,21 @@ class Turns:
     async def chunk(self, waiting: Waiting) -> AsyncIterator[float]:
         """The share of a usual chunk that may be copied now. `waiting` is called now and then until then."""
         came = time.monotonic()
-        gentle = 1.0
+        part, of_time = 1.0, 1.0
         if came - self._joined > FREE_SECONDS:
             self.source.learn()
         elif not self.source.is_blind:
-            gentle = GENTLE
+            part, of_time = GENTLE_PART, GENTLE_TIME
         async with self.source.turn(waiting) as share:
             began = time.monotonic()
             self._waited(began - came)
             try:
-                yield share * gentle
+                yield share * part
             finally:
                 took = time.monotonic() - began
                 self._copied_seconds += took
-        if gentle < 1:
-            rest_seconds = min(FREE_SECONDS, took * (1 / gentle - 1))
+        if of_time < 1:
+            rest_seconds = min(FREE_SECONDS, took * (1 / of_time - 1))
             await asyncio.sleep(rest_seconds)
             self._waited(rest_seconds)
 

@@ -12,7 +12,7 @@ from migration.rules import statements
 
 BITE = 5000
 ROWS_BITE = 1000
-REST = 3.0
+REST = 1.0
 """So many times as long as a bite of rows took, nothing is done: nobody waits for these rows to go."""
 MOST_REST_SECONDS = 1.0
 ALL = "9223372036854775807:9223372036854775807:"

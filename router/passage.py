@@ -53,7 +53,7 @@ CELL_FAULTS: Final = frozenset({502, 503, 504})
 CAREFUL: Final = CELL_FAULTS | {401}
 CLOSE: Final = b"Connection: close\r\n"
 PILOT_SECONDS: Final = 0.025
-"""A cell that does not own the tenant says so sooner. If not, others learn it again, which costs them little."""
+"""A cell says sooner whose the tenant is, unless the request takes its time there: then another one asks."""
 
 
 class Passage:
@@ -92,6 +92,8 @@ class Passage:
     """Whether where to is yet to be heard."""
     pilot = False
     """Whether it is the one that finds out where a held tenant lives (`holds`)."""
+    scout = False
+    """Whether it was, and is still being answered while another one asks as well."""
 
     def __init__(self, lane: "Lane", client: "Client", head: RequestHead) -> None:
         self.lane, self.client, self.head = lane, client, head
@@ -346,7 +348,9 @@ class Passage:
         if not last or strict.may_wait(head):
             pool.excuse(connection)  # how long it takes says nothing about the cell
         if self.pilot:
-            asyncio.get_running_loop().call_later(PILOT_SECONDS, self._pilot_served, self.attempts)
+            loop = asyncio.get_running_loop()
+            loop.call_later(PILOT_SECONDS, self._pilot_slow, self.attempts)
+            loop.call_later(lane.refresh_seconds, self._pilot_served, self.attempts)
 
     def _may_try(self, pool: Pool, now: float) -> bool:
         """Whether the breaker lets it through, as it does with what tried the cell before and learnt nothing."""
@@ -391,10 +395,16 @@ class Passage:
 
     def release_pilot(self, *, found_home: bool = False) -> None:
         """End the tenant's hold, or hand over finding out where it lives, if that was this request's to do."""
-        if self.pilot:
-            self.pilot = False
+        if self.pilot or (self.scout and found_home):
+            self.pilot = self.scout = False
             holds = self.lane.holds
             (holds.end if found_home else holds.pass_on)(self.found.tenant)
+
+    def _pilot_slow(self, attempt: int) -> None:
+        """It may be one that waits at the tenant's new home, where the next one is answered at once."""
+        if self.pilot and attempt == self.attempts and self._connection is not None:
+            self.pilot, self.scout = False, True
+            self.lane.holds.pass_on(self.found.tenant)
 
     def _pilot_served(self, attempt: int) -> None:
         """A cell that does not own the tenant says so at once: one that takes its time does."""

@@ -1,5 +1,6 @@
 """Cuts a table into chunks by its key, each of about as many bytes. A chunk is one transaction."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -37,13 +38,12 @@ class Progress:
     row_bytes: int = 0
     """Of a row of the last chunk, on average: they may be larger there than they were before."""
 
-    @property
-    def chunk_rows(self) -> int:
-        """How many rows the next chunk should have."""
+    def chunk_rows(self, share: float = 1.0, most: float = math.inf) -> int:
+        """How many rows the next chunk should have; `share` of a usual one, and `most` at most."""
         if not self.rows:
-            return FIRST_ROWS
+            return max(1, int(min(FIRST_ROWS, most) * share))
         fitting = CHUNK_BYTES // max(self.row_bytes, self.bytes // self.rows, 1)
-        return max(1, min(fitting, self.rows * GROWTH, MOST_ROWS))
+        return max(1, min(int(min(fitting, MOST_ROWS, most) * share), self.rows * GROWTH))
 
     def plus(self, chunk: Chunk, rows: int, bytes_copied: int) -> "Progress":
         """After a chunk."""

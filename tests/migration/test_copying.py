@@ -182,7 +182,7 @@ async def test_a_pipe_holds_no_more_than_it_may() -> None:
 )
 def test_the_next_chunk_is_sized_by_those_before(progress: Progress, rows: int) -> None:
     """By bytes, growing step by step, and never by none."""
-    assert progress.chunk_rows == rows
+    assert progress.chunk_rows() == rows
 
 
 def test_progress_is_read_as_it_was_written() -> None:

@@ -187,12 +187,12 @@ async def test_moves_out_of_one_cell_share_one_probe_and_what_it_has_learnt(
 async def test_whoever_copies_only_for_a_moment_does_not_wait_to_know_what_is_usual(
     paces: Paces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Most tenants are small. It copies a little at a time, and rests for longer than that took."""
+    """Most tenants are small. It copies a little at a time, and rests in between."""
     monkeypatch.setattr(pacing, "FREE_SECONDS", 60.0)
     async with paces.copying(CELL) as turns:
         async with turns.chunk(nothing) as share:
-            assert (share, turns.source.pace.learnt) == (pacing.GENTLE, False)
-        assert turns.told()["throttled"] >= 1 - 2 * pacing.GENTLE
+            assert (share, turns.source.pace.learnt) == (pacing.GENTLE_PART, False)
+        assert turns.told()["throttled"] > 0
 
 
 async def test_where_a_role_may_not_probe_copies_go_on_as_they_did(server: PostgresServer, tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from tests.waiting import eventually
 BODY = "Content-Length: 4\r\n"
 
 
-async def test_a_slow_answer_at_the_new_home_ends_the_hold() -> None:
-    """A cell that does not own the tenant would have said so at once, so one that takes its time owns it."""
+async def test_a_slow_answer_at_the_new_home_holds_nobody_up() -> None:
+    """Another one asks as well, and is answered: then all go on."""
     async with about_to_move() as switch, resting(switch.feed, hold_seconds=60.0) as router:
         go_on, asked = asyncio.Event(), asyncio.Event()
         fenced = switch.new.script
@@ -37,3 +37,29 @@ async def test_a_slow_answer_at_the_new_home_ends_the_hold() -> None:
         go_on.set()
         assert (await pilot).status == 200
     assert switch.new.done == [b"body"] * 5
+
+
+async def test_when_all_answers_are_slow_the_hold_ends_all_the_same() -> None:
+    """A cell that does not own the tenant would have said so at once, so one that takes its time owns it."""
+    async with about_to_move() as switch, resting(switch.feed, refresh_seconds=0.1, hold_seconds=60.0) as router:
+        go_on, asked = asyncio.Event(), list[Seen]()
+        fenced = switch.new.script
+
+        async def script(seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            asked.append(seen)
+            await go_on.wait()
+            await fenced(seen, reader, writer)
+
+        switch.new.cell.script = script
+        switch.fence()
+        slow = [asyncio.ensure_future(ask(router, get("/slow")))]
+        await eventually(lambda: router.lane.holds.by_tenant)
+        slow += [asyncio.ensure_future(ask(router, get("/slow"))) for _ in range(20)]
+        await eventually(lambda: router.lane.holds.counts() == [(b"acme", 20)])
+        switch.activate()
+        await switch.publish()
+        await eventually(lambda: len(asked) == len(slow))
+        assert not router.lane.holds.by_tenant
+        assert not any(each.done() for each in slow)
+        go_on.set()
+        assert [(await each).status for each in slow] == [200] * len(slow)
