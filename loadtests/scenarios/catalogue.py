@@ -54,9 +54,12 @@ def _told_ms(run: Run) -> float | None:
 
 
 def _back_seconds(run: Run) -> float | None:
-    """From the lost cell's return to its tenants' last refusal, the longest of several times."""
+    """From the lost cell's return to its tenants' last refusal, the longest of several times.
+
+    Of reads and writes: the time of a stream is that to its first event, and the next loss may be what ended it.
+    """
     found = []
-    told = run.samples[failed(run.samples) & ~run.others]
+    told = run.samples[failed(run.samples) & ~run.others & run.quick]
     told_at = told["due"] + told["seconds"]
     losses = sorted(span.from_second for span in run.spans if span.disturbs)
     for span in run.spans:

@@ -88,6 +88,15 @@ def test_only_tenants_of_a_lost_cell_may_fail() -> None:
     assert figures("cell_loss", run_of(samples, LOSS, BACK))["others_errors"] == (1, False)
 
 
+@pytest.mark.parametrize(("operation", "seconds"), [("read", 17.0), ("stream", 0.0)])
+def test_a_cell_is_back_when_reads_and_writes_are_refused_no_more(operation: str, seconds: float) -> None:
+    """A stream that came before the next loss, and was ended by it, is no refusal of when it came."""
+    samples = samples_of()
+    late = samples[2950]
+    late["tenant"], late["status"], late["operation"] = 1, 503, OPERATIONS.index(operation)
+    assert figures("cell_loss", run_of(samples, LOSS, BACK))["back_seconds"] == (seconds, not seconds)
+
+
 @pytest.mark.parametrize(("slower", "passed"), [(1.0, True), (1.09, True), (1.2, False)])
 def test_others_are_compared_with_calm_times(slower: float, passed: bool) -> None:
     """What the lost cell's own tenants wait, and what it costs to start it again, is not in it."""
