@@ -7,6 +7,7 @@ Redis is there at once. Postgres needs some seconds the first time, and programs
 so those that prepare a schema do not wait for it here, but themselves, as they must anyway.
 """
 
+import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -158,6 +159,8 @@ class Blueprint:
             "DIRECTORY_REDIS_URL": self.directory_redis_url(),
             "CELLS_PATH": str(self._layout.tell_mover(dsns)),
             "LOOK_SECONDS": "0.2",
+            # Here moves share their processors with all that they are to spare.
+            "MOVES": os.environ.get("CELLWAY_MIGRATION_MOVES", str(max(2, os.cpu_count() or 1))),
         }
         return self._program(MOVER, self._commands.mover, "CELLWAY_MIGRATION_", environment, needs=())
 
