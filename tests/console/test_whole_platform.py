@@ -62,7 +62,12 @@ async def test_tls_is_one_switch_for_the_whole_platform(cellway: Cellway, tmp_pa
     async with Platform(root, 2, UpSettings(**SYSTEM_PORTS)) as platform, aiohttp.ClientSession() as session:
         assert platform.url("cell-1 api").startswith("http://")
         for name in tenants:
-            assert await read(platform, session, name, keys[name]) == 200
+
+            async def served(name: str = name) -> bool:
+                return await read(platform, session, name, keys[name]) == 200
+
+            # A router begins with the addresses that it knew, and hears of others a moment after placement did.
+            await eventually(served)
 
 
 async def key_of(platform: Platform, session: aiohttp.ClientSession, name: str) -> str:
