@@ -12,7 +12,7 @@ BODY = "Content-Length: 4\r\n"
 
 async def test_a_slow_answer_at_the_new_home_holds_nobody_up() -> None:
     """Another one asks as well, and is answered: then all go on."""
-    async with about_to_move() as switch, resting(switch.feed, hold_seconds=60.0) as router:
+    async with about_to_move() as switch, resting(switch.feed, refresh_seconds=60.0, hold_seconds=60.0) as router:
         go_on, asked = asyncio.Event(), asyncio.Event()
         fenced = switch.new.script
 
