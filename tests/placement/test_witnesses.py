@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from directory.errors import Unavailable
 from directory.memory_registry import MemoryRegistry
@@ -84,19 +85,24 @@ async def test_a_registry_that_is_away_is_asked_in_good_time_and_told_once_in_a_
     witnesses, tasks = Witnesses(registry, Reach(clock), clock), Tasks(clock)
     registry.is_away = True
     with capture_logs() as lines:
+
+        def told() -> list[EventDict]:
+            """Not what a platform that other tests have asked for tells meanwhile."""
+            return [line for line in lines if line.get("what") == "registry"]
+
         tasks.keep("cells", witnesses.cells.step)
         for _ in range(1200):
             clock.advance(0.5)
             for _ in range(5):
                 await asyncio.sleep(0)
         assert 120 <= registry.asked <= 600
-        assert 4 <= len(lines) <= 5
-        assert {(line["event"], line["what"], line["service"]) for line in lines} == {("away", "registry", "cell")}
+        assert [line["service"] for line in told()] in (["cell"] * 4, ["cell"] * 5)
+        assert {line["event"] for line in told()} == {"away"}
         registry.is_away = False
 
         def is_back() -> bool:
             clock.advance(1)
-            return lines[-1]["event"] == "back"
+            return told()[-1]["event"] == "back"
 
         await eventually(is_back)
     await tasks.close()
