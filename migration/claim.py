@@ -1,6 +1,5 @@
 """One claim's time with a move: what is known of it, what the directory is told, and the two databases."""
 
-import asyncio
 import time
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -153,12 +152,16 @@ class Claim:
         """The source's schema, once it is known that its rows fit into the destination. Obstacle."""
         if self._schema is None:
             source, destination = await self.source(), await self.destination()
-            async with source.connected() as one, destination.connected() as other:
-                here, there = await asyncio.gather(read_schema(one), read_schema(other))
+            # One after the other: nobody waits for this, and whoever is served there needs the processors too.
+            here, there = [await self._schema_of(end) for end in (source, destination)]
             if found := (*obstacles(here, there), *spelled_otherwise(here, self.move.tenant_id)):
                 raise Obstacle("; ".join(str(each) for each in found))
             self._schema = replace(here, other=there.fingerprint)
         return self._schema
+
+    async def _schema_of(self, end: End) -> Schema:
+        async with end.connected() as connection:
+            return await read_schema(connection)
 
     async def known(self) -> Notes:
         """How far the destination is."""

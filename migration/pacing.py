@@ -38,8 +38,8 @@ MOST_BETWEEN_SECONDS = 0.5
 FREE_SECONDS = 1.0
 """Whoever copies no longer than this does not wait until it is known what is usual, but is gentle."""
 GENTLE_PART, GENTLE_TIME = 0.02, 0.5
-"""Of a usual chunk, and of the time: what commits take tells nothing yet, and most tenants are copied by then. Who
-comes in between waits a few milliseconds."""
+"""Of a usual chunk, one after the other, and of the time: what commits take tells nothing yet, and most tenants
+are copied by then. Who comes in between waits a few milliseconds."""
 LEARN_SECONDS = 5.0
 """Longer is not waited for that; it is tried again after"""
 LEARN_AGAIN_SECONDS = 300.0
@@ -236,6 +236,8 @@ class Turns:
     def __post_init__(self) -> None:
         self._joined = time.monotonic()
         self._waited_seconds = self._copied_seconds = 0.0
+        self._gently = asyncio.Lock()
+        """Until a gentle chunk and the rest after it are over."""
 
     def told(self) -> dict[str, float]:
         """For the move's progress: which share of its time it waited, and why."""
@@ -246,23 +248,28 @@ class Turns:
     async def chunk(self, waiting: Waiting) -> AsyncIterator[float]:
         """The share of a usual chunk that may be copied now. `waiting` is called now and then until then."""
         came = time.monotonic()
-        part, of_time = 1.0, 1.0
-        if came - self._joined > FREE_SECONDS:
+        if came - self._joined > FREE_SECONDS or self.source.is_blind:
             self.source.learn()
-        elif not self.source.is_blind:
-            part, of_time = GENTLE_PART, GENTLE_TIME
+            async with self._turn(waiting, came) as share:
+                yield share
+            return
+        async with self._gently:
+            async with self._turn(waiting, came) as share:
+                began = time.monotonic()
+                yield share * GENTLE_PART
+            rest_seconds = min(FREE_SECONDS, (time.monotonic() - began) * (1 / GENTLE_TIME - 1))
+            await asyncio.sleep(rest_seconds)
+            self._waited(rest_seconds)
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, waiting: Waiting, came: float) -> AsyncIterator[float]:
         async with self.source.turn(waiting) as share:
             began = time.monotonic()
             self._waited(began - came)
             try:
-                yield share * part
+                yield share
             finally:
-                took = time.monotonic() - began
-                self._copied_seconds += took
-        if of_time < 1:
-            rest_seconds = min(FREE_SECONDS, took * (1 / of_time - 1))
-            await asyncio.sleep(rest_seconds)
-            self._waited(rest_seconds)
+                self._copied_seconds += time.monotonic() - began
 
     def _waited(self, seconds: float) -> None:
         self._waited_seconds += seconds

@@ -1,6 +1,8 @@
 """Sources are spared: real commits that become slow, and what becomes of the copies that they are slow for."""
 
 import asyncio
+import itertools
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -193,6 +195,25 @@ async def test_whoever_copies_only_for_a_moment_does_not_wait_to_know_what_is_us
         async with turns.chunk(nothing) as share:
             assert (share, turns.source.pace.learnt) == (pacing.GENTLE_PART, False)
         assert turns.told()["throttled"] > 0
+
+
+async def test_gentle_chunks_come_one_after_the_other_however_many_would(
+    paces: Paces, places: tuple[Place, Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two at once, each resting for half of the time, would leave no moment without one."""
+    monkeypatch.setattr(pacing, "FREE_SECONDS", 60.0)
+    times: list[tuple[float, float]] = []
+    async with paces.copying(CELL) as turns:
+
+        async def copies() -> None:
+            async with turns.chunk(nothing):
+                began = time.monotonic()
+                await places[0].fetch("SELECT count(*) FROM generate_series(1, 50000)")
+                times.append((began, time.monotonic()))
+
+        await asyncio.gather(*(copies() for _ in range(3)))
+    for (began, ended), (later, _) in itertools.pairwise(sorted(times)):
+        assert later - ended >= 0.9 * (ended - began)
 
 
 async def test_where_a_role_may_not_probe_copies_go_on_as_they_did(server: PostgresServer, tmp_path: Path) -> None:
