@@ -5,6 +5,7 @@ In reading order:
 - `ends`: one database of a move, as readers with a snapshot and writers with a token; `catalog` reads its schema;
 - `copying`: the first copy, chunk by chunk; `streams`: rows on their way, never decoded;
 - `pacing`, `probing`: copies wait for turns, by how long commits take at their source;
+- `statistics`: planners learn of the rows that came;
 - `stepping`: from a snapshot at which both ends are equal to a later one, which is the heart of it;
 - `verifying`, `sequences`, `removing`: sums of all rows, numbers to come, rows to go;
 - `fences`, `switching`: who may write where, and the moment when that changes;

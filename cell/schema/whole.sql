@@ -578,4 +578,4 @@ GRANT SELECT (tenant_id, at) ON cell.audit_entries TO cell_relay;
 GRANT SELECT ON cellway.tables TO cell_mover;
 GRANT EXECUTE ON FUNCTION cellway.enter, cellway.lock_key, cellway.set_fence, cellway.take, cellway.act, cellway.note,
     cellway.forget_notes, cellway.hand_over, cellway.set_captured, cellway.logged, cellway.forget_logged,
-    cellway.history, cellway.key_of, cellway.name_of TO cell_mover;
+    cellway.history, cellway.key_of, cellway.name_of, cellway.refresh_statistics TO cell_mover;

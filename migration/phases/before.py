@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from directory.rules.tables import Schema, Table
-from migration import fences, metrics, removing, stepping, switching
+from migration import fences, metrics, removing, statistics, stepping, switching
 from migration.claim import Claim
 from migration.copying import copy_table, without_rows
 from migration.ends import End, Reader
@@ -124,6 +124,8 @@ async def copying(claim: Claim) -> None:
                 )
     async with destination.writing(claim.move.token) as writing:
         await writing.note()  # from here on it is known to be there, so it has to be on the disk
+    for end in (source, destination):
+        await statistics.refresh(end, schema, {relation: each.rows for relation, each in done.items()})
     rows = sum(each.rows for each in done.values())
     metrics.ROWS.labels("copy").inc(rows - before)
     copied_bytes = sum(each.bytes for each in done.values())

@@ -50,15 +50,24 @@ def _beyond(table: Table, which: Literal[1, 2], array: str) -> str:
     return written
 
 
-def _matches(table: Table, keys: str) -> str:
-    """Joins the table `t` to the keys of the log, which are columns k1, k2 … of `keys`, as text."""
-    conditions = [_of_tenant(table, "t.")]
-    conditions += [
-        f"t.{quoted(name)} {table[name].operators[0]} {keys}.k{number}::{table[name].plain_type}"
+def _found(table: Table, keys: str, wanted: Sequence[str] = ("*",)) -> str:
+    """From the keys of the log, which are columns k1, k2 … of `keys` as text, to their rows of the tenant, `t`.
+
+    Row by row along the key, and never otherwise: statistics are often of before the tenant came, so a planner
+    that may choose believes it has one row, and compares each of its rows with each of the keys. So `OFFSET 0`
+    keeps the order, and the tenant is a part of the key whose value it does not know, or looked at afterwards.
+    """
+    conditions = [
+        f"t.{quoted(name)} = (SELECT current_setting('app.tenant')::{table[name].plain_type})"
+        if name == table.tenant
+        else f"t.{quoted(name)} {table[name].operators[0]} k.k{number}::{table[name].plain_type}"
         for number, name in enumerate(table.key, 1)
-        if name != table.tenant
     ]
-    return " AND ".join(conditions)
+    columns = ", ".join(f"t.{name}" for name in wanted)
+    return (
+        f"{keys} k CROSS JOIN LATERAL (SELECT {columns} FROM {table.relation} t WHERE {' AND '.join(conditions)} "
+        f"OFFSET 0) t WHERE {_of_tenant(table, 't.')}"
+    )
 
 
 def _texts(table: Table, names: Sequence[str]) -> str:
@@ -104,10 +113,15 @@ def _setting(name: str) -> str:
     return f"current_setting('cellway.{name}')::text[]"
 
 
-def _columns_of(table: Table) -> str:
+def _columns(table: Table) -> str:
     # As it goes out, xml loses what it says of its encoding.
-    columns = (f"t.{quoted(column.name)}{'::text' if column.base == 'xml' else ''}" for column in table.copied)
-    return f"SELECT {', '.join(columns)} FROM {table.relation} t"
+    return ", ".join(
+        f"t.{quoted(column.name)}{'::text' if column.base == 'xml' else ''}" for column in table.copied
+    )
+
+
+def _columns_of(table: Table) -> str:
+    return f"SELECT {_columns(table)} FROM {table.relation} t"
 
 
 def holds_any(tables: Sequence[Table]) -> str:
@@ -121,17 +135,29 @@ def rows_of_tenant(table: Table) -> str:
     return f"{_columns_of(table)} WHERE {_of_tenant(table, 't.')}"
 
 
+def expected_rows(table: Table) -> str:
+    """How many of a tenant's rows the planner believes that there are; its plan as JSON."""
+    return (
+        f"-- Asked, and not counted.\nEXPLAIN (FORMAT JSON) SELECT FROM {table.relation} WHERE {_of_tenant(table)}"
+    )
+
+
 def rows_of_keys(table: Table) -> str:
     """The rows, as they are now, of the keys that were written since."""
     parts = ", ".join(f"key[{number}] AS k{number}" for number in range(1, len(table.key) + 1))
     keys = (
         f"(SELECT {parts} FROM cellway.logged(current_setting('app.tenant'), current_setting('cellway.since')) "
-        f"WHERE relation = {text_of(table.relation)}) k"
+        f"WHERE relation = {text_of(table.relation)})"
     )
     if all(table[name].exact for name in table.key):
-        return f"{_columns_of(table)} JOIN {keys} ON {_matches(table, 'k')}"
+        return f"SELECT {_columns(table)} FROM {_found(table, keys)}"
     # Two texts may mean one row: 1.0 and 1.00, or abc and ABC where a collation or a type holds them equal.
-    return f"{_columns_of(table)} WHERE EXISTS (SELECT FROM {keys} WHERE {_matches(table, 'k')})"
+    return f"{_columns_of(table)} WHERE {_is_found(table, keys)}"
+
+
+def _is_found(table: Table, keys: str) -> str:
+    places = _found(table, keys, ("ctid", quoted(table.tenant)))
+    return f"t.ctid = ANY (ARRAY(SELECT t.ctid FROM {places}))"
 
 
 def delete_keys(tables: Sequence[Table], *, noted: bool = True) -> str:
@@ -142,18 +168,19 @@ def delete_keys(tables: Sequence[Table], *, noted: bool = True) -> str:
     number = 3 if noted else 0
     parts = []
     for place, table in enumerate(tables):
-        arrays = []
-        for _ in table.key:
-            number += 1
-            arrays.append(f"${number}::text[]")
-        names = ", ".join(f"k{at}" for at in range(1, len(table.key) + 1))
-        parts.append(
-            f"gone{place} AS (DELETE FROM {table.relation} t USING unnest({', '.join(arrays)}) k({names}) "
-            f"WHERE {_matches(table, 'k')})"
-        )
+        keys = _bound_keys(table, number)
+        number += len(table.key)
+        parts.append(f"gone{place} AS (DELETE FROM {table.relation} t WHERE {_is_found(table, keys)})")
     gone = f"WITH {', '.join(parts)} " if parts else ""
     done = "cellway.note($1, $2, $3, NULL)" if noted else "1"
     return f"-- What was written since is read again.\n{gone}SELECT {done}"
+
+
+def _bound_keys(table: Table, before: int) -> str:
+    """As columns k1, k2 …: one array a column of the key, the first of them bound to the place behind `before`."""
+    places = range(1, len(table.key) + 1)
+    arrays = ", ".join(f"${before + place}::text[]" for place in places)
+    return f"(SELECT * FROM unnest({arrays}) k({', '.join(f'k{place}' for place in places)}))"
 
 
 def delete_tenant(table: Table) -> str:
@@ -247,7 +274,7 @@ def dangling(looks: Sequence[tuple[Table, ForeignKey, bool]]) -> str:
 
     Where the third of a look is true, only rows of some keys are looked at, with one array a column of the key.
     """
-    number, parts = 0, []
+    number, parts = 0, list[str]()
     for place, (table, foreign_key, is_keyed) in enumerate(looks):
         pairs = " AND ".join(
             f"r.{quoted(there)} = t.{quoted(here)}"
@@ -255,14 +282,12 @@ def dangling(looks: Sequence[tuple[Table, ForeignKey, bool]]) -> str:
         )
         given = " AND ".join(f"t.{quoted(name)} IS NOT NULL" for name in foreign_key.columns)
         values = ", ".join(f"t.{quoted(name)}::text" for name in foreign_key.columns)
-        keys, rows = "", _of_tenant(table, "t.")
+        rows = f"{table.relation} t WHERE {_of_tenant(table, 't.')}"
         if is_keyed:
-            arrays = ", ".join(f"${number + at}::text[]" for at in range(1, len(table.key) + 1))
+            rows = _found(table, _bound_keys(table, number))
             number += len(table.key)
-            keys = f" JOIN unnest({arrays}) k({', '.join(f'k{at}' for at in range(1, len(table.key) + 1))}) ON "
-            keys, rows = keys + _matches(table, "k"), "true"
         parts.append(
-            f"(SELECT {place} AS place, ARRAY[{values}] AS given FROM {table.relation} t{keys} WHERE {rows} "
+            f"(SELECT {place} AS place, ARRAY[{values}] AS given FROM {rows} "
             f"AND {given} AND NOT EXISTS (SELECT FROM {foreign_key.referenced} r WHERE {pairs}) LIMIT 1)"
         )
     found = " UNION ALL ".join(parts)

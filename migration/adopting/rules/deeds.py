@@ -15,6 +15,7 @@ MOVER_CALLS = (
     *("take(text, text, bigint)", "act(text, bigint)", "note(text, bigint, text, jsonb)"),
     *("hand_over(text, text, jsonb)", "forget_notes(text, bigint)", "set_captured(boolean)", "logged(text, text)"),
     *("forget_logged(text, text, integer)", "history()", "key_of(regclass)", "name_of(regclass)"),
+    "refresh_statistics(text)",
 )
 """What a mover may call, and so may whoever speaks the control contract here."""
 STEWARD_CALLS = ("fences(text, integer)",)

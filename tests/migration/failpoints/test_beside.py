@@ -1,6 +1,7 @@
 """What goes on beside a move: other moves, another mover, and the directory's Redis, which has no part in it."""
 
 import asyncio
+import json
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -70,3 +71,20 @@ async def test_a_move_says_which_share_of_its_copy_it_waited_to_spare_its_source
     client = await world.tenant()
     move = await world.reaches(await world.plan(client), "REVERSIBLE")
     assert 0 <= move.progress["throttled"] < 1
+
+
+async def test_planners_know_of_a_large_tenant_before_it_is_served_in_its_new_home(world: World) -> None:
+    """They were told last when there was nobody; until they are told again, its own statements would be slow."""
+    client, home = await world.tenant(), world.places["destination"]
+    for place in world.places.values():
+        await place.execute("ANALYZE ledger.shelves")
+    source = await world.home(client)
+    async with world.places["source"].session() as connection, connection.transaction():
+        await connection.execute("SELECT cellway.enter($1, $2)", client.tenant_id, source.epoch)
+        await connection.execute(
+            "INSERT INTO ledger.shelves SELECT $1, n, 'many' FROM generate_series(1000, 6000) n", client.tenant_id
+        )
+    await world.reaches(await world.plan(client), "REVERSIBLE")
+    expected = "EXPLAIN (FORMAT JSON) SELECT FROM ledger.shelves WHERE tenant_id = '{}'"
+    [[plan]] = await home.fetch(expected.format(client.tenant_id))
+    assert json.loads(plan)[0]["Plan"]["Plan Rows"] > 2500
