@@ -10,9 +10,10 @@ exit code is 1 when a write failed, and when a goal is missed.
 import argparse
 import asyncio
 import json
+import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -84,15 +85,18 @@ def missed(found: Mapping[str, Any]) -> list[str]:
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """What was asked for."""
     found: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory(prefix="cellway-migration-") as name:
-        folder = Path(name)
-        if "engine" in options.only:
-            found |= uvloop.run(engine(folder, options.rows, options.rounds))
-        if "pauses" in options.only:
-            found |= asyncio.run(pauses.measure(folder / "pauses", options.moves))
-        if "evacuation" in options.only:
-            found |= asyncio.run(pauses.evacuate(folder / "evacuation", options.tenants))
+    for part in options.only:
+        with tempfile.TemporaryDirectory(prefix="cellway-migration-") as name:
+            os.sync()  # or this part waits for the disk that the one before has left to be written
+            found |= WORK[part](Path(name), options)
     return found
+
+
+WORK: Mapping[str, Callable[[Path, argparse.Namespace], dict[str, Any]]] = {
+    "engine": lambda folder, options: uvloop.run(engine(folder, options.rows, options.rounds)),
+    "pauses": lambda folder, options: asyncio.run(pauses.measure(folder, options.moves)),
+    "evacuation": lambda folder, options: asyncio.run(pauses.evacuate(folder, options.tenants)),
+}
 
 
 def main() -> int:
