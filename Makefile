@@ -11,9 +11,8 @@ PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check --
 # The files in which tests are that run alone: to collect all the others takes as long as some of these.
 ALONE := grep -lrE 'mark\.(alone|platform)\b' tests --include='test_*.py'
 STACK := grep -lrE 'mark\.stack\b' tests --include='test_*.py'
-# Side by side, a file's tests in one process; one process more than there are processors, for most tests wait for servers.
-PROCESSES := $(shell expr $$(nproc 2>/dev/null || sysctl -n hw.ncpu) + 1)
-BESIDE := --numprocesses $(PROCESSES) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+# Side by side, a file's tests in one process.
+BESIDE := --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 LOAD_OPTIONS = $(if $(SECONDS),--seconds $(SECONDS)) $(if $(RATE),--rate $(RATE)) $(if $(SEED),--seed $(SEED))
 SOURCES := runtime directory router cell placement migration console loadtests tests
 

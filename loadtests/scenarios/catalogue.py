@@ -142,12 +142,13 @@ ALL = (
         name="noisy_neighbour",
         title="A noisy neighbour",
         proves="A tenant that floods is held to its limit; its neighbours, in its own cell too, notice nothing.",
-        seconds=150,
+        seconds=300,
         share=0.3,
         surges=tuple(
-            Surge(at, at + 0.07, 1.0, "one tenant asks as often as all others together", noisy=True)
-            # Calm and disturbed in turn, so that what else the machine does hits both alike.
-            for at in (0.06, 0.21, 0.36, 0.51, 0.66, 0.81)
+            Surge(at / 100, at / 100 + 0.035, 1.0, "one tenant asks as often as all others together", noisy=True)
+            # Calm and disturbed in turn, so that what else the machine does hits both alike; for so long that the
+            # slowest hundredth of either are enough requests to be compared.
+            for at in range(4, 92, 7)
         ),
         goals=(
             _others_errors("No request of the other tenants fails"),

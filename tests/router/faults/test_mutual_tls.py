@@ -301,6 +301,7 @@ async def test_certificates_are_replaced_under_traffic(tmp_path: Path, monkeypat
             for _ in range(3):
                 group.create_task(requests())
             looking = group.create_task(looked(serving))
+            await many_more()  # with the first ones
             for shows, serves in renewals:
                 await replaced(shows, shown, calling)
                 await replaced(serves, served, serving)
