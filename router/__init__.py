@@ -26,7 +26,7 @@ notices.
 from runtime import compiled
 
 COMPILED = (
-    *("bodies", "client", "holds", "lane", "metrics", "outbox", "passage", "pipe", "tenants", "waits"),
+    *("bodies", "client", "holds", "lane", "metrics", "outbox", "passage", "pipe", "problems", "tenants", "waits"),
     *("upstream/connection", "upstream/pool", "upstream/remains"),
     *("rules/breaker", "rules/budget", "rules/chunks", "rules/concurrency", "rules/decide", "rules/frames"),
     *("rules/head", "rules/headers", "rules/identify", "rules/memo", "rules/rates"),

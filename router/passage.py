@@ -24,16 +24,15 @@ from router.errors import (
     gave_up,
     malformed,
     no_such_tenant,
-    too_many,
 )
 from router.pipe import Pipe
-from router.problems import date_line, problem_bytes
+from router.problems import Prepared, answer_bytes, date_line, prepared, wait_longer
 from router.rules import headers, strict
 from router.rules.chunks import Malformed, framed, last_chunk
 from router.rules.decide import FAULTS, Attempt, GiveUp, Outcome, Refresh, decide
 from router.rules.head import Framing
 from router.rules.identify import PATH_PREFIX, Identified, Unidentified, identify
-from router.rules.rates import limit_header
+from router.rules.rates import Bucket, limit_header, retry_after
 from router.rules.requests import RequestHead
 from router.rules.responses import ResponseHead
 from router.tenants import Tenant
@@ -141,12 +140,14 @@ class Passage:
         pool = tenant.pool
         if pool is None or pool.state == "stopped" or not pool.breaker.closed:
             return False
+        bucket = tenant.bucket
+        if bucket is not None and (wait_seconds := bucket.take(now)):
+            self._refuse_over_rate(tenant, bucket, wait_seconds, now)
+            return True
         connection = pool.lend(tenant, now)
         if connection is None:
-            return False
-        bucket = tenant.bucket
-        if bucket is not None and bucket.take(now):
-            pool.give_back(connection, now)
+            if bucket is not None:
+                bucket.put_back()
             return False
         tenant.requests += 1
         pool.budget.requests += 1
@@ -279,8 +280,7 @@ class Passage:
         self.tenant = tenant
         bucket = tenant.bucket
         if bucket is not None and (wait_seconds := bucket.take(now)):
-            left = b"RateLimit: %b\r\n" % limit_header(bucket.remaining(now), wait_seconds)
-            self.refuse(too_many(wait_seconds), "rate", about=tenant.policy + left)
+            self._refuse_over_rate(tenant, bucket, wait_seconds, now)
             return
         tenant.requests += 1
         if tenant.name in self.lane.holds.by_tenant:
@@ -657,8 +657,17 @@ class Passage:
             number=2 if last else 1 if moving else max(1, self.attempts - self.stale_attempts),
         )
 
-    def refuse(self, error: ApiError, reason: str, *, close: bool = False, about: bytes = b"") -> None:
-        """Tell the client what is wrong; `reason` is for the metrics, `about` further header lines."""
+    def refuse(self, error: ApiError, reason: str, *, close: bool = False) -> None:
+        """Tell the client what is wrong; `reason` is for the metrics."""
+        self._refuse(prepared(error), reason, close=close)
+
+    def _refuse_over_rate(self, tenant: Tenant, bucket: Bucket, wait_seconds: float, now: float) -> None:
+        left = b"RateLimit: %b\r\n" % limit_header(bucket.remaining(now), wait_seconds)
+        self._refuse(wait_longer(retry_after(wait_seconds)), "rate", about=tenant.policy + left)
+
+    def _refuse(self, answer: Prepared, reason: str, *, close: bool = False, about: bytes = b"") -> None:
+        """`about`: further header lines."""
+        error = answer.error
         if self._ended:
             return
         if self._answering:
@@ -671,8 +680,8 @@ class Passage:
         self._keep_alive = (
             self._keep_alive and read and not (close or self.lane.leaving or strict.asks_upgrade(self.head))
         )
-        data = problem_bytes(
-            error,
+        data = answer_bytes(
+            answer,
             self.head.minor,
             keep_alive=self._keep_alive,
             ident=self.ident,

@@ -1,10 +1,16 @@
 """Answers of the router's own, as bytes."""
 
 from email.utils import formatdate
+from functools import lru_cache
 from time import time
+from typing import Final, NamedTuple
 
-from router.rules.headers import connection_line, own_bytes
+from router.errors import too_many
+from router.rules.headers import connection_line, own_lines
 from runtime.api.problem import ApiError
+
+MOST_WAITS: Final = 64
+"""Different `Retry-After` of which the answer is kept."""
 
 _date: tuple[int, bytes] = (0, b"")
 
@@ -18,15 +24,45 @@ def date_line() -> bytes:
     return _date[1]
 
 
-def problem_bytes(
-    error: ApiError, minor: int, *, keep_alive: bool, ident: bytes = b"", empty: bool = False, about: bytes = b""
-) -> bytes:
-    """An error as a response. `empty`: without the body, for HEAD. `about`: further header lines."""
-    body = error.body()
+class Prepared(NamedTuple):
+    """An error, and what of its answer is the same each time: the first lines of its head, and the body."""
+
+    error: ApiError
+    first: bytes
+    body: bytes
+
+
+def prepared(error: ApiError) -> Prepared:
+    """Made ready to be sent."""
     # In the order that a cell's problem has once it was passed on: who answered is not to be seen.
     lines = [(name.encode(), value.encode()) for name, value in error.shown_headers().items()]
-    last = b"X-Request-Id: %b\r\n" % ident if ident else b""
-    last = b"%b%bContent-Length: %d\r\n%b" % (date_line(), last, len(body), about)
     title = error.problem().title.encode()
-    head = own_bytes(error.status, title, lines, last + connection_line(minor, keep_alive=keep_alive))
-    return head if empty else head + body
+    return Prepared(error, own_lines(error.status, title, lines), error.body())
+
+
+@lru_cache(MOST_WAITS)
+def wait_longer(seconds: int) -> Prepared:
+    """`too_many`, kept: whoever floods is refused all the time, and each refusal takes time of everybody else."""
+    return prepared(too_many(seconds))
+
+
+def answer_bytes(
+    answer: Prepared, minor: int, *, keep_alive: bool, ident: bytes = b"", empty: bool = False, about: bytes = b""
+) -> bytes:
+    """The response. `empty`: without the body, for HEAD. `about`: further header lines."""
+    parts = (
+        answer.first,
+        date_line(),
+        b"X-Request-Id: %b\r\n" % ident if ident else b"",
+        b"Content-Length: %d\r\n" % len(answer.body),
+        about,
+        connection_line(minor, keep_alive=keep_alive),
+        b"\r\n",
+        b"" if empty else answer.body,
+    )
+    return b"".join(parts)
+
+
+def problem_bytes(error: ApiError, minor: int, *, keep_alive: bool, ident: bytes = b"") -> bytes:
+    """An error as a response."""
+    return answer_bytes(prepared(error), minor, keep_alive=keep_alive, ident=ident)

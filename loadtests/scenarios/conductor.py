@@ -17,7 +17,7 @@ from loadtests.router.noise import Noise
 from loadtests.router.report import machine
 from loadtests.scenarios import stage as stages
 from loadtests.scenarios.faults import ACTIONS, Log, require_possible
-from loadtests.scenarios.load import END_SECONDS, capacity, loading
+from loadtests.scenarios.load import END_SECONDS, Loading, capacity, loading
 from loadtests.scenarios.rules.arrivals import Arrivals, poisson, together, zipf
 from loadtests.scenarios.rules.goals import Judged, judge
 from loadtests.scenarios.rules.run import Run, Span
@@ -169,15 +169,17 @@ async def _played(
 ) -> Outcome:
     log, notes = Log(), [how]
     arrivals = draw(scenario, chance, stage, rate, seconds)
-    async with loading(folder, stage.way, arrivals, f"{stage.first}r") as load:
-        noise, began = Noise(), datetime.now(UTC)
+    noisy = () if stage.noisy is None else (stage.noisy,)
+    noise = np.isin(arrivals["tenant"], noisy)
+    async with loading(folder, stage.way, arrivals[~noise], f"{stage.first}r", arrivals[noise]) as load:
+        others, began = Noise(), datetime.now(UTC)
         log.began = await load.begin()
         async with asyncio.TaskGroup() as group:
             for fault in scenario.faults:
                 meant = replace(fault, cell=options.given.cell) if options.given and fault.cell else fault
                 group.create_task(_disturb(stage, meant, log, seconds))
             samples = await load.ended(seconds + END_SECONDS)
-        others_cores = noise.cores()
+        others_cores = others.cores()
     spans = [*log.spans, *_expected(scenario, seconds)]
     found = Run(
         seconds=seconds,
@@ -186,11 +188,11 @@ async def _played(
         homes=stage.homes,
         spans=sorted(spans, key=lambda span: span.from_second),
         switches=log.switches,
-        noisy=() if stage.noisy is None else (stage.noisy,),
+        noisy=noisy,
         facts=log.facts,
     )
     judged = judge(scenario.goals, found)
-    notes += [*log.notes, *_notes(found, load.told, others_cores, embedded=options.given is None)]
+    notes += [*log.notes, *_notes(found, load, others_cores, embedded=options.given is None)]
     circumstances = Circumstances(
         began.strftime("%Y-%m-%dT%H:%M:%SZ"), machine(), stage.target, options.seed, mix_of(scenario, stage), notes
     )
@@ -215,30 +217,32 @@ def _expected(scenario: Scenario, seconds: float) -> list[Span]:
     return found
 
 
-def _notes(run: Run, told: dict[str, Any], others_cores: float, *, embedded: bool) -> list[str]:
+def _notes(run: Run, load: Loading, others_cores: float, *, embedded: bool) -> list[str]:
     """What people should know when they read the figures."""
     found = []
-    late = run.samples["late"]
+    late = run.samples["late"][~np.isin(run.samples["tenant"], list(run.noisy))]
     if len(late):
         found.append(
             f"The client itself sent half of the requests within {np.quantile(late, 0.5) * 1000:.1f} ms of their "
             f"due time and 99 of 100 within {np.quantile(late, 0.99) * 1000:.1f} ms; that is part of each latency."
         )
-        milliseconds = told["cpu_seconds"] / len(late) * 1000
+        milliseconds = load.cpu_seconds / len(run.samples) * 1000
         found.append(f"The client took {milliseconds:.2f} ms of CPU time for each request.")
+    if run.noisy:
+        found.append("The flood came from a client of its own, that gives way to all else on this machine.")
     if embedded:
         found.append(f"Other programs used {others_cores:.2f} cores of this machine meanwhile.")
-    if told.get("repeated"):
+    if load.repeated:
         found.append(
-            f"{told['repeated']} requests were sent once more on a new connection, for the kept one was closed "
+            f"{load.repeated} requests were sent once more on a new connection, for the kept one was closed "
             "before an answer began, as HTTP has clients do."
         )
     if bad := reasons(run.samples):
         found.append(
             "Failures by what clients saw: " + ", ".join(f"{k}: {n}" for k, n in sorted(bad.items())) + "."
         )
-    if told["said"]:
-        said = sorted(told["said"].items(), key=lambda each: -each[1])[:MOST_SAID]
+    if load.said:
+        said = load.said.most_common(MOST_SAID)
         found.append(
             "Refusals, in the words of the answers: " + "; ".join(f"{words} ({n})" for words, n in said) + "."
         )

@@ -36,8 +36,12 @@ from loadtests.scenarios.rules.samples import FORMAT, SILENT, WORDS
 LAST_SECONDS = 2 * ANSWER_SECONDS
 """After the last request was due, for the answers that are still to come."""
 FLUSH_SECONDS = 1.0
-FIRST = -10
-"""The priority of whoever sends at set times."""
+FIRST, LAST = -10, 19
+"""Priorities: of whoever sends at set times, and of whoever floods.
+
+The first comes before the platform, for elsewhere a client has a processor of its own; else one that has more to
+send than the machine carries would send it late, and for longer. The other comes after all else.
+"""
 AUTOGROUP = Path("/proc/self/autogroup")
 
 
@@ -216,16 +220,15 @@ def run_closed(plan: dict[str, Any]) -> dict[str, Any]:
     return {"per_second": len(done) / closed["seconds"], "failed": len(done) - well}
 
 
-def come_first() -> None:
-    """Be given a processor before the platform is, if the system lets us: elsewhere a client has its own.
+def count_as(priority: int) -> None:
+    """Be given a processor before others are, or after them, if the system lets us.
 
-    Else one that has more to send than the machine carries would send it late, and for longer. Linux shares its
-    processors among sessions first, of which this process leads one, and then among processes.
+    Linux shares its processors among sessions first, of which this process leads one, and then among processes.
     """
     with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, FIRST)
+        os.setpriority(os.PRIO_PROCESS, 0, priority)
     with contextlib.suppress(OSError):
-        AUTOGROUP.write_text(str(FIRST), encoding="ascii")
+        AUTOGROUP.write_text(str(priority), encoding="ascii")
 
 
 def tell(what: str) -> None:
@@ -241,7 +244,7 @@ def main() -> None:
     if plan["closed"]:
         told = run_closed(plan)
     else:
-        come_first()
+        count_as(LAST if plan["gives_way"] else FIRST)
         told = run_open(plan, sys.stdin)
     tell(json.dumps(told))
 

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,32 +49,30 @@ class Way:
             "events_path": self.events_path,
             "ca": self.ca,
             "closed": None,
+            "gives_way": False,
             **more,
         }
 
 
-class Loading:
-    """A driver that is ready, and then sends."""
+class _Driver:
+    """A process that is told when to begin, and says what came of it."""
 
     def __init__(self, process: Process, folder: Path, log: Path) -> None:
         self._process, self._folder, self._log = process, folder, log
-        self.told: dict[str, Any] = {}
 
-    async def begin(self) -> float:
-        """Say go; the monotonic moment of the first second."""
+    async def go(self, at: float) -> None:
+        """The first second begins at that time of the system's clock. CannotMeasure."""
         stdin = self._process.stdin
         if stdin is None:
             raise CannotMeasure("the load cannot be told to begin")
-        began = time.monotonic() + AHEAD_SECONDS
-        stdin.write(f"go {time.time() + AHEAD_SECONDS}\n".encode())
+        stdin.write(f"go {at}\n".encode())
         await stdin.drain()
-        return began
 
-    async def ended(self, deadline_seconds: float) -> Samples:
-        """Wait until all requests have been answered; what came of them. CannotMeasure."""
-        self.told = json.loads(await self.line(deadline_seconds))
+    async def ended(self, deadline_seconds: float) -> tuple[Samples, dict[str, Any]]:
+        """Wait until all requests have been answered; what came of them, and what it tells. CannotMeasure."""
+        told = json.loads(await self.line(deadline_seconds))
         await self._process.wait()
-        return np.fromfile(self._folder / "samples", SAMPLE)
+        return np.fromfile(self._folder / "samples", SAMPLE), told
 
     async def line(self, deadline_seconds: float) -> str:
         """The next one that it says. CannotMeasure."""
@@ -94,12 +93,54 @@ class Loading:
             raise CannotMeasure(f"the load did not start: see {self._log}")
 
 
+class Loading:
+    """Drivers that are ready, and then send."""
+
+    def __init__(self, drivers: Sequence[_Driver]) -> None:
+        self._drivers = drivers
+        self.repeated = self.counted_by_locust = 0
+        self.cpu_seconds = 0.0
+        self.said: Counter[str] = Counter()
+        """Refusals by their words."""
+
+    async def begin(self) -> float:
+        """Say go; the monotonic moment of the first second."""
+        began, at = time.monotonic() + AHEAD_SECONDS, time.time() + AHEAD_SECONDS
+        for driver in self._drivers:
+            await driver.go(at)
+        return began
+
+    async def ended(self, deadline_seconds: float) -> Samples:
+        """Wait until all requests have been answered; what came of them. CannotMeasure."""
+        ends = await asyncio.gather(*(driver.ended(deadline_seconds) for driver in self._drivers))
+        for _samples, told in ends:
+            self.repeated += told["repeated"]
+            self.counted_by_locust += told["counted_by_locust"]
+            self.cpu_seconds += told["cpu_seconds"]
+            self.said.update(told["said"])
+        return np.concatenate([samples for samples, _told in ends])
+
+
 @contextlib.asynccontextmanager
-async def loading(folder: Path, way: Way, arrivals: Arrivals, first: str) -> AsyncIterator[Loading]:
-    """A driver that waits for its beginning; stopped at the end of the block."""
-    async with _driver(folder, way.plan(first=first), arrivals) as load:
-        await load.once_ready()
-        yield load
+async def loading(
+    folder: Path, way: Way, arrivals: Arrivals, first: str, noise: Arrivals | None = None
+) -> AsyncIterator[Loading]:
+    """What makes the load waits for its beginning; it is stopped at the end of the block.
+
+    `noise` comes from a process of its own, that gives way to everything else on this machine: who floods has no
+    part of the others' client, nor its processor.
+    """
+    parts = [(folder, arrivals, False)]
+    if noise is not None and len(noise):
+        parts.append((folder / "noise", noise, True))
+    async with contextlib.AsyncExitStack() as exits:
+        drivers = []
+        for place, drawn, gives_way in parts:
+            plan = way.plan(first=first, gives_way=gives_way)
+            drivers.append(await exits.enter_async_context(_driver(place, plan, drawn)))
+        for driver in drivers:
+            await driver.once_ready()
+        yield Loading(drivers)
 
 
 async def capacity(folder: Path, way: Way, arrivals: Arrivals, connections: int, seconds: float) -> float:
@@ -114,20 +155,26 @@ async def capacity(folder: Path, way: Way, arrivals: Arrivals, connections: int,
 
 
 @contextlib.asynccontextmanager
-async def _driver(folder: Path, plan: dict[str, Any], arrivals: Arrivals) -> AsyncIterator[Loading]:
-    np.save(folder / "arrivals.npy", arrivals)
-    plan |= {"arrivals": str(folder / "arrivals.npy"), "samples": str(folder / "samples")}
-    path, log = folder / "plan.json", folder / "driver.log"
-    write_private(path, json.dumps(plan))
+async def _driver(folder: Path, plan: dict[str, Any], arrivals: Arrivals) -> AsyncIterator[_Driver]:
+    path, log = _written(folder, plan, arrivals), folder / "driver.log"
     with log.open("wb") as words:
         process = await _started(path, words)
     try:
-        yield Loading(process, folder, log)
+        yield _Driver(process, folder, log)
     finally:
         if process.returncode is None:
             process.kill()
         await process.wait()
         path.unlink()  # it holds keys
+
+
+def _written(folder: Path, plan: dict[str, Any], arrivals: Arrivals) -> Path:
+    """The plan's file."""
+    folder.mkdir(exist_ok=True)
+    drawn, path = folder / "arrivals.npy", folder / "plan.json"
+    np.save(drawn, arrivals)
+    write_private(path, json.dumps({**plan, "arrivals": str(drawn), "samples": str(folder / "samples")}))
+    return path
 
 
 def write_private(path: Path, text: str) -> None:

@@ -158,7 +158,6 @@ def connection_line(minor: int, *, keep_alive: bool) -> bytes:
     return b"" if minor else b"Connection: keep-alive\r\n"
 
 
-def own_bytes(status: int, reason: bytes, lines: Iterable[tuple[bytes, bytes]], about: bytes = b"") -> bytes:
-    """A response head of the router's own."""
-    block = b"".join([b"%b: %b\r\n" % line for line in lines])
-    return b"HTTP/1.1 %d %b\r\n%b%b\r\n" % (status, reason, block, about)
+def own_lines(status: int, reason: bytes, lines: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The first lines of a response of the router's own."""
+    return b"HTTP/1.1 %d %b\r\n%b" % (status, reason, b"".join([b"%b: %b\r\n" % line for line in lines]))

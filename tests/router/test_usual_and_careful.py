@@ -7,6 +7,7 @@ Most requests and responses are passed on in a few lines that skip what was foun
 import re
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, replace
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -110,6 +111,8 @@ class Bench:
         self.router = router
         self.pool = router.cells.pool("cell-1")
         self.readers = [router.lane.reader(router.lane.sender_at(peer)) for peer in (SOMEBODY, PROXY)]
+        self.spent = False
+        """Whether tenants with a limit have used it up."""
         router.lane.bits = lambda _bits: 0x5EED  # request ids and traces do not differ from run to run
 
     def kept(self) -> tuple[Connection, Wire]:
@@ -129,6 +132,9 @@ class Bench:
         for tenant in self.router.lane.tenants:
             if tenant.bucket is not None:
                 tenant.bucket = Bucket(tenant.bucket.per_second, tenant.bucket.burst)
+                if self.spent:
+                    tenant.bucket = Bucket(0.001, 1)
+                    tenant.bucket.take(monotonic())
 
     def forget(self, *, requests: bool = True, responses: bool = True, tenants: bool = True) -> None:
         if requests:
@@ -435,6 +441,42 @@ async def test_a_limit_holds_on_both_ways(bench: Bench) -> None:
         assert (bytes(cell.out), connection.closed, session.usable) == (b"", False, True)
         connection.connection_lost(None)
     session.leave()
+
+
+@HOSTING
+@given(exchange=EXCHANGES, leaving=st.booleans())
+async def test_a_refusal_over_the_limit_is_the_same_on_both_ways(
+    bench: Bench, exchange: Exchange, *, leaving: bool
+) -> None:
+    """Whatever is wrong with the request besides, and however its connection goes on."""
+    bench.forget()
+    bench.alone(Exchange(USUAL, OK))  # the tenant is known, and so has a limit that can be used up
+    bench.router.lane.leaving, bench.spent = leaving, True
+    try:
+        usual = bench.alone(exchange)
+        bench.doubt()
+        careful = bench.alone(exchange)
+    finally:
+        bench.router.lane.leaving = bench.spent = False
+    ends = {usual.client_wire, careful.client_wire}
+    # With a body the careful way reads on for a moment before it closes: it does not know yet that this was all.
+    assert len(ends) == 1 or ends == {"closed", "half closed"}
+    assert replace(careful, client_wire=usual.client_wire) == usual
+
+
+async def test_a_request_that_waits_for_a_connection_counts_once(bench: Bench) -> None:
+    """The usual way gives back what it took of the limit when it cannot be gone to the end."""
+    bench.forget()
+    bench.alone(Exchange(USUAL, OK))
+    bench.renew()
+    for kept in list(bench.pool._idle):
+        kept.connection_lost(None)
+    bucket = bench.router.lane.active[b"acme"].bucket
+    assert bucket is not None
+    session = Session(bench, SOMEBODY)
+    session.client.data_received(USUAL)
+    session.leave()
+    assert bucket.burst - bucket.remaining(monotonic()) == 1
 
 
 @pytest.mark.parametrize("doubted", [False, True])

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from loadtests.scenarios.load import Way, loading
-from loadtests.scenarios.rules.arrivals import ARRIVAL, OPERATIONS
+from loadtests.scenarios.load import Loading, Way, loading
+from loadtests.scenarios.rules.arrivals import ARRIVAL, OPERATIONS, Arrivals
 from loadtests.scenarios.rules.samples import NO_CONNECTION, Samples
 from runtime.embedded import ports
 
@@ -33,16 +33,23 @@ async def serving(serve: Serve) -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
 
 
-async def loaded(folder: Path, port: int) -> tuple[Samples, dict[str, float]]:
-    """Reads, evenly, by one tenant; what came of them."""
+def reads(tenant: int) -> Arrivals:
+    """Evenly, by one tenant."""
     arrivals = np.zeros(int(RATE * SECONDS), ARRIVAL)
     arrivals["due"], arrivals["operation"] = np.arange(len(arrivals)) / RATE, OPERATIONS.index("read")
-    way = Way(f"http://{HOST}:{port}", [{"tenant_id": "acme", "path": "/t/acme", "api_key": "ck_acme_1"}])
-    async with loading(folder, way, arrivals, "r") as load:
+    arrivals["tenant"] = tenant
+    return arrivals
+
+
+async def loaded(folder: Path, port: int, noise: Arrivals | None = None) -> tuple[Samples, Loading]:
+    """Reads by one tenant, and the noise by another; what came of them."""
+    tenants = [{"tenant_id": name, "path": f"/t/{name}", "api_key": f"ck_{name}_1"} for name in ("acme", "beta")]
+    way = Way(f"http://{HOST}:{port}", tenants)
+    async with loading(folder, way, reads(0), "r", noise) as load:
         await load.begin()
         samples = await load.ended(60.0)
     samples.sort(order="due")
-    return samples, load.told
+    return samples, load
 
 
 async def test_a_stall_makes_everything_late_that_was_due_meanwhile(tmp_path: Path) -> None:
@@ -61,8 +68,8 @@ async def test_a_stall_makes_everything_late_that_was_due_meanwhile(tmp_path: Pa
             writer.write(ANSWER)
 
     async with serving(serve) as port:
-        samples, told = await loaded(tmp_path, port)
-    assert len(samples) == asked == RATE * SECONDS == told["counted_by_locust"]
+        samples, load = await loaded(tmp_path, port)
+    assert len(samples) == asked == RATE * SECONDS == load.counted_by_locust
     assert set(samples["status"]) == {200}
     late = samples["seconds"] > 0.1 * STALL_SECONDS
     assert late.sum() >= 0.8 * RATE * STALL_SECONDS
@@ -82,14 +89,33 @@ async def test_a_kept_connection_that_is_closed_is_no_failure(tmp_path: Path) ->
         await reader.readuntil(b"\r\n\r\n")  # taken, and not answered
 
     async with serving(serve) as port:
-        samples, told = await loaded(tmp_path, port)
+        samples, load = await loaded(tmp_path, port)
     assert set(samples["status"]) == {200}
-    assert told["repeated"] > 0
+    assert load.repeated > 0
 
 
 async def test_who_is_not_there_is_a_failure_of_each_request(tmp_path: Path) -> None:
     """None is tried again until somebody is."""
-    samples, told = await loaded(tmp_path, ports.free_port(HOST))
+    samples, load = await loaded(tmp_path, ports.free_port(HOST))
     assert len(samples) == RATE * SECONDS
     assert set(samples["status"]) == {NO_CONNECTION}
-    assert told["repeated"] == 0
+    assert load.repeated == 0
+
+
+async def test_a_flood_comes_from_a_client_of_its_own(tmp_path: Path) -> None:
+    """It shares no connection with the others' client; what came of both is one result."""
+    heard: list[set[bytes]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tenants: set[bytes] = set()
+        heard.append(tenants)
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            tenants.add(head.split(b"/")[2])
+            writer.write(ANSWER)
+
+    async with serving(serve) as port:
+        samples, load = await loaded(tmp_path, port, reads(1))
+    assert len(samples) == load.counted_by_locust == 2 * RATE * SECONDS
+    assert set(samples["status"]) == {200}
+    assert np.bincount(samples["tenant"]).tolist() == [RATE * SECONDS, RATE * SECONDS]
+    assert all(len(each) == 1 for each in heard)
