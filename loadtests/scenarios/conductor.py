@@ -35,6 +35,8 @@ MOST_SAID = 6
 """Kinds of refusals in the notes."""
 NOISE_LIMIT = 0.1
 """What a tenant that floods is granted, in the rate of all others together."""
+NOISE_USUAL = 0.5
+"""The part of that it asks for all the time: the flood is judged, and not that there is one tenant more."""
 
 RUSH = (0.2, 0.8)
 """Shares of the run between which customers come."""
@@ -142,16 +144,18 @@ def draw(scenario: Scenario, chance: np.random.Generator, stage: Stage, rate: fl
     """All requests of the run."""
     quiet = _quiet(stage)
     shares, mix = zipf(len(quiet), scenario.zipf), mix_of(scenario, stage)
+    alone = zipf(1, scenario.zipf)
     drawn = [poisson(chance, rate, (0.0, seconds), quiet, shares, mix)]
+    if stage.noisy is not None:
+        usual = NOISE_USUAL * NOISE_LIMIT * rate
+        drawn.append(poisson(chance, usual, (0.0, seconds), [stage.noisy], alone, {"read": 1.0}))
     for surge in scenario.surges:
         within = surge.at * seconds, surge.until * seconds
         if surge.noisy and stage.noisy is not None:
-            alone = zipf(1, scenario.zipf)
             drawn.append(poisson(chance, surge.times * rate, within, [stage.noisy], alone, {"read": 1.0}))
         else:
             drawn.append(poisson(chance, (surge.times - 1) * rate, within, quiet, shares, mix))
     if scenario.newcomers_per_second:
-        alone = zipf(1, scenario.zipf)
         within = RUSH[0] * seconds, RUSH[1] * seconds
         drawn.append(poisson(chance, scenario.newcomers_per_second, within, [quiet[0]], alone, {"onboard": 1.0}))
     return together(*drawn)
@@ -229,7 +233,7 @@ def _notes(run: Run, load: Loading, others_cores: float, *, embedded: bool) -> l
         milliseconds = load.cpu_seconds / len(run.samples) * 1000
         found.append(f"The client took {milliseconds:.2f} ms of CPU time for each request.")
     if run.noisy:
-        found.append("The flood came from a client of its own, that gives way to all else on this machine.")
+        found.append("The noisy tenant has a client of its own, that gives way to all else on this machine.")
     if embedded:
         found.append(f"Other programs used {others_cores:.2f} cores of this machine meanwhile.")
     if load.repeated:

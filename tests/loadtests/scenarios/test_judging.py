@@ -133,13 +133,27 @@ def test_a_flood_that_is_held_back_hurts_nobody() -> None:
     flood = Span(20.0, 40.0, "flood")
     samples = samples_of()
     own = samples["tenant"] == 2
-    samples["status"][own] = np.where(np.arange(own.sum()) % 4, 429, 200)
+    due = samples["due"]
+    flooding = own & (due >= 20.0) & (due < 40.0)
+    samples["status"][flooding] = np.where(np.arange(flooding.sum()) % 4, 429, 200)
     found = figures("noisy_neighbour", run_of(samples, flood, noisy=(2,)))
     assert found["others_errors"] == (0, True)
-    assert found["flood_refused"][1]
+    assert found["flood_refused"] == (pytest.approx(0.75, abs=0.01), True)
+    assert found["within_limit"] == (0, True)
     assert found["flood_otherwise"] == (0, True)
-    samples["status"][2] = 502
+    samples["status"][np.flatnonzero(flooding)[0]] = 502
     assert figures("noisy_neighbour", run_of(samples, flood, noisy=(2,)))["flood_otherwise"] == (1, False)
+
+
+def test_who_floods_is_served_while_it_does_not() -> None:
+    """Within its limit it is a tenant as others; right after a flood it may still have to wait."""
+    flood = Span(20.0, 40.0, "flood")
+    samples = samples_of()
+    own, due = samples["tenant"] == 2, samples["due"]
+    samples["status"][np.flatnonzero(own & (due > 40.5))[0]] = 429
+    assert figures("noisy_neighbour", run_of(samples, flood, noisy=(2,)))["within_limit"] == (0, True)
+    samples["status"][np.flatnonzero(own & (due > 50.0))[0]] = 429
+    assert figures("noisy_neighbour", run_of(samples, flood, noisy=(2,)))["within_limit"] == (1, False)
 
 
 def test_failures_are_told_by_what_clients_saw() -> None:
