@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
-from tests.compose.reading import Service, Stack, all_text, of
+from tests.compose.reading import SECRETS, Service, Stack, all_text, of
 
 OPEN = {"public": {"haproxy"}, "panel": {"grafana"}}
 """Networks with a way out of the machine, and who may use it."""
@@ -18,12 +18,10 @@ PINNED = re.compile(r"^(postgres:\d+\.\d+|[\w./-]+:v?\d+\.\d+\.\d+)(-[\w.-]+)?$"
 """To the last number; Postgres has two."""
 READ_BY_A_SERVER = {
     ("consul-watch-token", "prometheus"),
-    ("certificates-authority", "prometheus"),
-    ("prometheus-certificate", "prometheus"),
-    ("prometheus-certificate-key", "prometheus"),
+    ("certificates/prometheus", "prometheus"),
     ("grafana-password", "grafana"),
 }
-"""Secrets that a server's own configuration file names."""
+"""Secrets, and folders with such, that a server's own configuration file names."""
 CELL = re.compile(r"^(cell-\d+)-")
 REACHES = {
     "control-postgres": {"placement", "mover", "directory-setup"},
@@ -43,6 +41,7 @@ def wrongs(document: Mapping[str, Any]) -> list[str]:
 def _of_a_service(service: Service, found: Stack) -> Iterator[str]:
     name, told = service.name, service.told
     yield from (f"{name}: {what}" for what in _sealed(told))
+    yield from (f"{name}: {what}" for what in _seeing(service))
     yield from (f"{name}: {what}" for what in _bounded(service, told))
     yield from (f"{name}: {what}" for what in _telling(service, found))
     for other, condition in service.needs.items():
@@ -72,12 +71,24 @@ def _sealed(told: Mapping[str, Any]) -> Iterator[str]:
     for right in ("privileged", "devices", "pid", "ipc", "network_mode", "userns_mode", "cgroup_parent", "uts"):
         if told.get(right):
             yield f"has {right}"
-    for volume in told.get("volumes") or ():
-        source, *rest = str(volume).split(":")
+
+
+def _seeing(service: Service) -> Iterator[str]:
+    """What it sees of the machine's files."""
+    for mount in service.mounts:
+        source = mount.source
         if "docker.sock" in source or source.startswith("/"):
             yield f"sees the machine's {source}"
-        elif source.startswith(".") and rest[-1] != "ro":
+        elif source.startswith(".") and not mount.read_only:
             yield f"may write {source}"
+        if source.startswith(SECRETS):
+            folder = source.removeprefix(SECRETS)
+            kind, _, owner = folder.partition("/")
+            if kind != "certificates" or not owner or not f"{service.name}-".startswith(f"{owner}-"):
+                yield f"sees {source}, a folder with secrets of others"
+            read = mount.target in service.environment.values() or (folder, service.name) in READ_BY_A_SERVER
+            if not read:
+                yield f"sees {source}, which it does not read"
 
 
 def _bounded(service: Service, told: Mapping[str, Any]) -> Iterator[str]:
@@ -104,8 +115,9 @@ def _telling(service: Service, found: Stack) -> Iterator[str]:
         if WITH_PASSWORD.search(text) or OPTION_WITH_PASSWORD.search(text):
             yield "its command holds a password"
     said = " ".join([*service.environment.values(), *service.command])
+    mounted = {*service.secrets, *(mount.target for mount in service.mounts)}
     for path in re.findall(r"/run/secrets/[\w./-]+", said):
-        if path not in service.secrets and not any(known.startswith(f"{path}/") for known in service.secrets):
+        if not any(f"{path}/".startswith(f"{known}/") or known.startswith(f"{path}/") for known in mounted):
             yield f"reads {path}, which is not mounted"
     for path, name in service.secrets.items():
         if name not in found.files:

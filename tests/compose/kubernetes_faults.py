@@ -16,6 +16,7 @@ from runtime import admin
 from runtime.errors import SettingsError
 from runtime.health import Health
 from runtime.settings import Settings
+from runtime.tls.credentials import FILES
 from tests.compose.kubernetes import WORKLOADS, Document, Fleet, Pod, matches
 
 PROGRAMS: Mapping[str, type[Settings]] = {
@@ -190,6 +191,27 @@ def _unreadable(
         return [f"{name}: {key} reads {path.name}"]
     items = [item["path"] for item in secret.get("items", ())]
     return [f"{name}: {key} reads {path.name}, which is not mounted"] if items and path.name not in items else []
+
+
+def certificates(fleet: Fleet) -> list[str]:
+    """A folder with certificates has all of its files; who speaks TLS is asked and watched by it."""
+    wrong = []
+    for name, workload, container, _ in _ours(fleet):
+        template = workload["spec"]["template"]
+        folder = next((v["value"] for v in container["env"] if v["name"].endswith("TLS_FOLDER")), None)
+        if folder is not None:
+            volume = next((m["name"] for m in container["volumeMounts"] if m["mountPath"] == folder), None)
+            secret = next((v.get("secret", {}) for v in template["spec"]["volumes"] if v["name"] == volume), {})
+            missing = set(FILES) - {item["path"] for item in secret.get("items", ())}
+            wrong += [f"{name}: {folder} has no {file}" for file in sorted(missing)]
+        serves = any(v["name"] == "CELLWAY_CELL_TLS_FOLDER" for v in container["env"])
+        wanted = "HTTPS" if serves else "HTTP"
+        for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
+            if (asked := container[kind]["httpGet"].get("scheme", "HTTP")) != wanted:
+                wrong.append(f"{name}: {kind} asks by {asked}")
+        if (told := template["metadata"]["annotations"].get("prometheus.io/scheme", "http")) != wanted.lower():
+            wrong.append(f"{name}: Prometheus is told to ask by {told}")
+    return wrong
 
 
 def admin_paths() -> set[str]:

@@ -14,13 +14,15 @@ import yaml
 
 FOLDER = Path(__file__).parents[2] / "compose"
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+SECRETS = "./secrets/"
+"""Where secrets are files, unless told otherwise."""
 _REPLACED = frozenset({"command", "entrypoint", "test"})
 """Lists that another file does not add to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A file of ours, or a volume."""
+    """A file or folder of ours, or a volume."""
 
     source: str
     target: str

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from runtime.embedded import unprivileged
 from runtime.embedded.binaries import find_postgres, find_redis
-from tests.compose.reading import FOLDER, Service, Stack, names_of
+from tests.compose.reading import FOLDER, SECRETS, Service, Stack, names_of
 from tests.programs import require_program
 
 ROOT = FOLDER.parent
@@ -141,12 +141,12 @@ class Machine:
         """Its secrets, its files and its volumes, where its command will look for them."""
         service = standing.service
         for target, name in service.secrets.items():
-            text = (self.secrets / self.stack.files[name].removeprefix("./secrets/")).read_text()
+            text = self._source(self.stack.files[name]).read_text()
             self._put(standing.folder / "secrets" / target.lstrip("/"), self.here(text, standing))
         for mount in service.mounts:
             if not mount.source.startswith((".", "/")):
                 self._volume(mount.source).mkdir(parents=True, exist_ok=True)
-            elif (source := (FOLDER / mount.source)).is_file():
+            elif (source := self._source(mount.source)).is_file():
                 text = self.here(_bound(source.read_text(), standing.address), standing)
                 self._put(standing.folder / "files" / mount.target.lstrip("/"), text)
             else:
@@ -156,6 +156,10 @@ class Machine:
                         self._put(target, self.here(path.read_text(), standing))
         for told in service.told.get("tmpfs") or ():
             (standing.folder / "tmpfs" / told.partition(":")[0].lstrip("/")).mkdir(parents=True, exist_ok=True)
+
+    def _source(self, told: str) -> Path:
+        """What lies beside the files, or in the folder of secrets."""
+        return self.secrets / told.removeprefix(SECRETS) if told.startswith(SECRETS) else FOLDER / told
 
     def _put(self, path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from tests.compose.kubernetes import FOLDER, Fleet, Pod, fleet_of, reaches
 CELLS = ("cell-1", "cell-2", "cell-3")
 CHECKS = (
     *(faults.selectors, faults.ports, faults.environments, faults.probes, faults.hardening, faults.images),
-    *(faults.secrets, faults.endings, faults.disruptions, faults.addresses),
+    *(faults.secrets, faults.endings, faults.disruptions, faults.addresses, faults.certificates),
 )
 OLDEST = "1.30"
 """Of Kubernetes, as the README has it; besides, they are judged by the latest version whose schemas there are."""
@@ -26,6 +26,20 @@ Reach = set[tuple[str, str, int]]
 @pytest.fixture(scope="module")
 def fleet() -> Fleet:
     return fleet_of([FOLDER / "base", *(FOLDER / "cells" / cell for cell in CELLS)])
+
+
+@pytest.fixture(scope="module")
+def fleet_with_tls(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
+    """With the lines that the README names, and nothing else."""
+    lines = [line for line in (FOLDER / "README.md").read_text().splitlines() if line.startswith("components: ")]
+    control, cell = lines
+    place = tmp_path_factory.mktemp("tls") / "kubernetes"
+    shutil.copytree(FOLDER, place)
+    folders = {place / "base": control, **{place / "cells" / name: cell for name in CELLS}}
+    for folder, line in folders.items():
+        with (folder / "kustomization.yaml").open("a") as file:
+            file.write(line + "\n")
+    return fleet_of(folders)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
@@ -121,24 +135,43 @@ def test_cells_differ_in_their_name_alone(fleet: Fleet) -> None:
         assert pod.labels["app.kubernetes.io/instance"] == cell
 
 
-def test_every_secret_is_told_of(fleet: Fleet) -> None:
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_nothing_is_wrong_with_them_by_tls(fleet_with_tls: Fleet, check: Callable[[Fleet], list[str]]) -> None:
+    """The switch is a line for those who call, and a line for each cell."""
+    assert check(fleet_with_tls) == []
+
+
+def test_the_switch_is_thrown_for_all_who_speak_with_cells(fleet: Fleet, fleet_with_tls: Fleet) -> None:
+    """API, workers, routers and placement get their folders; who reaches whom, and all else, stays as it was."""
+    cells = {f"cellway-{cell}/{name}" for cell in CELLS for name in ("api", "worker")}
+    switched = {
+        name for name in map(str, fleet_with_tls.pods()) if "TLS_FOLDER" in str(_container(fleet_with_tls, name))
+    }
+    assert switched == {"cellway/router", "cellway/placement", *cells}
+    assert "TLS_FOLDER" not in str(fleet.documents)
+    assert found(fleet_with_tls) == found(fleet)
+    untouched = [each for each in fleet.documents if each not in fleet_with_tls.documents]
+    assert {f"{each['metadata']['namespace']}/{each['metadata']['name']}" for each in untouched} == switched
+
+
+def test_every_secret_is_told_of(fleet: Fleet, fleet_with_tls: Fleet) -> None:
     """Whoever deploys finds in the README each secret that pods mount, and each key that programs read."""
     text = (FOLDER / "README.md").read_text()
     mounted = {
         volume["secret"]["secretName"]
-        for pod in fleet.pods()
+        for pod in fleet_with_tls.pods()
         for volume in pod.spec["volumes"]
         if "secret" in volume
     }
-    assert [name for name in sorted(mounted) if f"| `{name}`" not in text] == []
+    assert [name for name in sorted(mounted) if f"`{name}`" not in text] == []
     keys = {key for each in faults.secret_keys(fleet).values() for key in each}
     assert [key for key in sorted(keys) if key not in text] == []
 
 
-def test_a_current_kubernetes_takes_them(fleet: Fleet) -> None:
+def test_a_current_kubernetes_takes_them(fleet: Fleet, fleet_with_tls: Fleet) -> None:
     """Each document by the schema of its kind, strictly: a field that is not known is a mistake."""
     for version in (OLDEST, kubernetes_validate.latest_version()):
-        for document in fleet.documents:
+        for document in (*fleet.documents, *fleet_with_tls.documents):
             kubernetes_validate.validate(document, version, strict=True)
 
 
@@ -225,6 +258,13 @@ PLANTED: list[tuple[Callable[[Fleet], list[str]], Plant]] = [
     (faults.probes, lambda f: _container(f, API)["livenessProbe"]["httpGet"].update(path="/healthz")),
     (faults.probes, lambda f: _container(f, API)["livenessProbe"]["httpGet"].update(path="/health/ready")),
     (faults.probes, lambda f: _container(f, "cellway/consul").pop("livenessProbe")),
+    (
+        faults.certificates,
+        lambda f: _container(f, API)["env"].append(
+            {"name": "CELLWAY_CELL_TLS_FOLDER", "value": "/run/secrets/tls"}
+        ),
+    ),
+    (faults.certificates, lambda f: _container(f, API)["startupProbe"]["httpGet"].update(scheme="HTTPS")),
     (faults.hardening, lambda f: _container(f, API)["securityContext"].update(readOnlyRootFilesystem=False)),
     (faults.hardening, lambda f: _container(f, API)["securityContext"].pop("capabilities")),
     (

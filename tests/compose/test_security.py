@@ -48,6 +48,10 @@ def _secret_of_the_environment(told: Document) -> Document:
     return {**told, "secrets": {**told["secrets"], "page-key": {"environment": "PAGE_KEY"}}}
 
 
+def _certificates_of(folder: str) -> dict[str, Any]:
+    return {"type": "bind", "source": f"./secrets/{folder}", "target": "/run/secrets/tls", "read_only": True}
+
+
 MISTAKES: dict[str, tuple[Callable[[Document], Document], str]] = {
     "root": (_changed("router-1", user="0:0"), "router-1: runs as root"),
     "a user without a number": (_changed("router-1", user="cellway"), "router-1: runs as root"),
@@ -98,6 +102,22 @@ MISTAKES: dict[str, tuple[Callable[[Document], Document], str]] = {
     "another cell's secret": (
         _added("cell-1-api-1", "secrets", [{"source": "cell-2-app-dsn", "target": "/run/secrets/app-dsn"}]),
         "cell-1-api-1: has cell-2-app-dsn, a secret of a cell that it is no part of",
+    ),
+    "another cell's certificates": (
+        _added("cell-1-api-1", "volumes", [_certificates_of("certificates/cell-2")]),
+        "cell-1-api-1: sees ./secrets/certificates/cell-2, a folder with secrets of others",
+    ),
+    "everybody's certificates": (
+        _added("router-1", "volumes", [_certificates_of("certificates")]),
+        "router-1: sees ./secrets/certificates, a folder with secrets of others",
+    ),
+    "certificates for nothing": (
+        _added("router-1", "volumes", [_certificates_of("certificates/router")]),
+        "router-1: sees ./secrets/certificates/router, which it does not read",
+    ),
+    "certificates that can be written": (
+        _added("router-1", "volumes", [{**_certificates_of("certificates/router"), "read_only": False}]),
+        "router-1: may write ./secrets/certificates/router",
     ),
     "a secret of the environment": (_secret_of_the_environment, "secret page-key is no file"),
     "a port more": (_changed("cell-1-postgres", ports=["5432:5432"]), "cell-1-postgres: listens on port 5432"),
