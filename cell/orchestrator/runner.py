@@ -105,8 +105,12 @@ class _Ownership:
             async with asyncio.TaskGroup() as group:
                 for name in self.begun:
                     group.create_task(stepped(self._carry_out(name, group)))
-        except* (LeaseLost, NotHere, Unavailable) as ended:
-            raise ended.exceptions[0] from None
+        except BaseExceptionGroup as ended:
+            # Not by `except*`: until Python 3.11.4 what is raised within it is put into a group once more.
+            known, others = ended.split((LeaseLost, NotHere, Unavailable))
+            if known is None or others is not None:
+                raise
+            raise known.exceptions[0] from None
 
     async def _carry_out(self, name: str, group: asyncio.TaskGroup) -> None:
         for following in await self._perform(name):
